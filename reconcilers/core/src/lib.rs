@@ -1,1 +1,10 @@
-//! placeholder
+//! Desired state + observation + policy → decisions.
+//!
+//! Pure and synchronous: no IO, clock, environment or randomness. Modules stand in reading order.
+
+pub mod object;
+pub mod path;
+pub mod facts;
+pub mod shape;
+pub mod seen;
+pub mod finding;

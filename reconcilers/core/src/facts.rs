@@ -1,0 +1,278 @@
+//! Facts that a round takes in: what Git declares, what is live, who wrote it, and what the server makes of Git's words.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::object::ObjectId;
+use crate::path::Path;
+
+/// A place in a source file. Lines, columns and documents count from 1; columns count characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// The file's path inside the repository, with `/`.
+    pub file: String,
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+    /// Which document of a multi-document file.
+    pub document: u32,
+}
+
+/// `manifests/web.yaml:21:18`
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// A value's place in its file: where it starts, and the bytes it spans (of the file as it stands in Git).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+    /// The first byte.
+    pub start: usize,
+    /// The byte behind the last one.
+    pub end: usize,
+}
+
+/// One object as Git declares it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// Which object.
+    pub id: ObjectId,
+    /// The object as Kubernetes reads the manifest, with nothing added.
+    pub value: Value,
+    /// Where the document (or the item of a `List`) starts.
+    pub origin: Origin,
+    /// Where each value stands, by its JSON pointer (RFC 6901) in `value`; keys that a merge key (`<<`) brought in point
+    /// at the anchored value.
+    pub positions: BTreeMap<String, Position>,
+}
+
+impl Desired {
+    /// Where the value at `path` is declared, or the nearest value around it.
+    #[must_use]
+    pub fn origin_of(&self, path: &Path) -> Origin {
+        let mut nearest = Some(path.clone());
+        while let Some(path) = nearest {
+            let position = path.pointer_in(&self.value).and_then(|pointer| self.positions.get(&pointer));
+            if let Some(position) = position {
+                return Origin { line: position.line, column: position.column, ..self.origin.clone() };
+            }
+            nearest = path.parent();
+        }
+        self.origin.clone()
+    }
+}
+
+/// How a field manager wrote (`metadata.managedFields[*].operation`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operation {
+    /// Server-side apply.
+    Apply,
+    /// Any other write.
+    Update,
+}
+
+/// One entry of `metadata.managedFields`: a writer and the fields it owns (KEP-555).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Owner {
+    /// The field manager: a program's name as the program gave it, never proof of a person.
+    pub manager: String,
+    /// Apply or Update.
+    pub operation: Operation,
+    /// `status`, `scale`…; absent for the object itself.
+    pub subresource: Option<String>,
+    /// When this manager last wrote, RFC 3339.
+    pub time: Option<String>,
+    /// What it owns.
+    pub fields: FieldSet,
+}
+
+/// The fields that one manager owns: every owned path, list entries by their keys.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FieldSet {
+    /// Owned leaves and owned containers (`.` in `FieldsV1`), sorted.
+    pub paths: Vec<Path>,
+}
+
+impl FieldSet {
+    /// Whether the manager owns this path or something below it.
+    #[must_use]
+    pub fn touches(&self, path: &Path) -> bool {
+        let from = self.paths.partition_point(|owned| owned < path);
+        self.paths.get(from).is_some_and(|owned| path.covers(owned))
+    }
+}
+
+/// One object as it is now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Live {
+    /// Which object, in the version it was read in.
+    pub id: ObjectId,
+    /// The object as the server gave it, without `metadata.managedFields`.
+    pub value: Value,
+    /// Who wrote what; empty where the server gave none.
+    pub owners: Vec<Owner>,
+    /// `metadata.uid`; absent in a snapshot that has none.
+    pub uid: Option<String>,
+    /// `metadata.resourceVersion`; absent in a snapshot that has none.
+    pub resource_version: Option<String>,
+}
+
+impl Live {
+    /// The last writer of `path`: of all managers that own it or something below it, the one that wrote last.
+    #[must_use]
+    pub fn writer_of(&self, path: &Path) -> Option<&Owner> {
+        self.owners.iter().filter(|owner| owner.fields.touches(path)).max_by(|a, b| a.time.cmp(&b.time))
+    }
+}
+
+/// On what an expected value rests, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Evidence {
+    /// The server's answer to a dry run of creating the desired object.
+    Baseline,
+    /// The server's answer to a dry run of applying it to the live object.
+    Apply,
+    /// The committed table of defaults.
+    Table,
+    /// A Terraform state.
+    State,
+    /// A Terraform plan.
+    Plan,
+}
+
+/// What the server makes of Git's words alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expected {
+    /// The whole object, without status and the server's own metadata.
+    pub value: Value,
+    /// On what it rests.
+    pub evidence: Evidence,
+    /// Values that may differ from `value` by right.
+    pub allowances: Vec<Allowance>,
+}
+
+/// A path whose live value is somebody else's by right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// Everything at and below this path.
+    pub path: Path,
+    /// Whether what Git declares gives way, too.
+    pub extent: Extent,
+    /// Why, for `explain`.
+    pub reason: String,
+}
+
+/// How far an allowance reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Only values that Git does not declare: the server allocated them, or a known writer put them there.
+    Undeclared,
+    /// Declared values, too: an autoscaler owns them.
+    Declared,
+}
+
+/// One object that Git declares, and what the look at the target gave for it. Total: what could not be seen is
+/// [`Pair::Unseen`], never missing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Pair {
+    /// The target has no such object.
+    Missing(Desired),
+    /// The target has it.
+    Matched(Box<Matched>),
+    /// It could not be seen.
+    Unseen(Desired, String),
+    /// It was not looked at, as the target's settings say (Secrets with `secrets = "off"`).
+    Skipped(Desired),
+}
+
+/// A declared object, its live one and what it is judged by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matched {
+    /// What Git declares.
+    pub desired: Desired,
+    /// What is there.
+    pub live: Live,
+    /// What the server makes of Git's words.
+    pub expected: Expected,
+    /// Whether values are secret and only their keyed digests may leave the diff.
+    pub secrecy: Secrecy,
+}
+
+/// Whether an object's values may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrecy {
+    /// They may.
+    Open,
+    /// They may not: findings carry masks.
+    Secret,
+}
+
+impl Pair {
+    /// What Git declares.
+    #[must_use]
+    pub fn desired(&self) -> &Desired {
+        match self {
+            Self::Missing(desired) | Self::Unseen(desired, _) | Self::Skipped(desired) => desired,
+            Self::Matched(matched) => &matched.desired,
+        }
+    }
+}
+
+/// One look at a target.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Observation {
+    /// One pair for each declared object.
+    pub pairs: Vec<Pair>,
+    /// What went wrong while looking.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that people must know beside the findings: a bad manifest, a kind that cannot be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// A stable name for programs: `duplicate-key`, `kind-not-visible`.
+    pub code: &'static str,
+    /// What is wrong and what to do, for people.
+    pub message: String,
+    /// Where in Git or in a configuration file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// Whether objects went unseen by it, so that the verdict is `unknown`.
+    #[serde(skip)]
+    pub blinds: bool,
+}
+
+impl Problem {
+    /// A problem that leaves nothing unjudged.
+    #[must_use]
+    pub fn note(code: &'static str, message: impl Into<String>, origin: Option<Origin>) -> Self {
+        Self { code, message: message.into(), origin, blinds: false }
+    }
+
+    /// A problem behind which objects could not be judged: the verdict is `unknown`.
+    #[must_use]
+    pub fn blind(code: &'static str, message: impl Into<String>, origin: Option<Origin>) -> Self {
+        Self { code, message: message.into(), origin, blinds: true }
+    }
+}
+
+/// `manifests/web.yaml:3:5: duplicate-key: …`
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(origin) = &self.origin {
+            write!(f, "{origin}: ")?;
+        }
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}

@@ -1,0 +1,93 @@
+//! What a type says about its values: which lists are keyed, which strings are quantities.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The shape of a value, as far as comparing it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// Nothing is known: numbers by value, strings by letter, lists whole and in order.
+    #[default]
+    Any,
+    /// A `resource.Quantity`: `1000m` is `1`.
+    Quantity,
+    /// A number or a string that are never the same: `80` is not `"80"`.
+    IntOrString,
+    /// A `metav1.Duration`: `90s` is `1m30s`.
+    Duration,
+    /// An object of a named type in [`Types`]. `{}` is not the same as absent.
+    Object(String),
+    /// An object with free keys, each value of one shape. Empty is the same as absent.
+    Map(Box<Shape>),
+    /// A list. Empty is the same as absent.
+    List {
+        /// Each entry's shape.
+        item: Box<Shape>,
+        /// How entries find each other.
+        #[serde(default, skip_serializing_if = "Merge::is_atomic")]
+        merge: Merge,
+    },
+}
+
+/// How the entries of two lists find each other.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Merge {
+    /// Not at all: the list is one value, in order.
+    #[default]
+    Atomic,
+    /// By value; the order means nothing.
+    Set,
+    /// By these fields of each entry.
+    Keyed(Vec<String>),
+}
+
+impl Merge {
+    fn is_atomic(&self) -> bool {
+        matches!(self, Self::Atomic)
+    }
+}
+
+/// Named object types: type name → field → shape. Fields that are not named have [`Shape::Any`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Types(pub BTreeMap<String, BTreeMap<String, Shape>>);
+
+impl Types {
+    /// The shape of `value`'s field `key`, where `value` has `shape`.
+    #[must_use]
+    pub fn field<'a>(&'a self, shape: &'a Shape, key: &str) -> &'a Shape {
+        match shape {
+            Shape::Object(name) => self.0.get(name).and_then(|fields| fields.get(key)).unwrap_or(&Shape::Any),
+            Shape::Map(values) => values,
+            Shape::Any | Shape::Quantity | Shape::IntOrString | Shape::Duration | Shape::List { .. } => &Shape::Any,
+        }
+    }
+}
+
+impl Shape {
+    /// The shape of a list's entries, and how they find each other.
+    #[must_use]
+    pub fn entries(&self) -> (&Shape, &Merge) {
+        match self {
+            Self::List { item, merge } => (item, merge),
+            Self::Any | Self::Quantity | Self::IntOrString | Self::Duration | Self::Object(_) | Self::Map(_) => {
+                (&Shape::Any, &Merge::Atomic)
+            }
+        }
+    }
+
+    /// Whether the server keeps no difference between this value and none at all.
+    #[must_use]
+    pub fn is_absent(&self, value: Option<&Value>) -> bool {
+        match (self, value) {
+            (_, None | Some(Value::Null)) => true,
+            (Self::Map(_), Some(Value::Object(fields))) => fields.is_empty(),
+            (Self::List { .. }, Some(Value::Array(entries))) => entries.is_empty(),
+            _ => false,
+        }
+    }
+}
