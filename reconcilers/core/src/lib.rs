@@ -8,3 +8,6 @@ pub mod facts;
 pub mod shape;
 pub mod seen;
 pub mod finding;
+pub mod quantity;
+pub mod equal;
+pub mod diff;
