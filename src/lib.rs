@@ -1,3 +1,4 @@
 //! trueup
 
+pub mod ledger;
 pub mod state;
