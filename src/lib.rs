@@ -2,3 +2,5 @@
 
 pub mod ledger;
 pub mod state;
+pub mod source;
+pub mod review;
