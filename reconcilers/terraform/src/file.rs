@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
 use trueup_core::facts::Problem;
 
 use crate::state::{self, State, StateError};
@@ -119,14 +120,19 @@ fn look_at(file: &File, path: &Path) -> Result<Metadata, FileError> {
 
 /// Terraform holds a write lock on the whole file for as long as a command runs, and writes it several times meanwhile.
 fn refuse_locked(file: &File, path: &Path) -> Result<(), FileError> {
-    let whole_file =
-        Flock { start: 0, length: 0, pid: None, typ: FlockType::ReadLock, offset_type: FlockOffsetType::Set };
-    let lock = fcntl_getlk(file, &whole_file)
+    let mut lock = whole_file(libc::F_RDLCK);
+    fcntl(file, FcntlArg::F_GETLK(&mut lock))
         .map_err(|source| FileError::Io { step: "ask for the lock of", path: path.to_owned(), source: source.into() })?;
-    match lock {
-        Some(_) => Err(FileError::Locked { path: path.to_owned(), holder: holder(path) }),
-        None => Ok(()),
+    if i32::from(lock.l_type) == libc::F_UNLCK {
+        return Ok(());
     }
+    Err(FileError::Locked { path: path.to_owned(), holder: holder(path) })
+}
+
+/// A lock of the whole file; as a question it means: what would stand in this lock's way?
+fn whole_file(kind: i32) -> libc::flock {
+    let [l_type, l_whence] = [kind, libc::SEEK_SET].map(|value| i16::try_from(value).expect("fcntl's constants are small"));
+    libc::flock { l_type, l_whence, l_start: 0, l_len: 0, l_pid: 0 }
 }
 
 /// Whether the file was written to, or another one took its name.
@@ -170,4 +176,82 @@ fn held_by(holder: Option<&Holder>) -> String {
     holder.map_or_else(String::new, |Holder { who, operation, created }| {
         format!(" by `{who}` (`{operation}` since {created})")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A lock of an open file description, unlike one of a process, stands in the way of the process that holds it, too.
+    fn lock(path: &Path, kind: i32) -> File {
+        let file = File::options().read(true).write(true).open(path).unwrap();
+        fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file(kind))).unwrap();
+        file
+    }
+
+    fn state(folder: &Path) -> PathBuf {
+        let path = folder.join("terraform.tfstate");
+        let text = r#"{"version":4,"terraform_version":"1.11.4","serial":1,"lineage":"l","outputs":{}}"#;
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_held_lock_names_its_holder_and_none_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = state(folder.path());
+        let info = r#"{"ID":"1","Operation":"OperationTypeApply","Who":"anna@build-3","Created":"2026-11-20T21:45:02Z"}"#;
+        fs::write(folder.path().join(".terraform.tfstate.lock.info"), info).unwrap();
+        let held = lock(&path, libc::F_WRLCK);
+        let error = read(&path, "s").unwrap_err();
+        assert!(error.is_being_written());
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the state `{}` is being written by `anna@build-3` (`OperationTypeApply` since 2026-11-20T21:45:02Z); read it \
+                 again later",
+                path.display()
+            )
+        );
+        drop(held);
+        let reading = read(&path, "s").unwrap();
+        assert_eq!(reading.problems.len(), 1, "the note is still there: {:?}", reading.problems);
+        assert!(reading.problems[0].message.contains("anna@build-3"));
+        assert!(!reading.problems[0].blinds);
+        drop(lock(&path, libc::F_WRLCK));
+    }
+
+    #[test]
+    fn another_reader_is_not_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = state(folder.path());
+        let _held = lock(&path, libc::F_RDLCK);
+        assert!(read(&path, "s").is_ok());
+    }
+
+    #[test]
+    fn a_write_and_an_exchange_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = state(folder.path());
+        let file = open(&path).unwrap();
+        let before = look_at(&file, &path).unwrap();
+        assert!(!changed(&before, &file, &path).unwrap());
+        fs::write(folder.path().join("other"), "{}").unwrap();
+        fs::rename(folder.path().join("other"), &path).unwrap();
+        assert!(changed(&before, &file, &path).unwrap(), "another file took the name");
+        let file = open(&path).unwrap();
+        let before = look_at(&file, &path).unwrap();
+        fs::write(&path, "{ }").unwrap();
+        assert!(changed(&before, &file, &path).unwrap(), "it grew");
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(read(folder.path(), "s"), Err(FileError::NotAFile(_))));
+        assert!(matches!(read(&folder.path().join("none"), "s"), Err(FileError::NotFound(_))));
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(matches!(read(&pipe, "s"), Err(FileError::NotAFile(_))));
+    }
 }

@@ -6,5 +6,8 @@ pub mod number;
 pub mod value;
 pub mod secret;
 pub mod seal;
+pub mod expect;
 pub mod state;
 pub mod file;
+pub mod http;
+pub mod check;
