@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt;
 use jiff::Timestamp;
+use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Sqlite, Transaction};
 use tokio::sync::Mutex;
 use trueup_core::run::{Due, Entry, Record, Run, RunId, Runs, Standing};
 
@@ -99,6 +99,7 @@ impl Ledger {
         }
         let body = entry.encode().map_err(LedgerError::Encode)?;
         let mut connection = self.connection.lock().await;
+        self.make_ready(&mut connection).await?;
         let begun = connection.begin_with("BEGIN IMMEDIATE").await;
         let mut transaction = begun.map_err(|source| storage("append to", &self.path, source))?;
         let head = self.sound_head(&mut transaction).await?;
@@ -173,8 +174,7 @@ impl Ledger {
     /// Where it does not hold or cannot be read.
     pub async fn head(&self) -> Result<Option<Recorded>, LedgerError> {
         let mut connection = self.connection.lock().await;
-        let row = last_row(&mut connection).await.map_err(|source| storage("read", &self.path, source))?;
-        row.map(|row| row.sound().map_err(|flaw| self.broken(flaw))).transpose()
+        self.sound_head(&mut connection).await
     }
 
     /// Checks every record: finds the first that was changed, dropped, inserted or moved. Records dropped from the end leave
@@ -240,15 +240,24 @@ impl Ledger {
         Ok(())
     }
 
-    async fn sound_head(&self, transaction: &mut Transaction<'_, Sqlite>) -> Result<Option<Recorded>, LedgerError> {
-        let row = last_row(transaction).await.map_err(|source| storage("read", &self.path, source))?;
+    /// Replaces a connection that an error or a cancelled append left inside a transaction: SQLite ends a transaction
+    /// itself where the disk is full or fails, and the driver then still counts it as begun.
+    async fn make_ready(&self, connection: &mut SqliteConnection) -> Result<(), LedgerError> {
+        if connection.ping().await.is_err() || connection.is_in_transaction() {
+            *connection = open::to_append(&self.path).await?;
+        }
+        Ok(())
+    }
+
+    async fn sound_head(&self, connection: &mut SqliteConnection) -> Result<Option<Recorded>, LedgerError> {
+        let row = last_row(connection).await.map_err(|source| storage("read", &self.path, source))?;
         row.map(|row| row.sound().map_err(|flaw| self.broken(flaw))).transpose()
     }
 
     /// Whether the record can follow what its run has behind it.
-    async fn check_follows(&self, transaction: &mut Transaction<'_, Sqlite>, record: &Record) -> Result<(), LedgerError> {
+    async fn check_follows(&self, connection: &mut SqliteConnection, record: &Record) -> Result<(), LedgerError> {
         let Some(run) = record.entry.run() else { return Ok(()) };
-        let rows = chain::rows_of_run(transaction, run).await.map_err(|source| storage("read", &self.path, source))?;
+        let rows = chain::rows_of_run(connection, run).await.map_err(|source| storage("read", &self.path, source))?;
         let mut runs = Runs::default();
         for row in rows {
             row.sound().map_err(|flaw| self.broken(flaw))?;

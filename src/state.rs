@@ -156,7 +156,7 @@ impl StateFolder {
 }
 
 /// What to do about an error of the file system.
-fn advice(error: &io::Error) -> &'static str {
+pub(crate) fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem => {
             "the disk is read-only; set `TRUEUP_STATE_DIR` to a folder on a disk that can be written"

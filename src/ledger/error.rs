@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use sqlx::migrate::MigrateError;
 use trueup_core::run::{DecodeError, HistoryError};
 
+use crate::state::advice;
+
 /// Why the ledger cannot be opened, read or appended to.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -16,9 +18,9 @@ pub enum LedgerError {
         /// The ledger's file.
         path: PathBuf,
     },
-    /// The file cannot be made.
-    #[error("cannot make the ledger `{path}`: set `TRUEUP_STATE_DIR` to a folder that you may write")]
-    Make {
+    /// The file cannot be made, or not be written.
+    #[error("cannot write the ledger `{path}`: {}", advice(source))]
+    Write {
         /// The ledger's file.
         path: PathBuf,
         /// Why.

@@ -32,7 +32,7 @@ enum Content {
 /// A connection that appends durably, to a ledger of today's layout.
 pub(super) async fn to_append(path: &Path) -> Result<SqliteConnection, LedgerError> {
     let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    made.map_err(|source| LedgerError::Make { path: path.to_owned(), source })?;
+    made.map_err(|source| LedgerError::Write { path: path.to_owned(), source })?;
     let options = options(path).synchronous(SqliteSynchronous::Full);
     let mut connection = options.connect().await.map_err(|source| storage("open", path, source))?;
     match content(&mut connection, path).await? {

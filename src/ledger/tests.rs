@@ -253,10 +253,23 @@ async fn a_full_storage_is_an_error_and_loses_nothing() {
     assert!(matches!(error, LedgerError::Storage { fault: StorageFault::Full, .. }), "{error:?}");
     let text = format!("cannot append to the ledger `{}`: the disk is full; free some space", world.path().display());
     assert_eq!(error.to_string(), text);
-    let more = "PRAGMA max_page_count = 100000";
-    sqlx::query(more).execute(&mut *world.ledger.connection.lock().await).await.expect("set");
     assert_eq!(world.ledger.append(&escalation(&long), second(4)).await.expect("recorded").seq, 4);
     assert!(matches!(world.ledger.verify().await.expect("read"), Audit::Whole { records: 4, .. }));
+}
+
+#[tokio::test]
+async fn a_cancelled_append_happened_or_did_not() {
+    let world = World::new().await;
+    let mut acknowledged = 0;
+    for step in 0..60 {
+        let patience = std::time::Duration::from_micros(20 * step);
+        if tokio::time::timeout(patience, world.ledger.append(&escalation("x"), second(0))).await.is_ok() {
+            acknowledged += 1;
+        }
+    }
+    let last = world.ledger.append(&escalation("last"), second(1)).await.expect("recorded");
+    assert!((acknowledged + 1..=61).contains(&last.seq), "{acknowledged} acknowledged, the last is {}", last.seq);
+    assert_eq!(world.ledger.verify().await.expect("read"), Audit::Whole { records: last.seq, head: Some(last) });
 }
 
 #[tokio::test]
@@ -293,7 +306,7 @@ async fn a_ledger_that_is_not_there_is_made_only_to_append() {
     assert_eq!(reader.entries(0).await.expect("read").len(), 1);
     assert!(matches!(reader.append(&escalation(""), second(1)).await, Err(LedgerError::OpenToRead { .. })));
     let nowhere = Ledger::open(&folder.path().join("no/folder/ledger.sqlite")).await;
-    assert!(matches!(nowhere, Err(LedgerError::Make { .. })));
+    assert!(matches!(nowhere, Err(LedgerError::Write { .. })));
 }
 
 #[tokio::test]

@@ -142,7 +142,7 @@ fn child_that_holds_the_lock() {
     let path = std::env::var_os("TRUEUP_TEST_LOCK_FOLDER").expect("given by the test below");
     let _held = folder(Path::new(&path)).lock(now()).expect("free");
     println!("\nheld");
-    std::thread::sleep(std::time::Duration::from_secs(60));
+    std::thread::sleep(std::time::Duration::from_mins(1));
 }
 
 #[test]

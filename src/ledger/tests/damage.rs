@@ -38,14 +38,26 @@ async fn flip(path: &Path, seq: u64, column: usize, at: usize, bit: u8) {
     sqlx::query(update).bind(bytes).bind(seq).execute(&mut connection).await.expect("changed");
 }
 
-/// Six records, each about a run.
+/// Six records, each about a run: made once, and copied for each case.
 async fn world() -> World {
+    static FILE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger.sqlite");
+    let file = FILE.get_or_init(|| std::thread::spawn(|| in_runtime(six_records())).join().expect("no panic"));
+    std::fs::write(&path, file).expect("written");
+    let ledger = Ledger::open(&path).await.expect("a ledger");
+    World { folder, ledger }
+}
+
+async fn six_records() -> Vec<u8> {
     let world = World::new().await;
     for number in 1..=RECORDS {
         let number = usize::try_from(number).expect("small");
         world.ledger.append(&patch(number, "because"), second(0)).await.expect("recorded");
     }
-    world
+    let path = world.path();
+    world.ledger.close().await.expect("closed");
+    std::fs::read(path).expect("read")
 }
 
 proptest! {
@@ -164,4 +176,19 @@ async fn what_the_chain_cannot_show_a_noted_head_shows() {
     assert!(matches!(cut.ledger.verify().await.expect("read"), Audit::Whole { records: 6, .. }));
     let Audit::Broken { seq, .. } = cut.ledger.verify_against(head).await.expect("read") else { panic!("not found") };
     assert_eq!(seq, 6);
+}
+
+/// Its own hash is made to fit, so it is the record behind it that no longer follows.
+#[tokio::test]
+async fn a_forged_record_breaks_the_link_behind_it() {
+    let world = world().await;
+    let path = world.path();
+    let mut connection = intruder(&path).await;
+    let second_row = chain::rows_from(&mut connection, 2).try_next().await.expect("read").expect("there");
+    let reason = patch(3, "a better reason");
+    let body = reason.encode().expect("JSON");
+    let forged = Row::sealed(3, second(0), &reason, body, second_row.computed_hash());
+    change(&path, "DELETE FROM records WHERE seq = $1", &[3]).await;
+    insert(&mut connection, &forged).await.expect("inserted");
+    assert_eq!(broken_at(&world.ledger).await, 4);
 }

@@ -202,7 +202,9 @@ mod told {
 
     fn standing(entries: Vec<Entry>) -> Standing {
         let mut standing = Standing::default();
-        records(entries).iter().for_each(|record| standing.apply(record));
+        for record in records(entries) {
+            standing.apply(&record);
+        }
         standing
     }
 
@@ -217,7 +219,9 @@ mod told {
             patch(SECOND),
             Entry::Undone { run: id(FIRST), by: id(SECOND) },
         ]);
-        told.iter().for_each(|record| runs.apply(record).expect("possible"));
+        for record in told {
+            runs.apply(&record).expect("possible");
+        }
         let run = runs.get(&id(FIRST)).expect("a run");
         assert_eq!((run.begun, run.changed, &run.records[..]), (second(1), second(6), &[1, 2, 3, 4, 6][..]));
         assert_eq!(run.undone_by(), Some(&id(SECOND)));
@@ -284,9 +288,9 @@ mod told {
         let first = Entry::Identity { target: target.clone(), cluster_uid: "a".into() };
         let another = Entry::Identity { target: target.clone(), cluster_uid: "b".into() };
         let resume = Entry::Resume { places: vec![place("p-1")], reason: "Git moved".into() };
-        let held = standing(vec![Entry::Hold(hold), first, resume, another]);
-        assert_eq!(held.holds().keys().collect::<Vec<_>>(), [&place("p-2")]);
-        assert_eq!(held.cluster_of(&target), Some("a"));
+        let after = standing(vec![Entry::Hold(hold), first, resume, another]);
+        assert_eq!(after.holds().keys().collect::<Vec<_>>(), [&place("p-2")]);
+        assert_eq!(after.cluster_of(&target), Some("a"));
     }
 
     #[test]
