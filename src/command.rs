@@ -8,6 +8,8 @@ mod runs;
 mod sync;
 mod undo;
 
+pub(crate) use diff::{diff_once, show};
+
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -60,7 +62,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
                 let stop = stop::on_signal().map_err(Failure::usage)?;
                 sync::sync(&session, &only, &stop).await?
             };
-            diff::show(&report, output(&global))?;
+            show(&report, output(&global))?;
             Ok(report.exit())
         }
         Command::Runs { id } => runs::runs(&session::open(&global)?, id.as_deref(), output(&global)).await,

@@ -3,7 +3,7 @@
 mod cluster;
 mod reach;
 mod snapshot;
-mod terraform;
+pub(crate) mod terraform;
 
 use std::time::Duration;
 
@@ -184,4 +184,17 @@ fn judged(target: &Target, observation: Observation, mut problems: Vec<Problem>,
     problems.extend(observation.problems);
     let cases = observation.pairs.into_iter().map(|pair| JudgedCase::of(pair, &target.name, judging)).collect();
     Judged { cases, reach, ..Judged::unseen(target, problems) }
+}
+
+/// A target that can be read and written, of which nothing has been judged.
+///
+/// # Errors
+/// For people: why it cannot be reached.
+pub async fn connect(target: &Target) -> Result<Judged, String> {
+    let reach = match &target.kind {
+        TargetKind::Kubernetes { context, .. } => cluster::connect(context.as_deref()).await?,
+        TargetKind::Snapshot { live, .. } => Reach::Snapshot(live.clone()),
+        TargetKind::Terraform { .. } => Reach::None,
+    };
+    Ok(Judged { reach, ..Judged::unseen(target, Vec::new()) })
 }

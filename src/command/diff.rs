@@ -10,9 +10,14 @@ use crate::session::Session;
 use crate::target::Freshness;
 
 pub(super) async fn diff(session: &Session, output: Output) -> Result<Exit, Failure> {
-    let report = Report::of(&look(session, Freshness::Cached).await?);
+    let report = diff_once(session).await?;
     show(&report, output)?;
     Ok(report.exit())
+}
+
+/// Looks once.
+pub(crate) async fn diff_once(session: &Session) -> Result<Report, Failure> {
+    Ok(Report::of(&look(session, Freshness::Cached).await?))
 }
 
 /// Prints a report.

@@ -82,3 +82,9 @@ pub async fn identity(reach: &Reach) -> Result<Option<String>, String> {
         Reach::Snapshot(_) | Reach::None => Ok(None),
     }
 }
+
+/// The cluster, with nothing judged.
+pub(super) async fn connect(context: Option<&str>) -> Result<Reach, String> {
+    let (cluster, catalog, _) = reach(context).await?;
+    Ok(Reach::Cluster(Box::new(cluster), Box::new(catalog)))
+}

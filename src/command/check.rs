@@ -1,0 +1,63 @@
+//! `trueup check`: everything that can be known without a server.
+
+use trueup_core::facts::Problem;
+use trueup_core::policy::Policy;
+
+use crate::cli::Global;
+use crate::command::print;
+use crate::config::TargetKind;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::session::{self, Session};
+use crate::source::{Pinned, Revision};
+use crate::target::{declared, terraform::expectations};
+use crate::visible::visible;
+
+/// Checks the files as they are on disk, unless `--commit` names another revision or the source is remote.
+pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
+    let mut session = session::open(global)?;
+    if session.revision == Revision::Reference && std::path::Path::new(&session.settings.source.repo).join(".git").exists() {
+        session.revision = Revision::WorkTree;
+    }
+    let pinned = session::pin(&session).await?;
+    let (objects, outputs, mut problems) = manifests_and_expectations(&session, &pinned);
+    let files = session::policy_files(&session, &pinned).map_err(Failure::usage)?;
+    let classes = match Policy::read(&files) {
+        Ok(policy) => policy.classes.len(),
+        Err(found) => {
+            problems.extend(found);
+            0
+        }
+    };
+    let text: String = problems.iter().map(|problem| format!("{}\n", visible(&problem.to_string()))).collect();
+    print(&text)?;
+    if problems.is_empty() {
+        let targets = session.settings.targets.len();
+        return print(&format!("checked {targets} targets, {objects} objects, {outputs} outputs, {classes} classes: no problem\n"));
+    }
+    eprintln!("{} problems", problems.len());
+    Ok(Exit::Usage)
+}
+
+fn manifests_and_expectations(session: &Session, pinned: &Pinned) -> (usize, usize, Vec<Problem>) {
+    let (mut objects, mut outputs, mut problems) = (0, 0, Vec::new());
+    for target in &session.settings.targets {
+        match &target.kind {
+            TargetKind::Kubernetes { paths, .. } | TargetKind::Snapshot { paths, .. } => match declared(pinned, paths) {
+                Ok((desired, found)) => {
+                    objects += desired.len();
+                    problems.extend(found);
+                }
+                Err(found) => problems.extend(found),
+            },
+            TargetKind::Terraform { expect, .. } => {
+                let (read, found) = expectations(pinned, expect);
+                outputs += read.len();
+                problems.extend(found);
+            }
+        }
+    }
+    problems.sort_by(|a, b| a.origin.cmp(&b.origin));
+    problems.dedup();
+    (objects, outputs, problems)
+}
