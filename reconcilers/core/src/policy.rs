@@ -227,7 +227,7 @@ struct MatchEntry {
     namespace: OneOrMany<String>,
     name: OneOrMany<String>,
     labels: BTreeMap<String, String>,
-    path: OneOrMany<Spanned<String>>,
+    path: Option<Spanned<OneOrMany<String>>>,
     change: OneOrMany<Change>,
     manager: OneOrMany<String>,
     category: Option<Category>,
@@ -283,11 +283,13 @@ fn compile(entry: Spanned<ClassEntry>, file: &str, text: &str) -> Result<Class, 
 impl MatchEntry {
     fn compile(self, file: &str, text: &str) -> Result<Match, Problem> {
         let names = |patterns: OneOrMany<String>| patterns.into_vec().iter().map(|text| NamePattern::new(text)).collect();
-        let path = |pattern: Spanned<String>| {
-            let parsed: Result<PathPattern, PathError> = pattern.get_ref().parse();
-            parsed.map_err(|error| problem(file, text, pattern.span().start, error.to_string()))
+        let at = self.path.as_ref().map_or(0, |paths| paths.span().start);
+        let path = |pattern: String| {
+            let parsed: Result<PathPattern, PathError> = pattern.parse();
+            parsed.map_err(|error| problem(file, text, at, error.to_string()))
         };
-        let paths: Vec<PathPattern> = self.path.into_vec().into_iter().map(path).collect::<Result<_, _>>()?;
+        let paths = self.path.map(|paths| paths.into_inner().into_vec()).unwrap_or_default();
+        let paths: Vec<PathPattern> = paths.into_iter().map(path).collect::<Result<_, _>>()?;
         Ok(Match {
             kinds: names(self.kind),
             groups: names(self.group),
