@@ -169,7 +169,7 @@ impl FromStr for Path {
         let mut segments = Vec::new();
         for token in tokens(text)? {
             segments.push(match token {
-                Token::Key(key) => Segment::Key(key),
+                Token::Key(key) | Token::Quoted(key) => Segment::Key(key),
                 Token::Index(index) => Segment::Index(index),
                 Token::Entry(keys) => Segment::Entry(keys),
                 Token::AnyEntry => {
@@ -185,6 +185,8 @@ impl FromStr for Path {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Token {
     Key(String),
+    /// A key in quotes: it is itself, whatever it looks like.
+    Quoted(String),
     Index(usize),
     Entry(Vec<(String, String)>),
     AnyEntry,
@@ -234,7 +236,7 @@ fn bracket(inside: &str) -> Result<(Token, usize), &'static str> {
         if !inside[end..].starts_with(']') {
             return Err("a `]` is missing");
         }
-        return Ok((Token::Key(key), end + 1));
+        return Ok((Token::Quoted(key), end + 1));
     }
     let mut keys = Vec::new();
     let mut at = 0;
