@@ -1,2 +1,7 @@
-//! trueup
-fn main() {}
+//! The program `trueup`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    trueup::run()
+}

@@ -18,3 +18,4 @@ pub mod policy;
 pub mod risk;
 pub mod classify;
 pub mod decide;
+pub mod run;

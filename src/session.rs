@@ -1,0 +1,135 @@
+//! What every command works with: settings, the revision to read, the state folder and its key.
+
+use std::path::PathBuf;
+
+use trueup_core::policy::Policy;
+use trueup_core::seen::DigestKey;
+
+use crate::cli::Global;
+use crate::config::{self, Forge, Overrides, Settings};
+use crate::failure::Failure;
+use crate::source::credentials::{Credentials, Secret, Token};
+use crate::source::{self, Access, Pinned, Revision, SourceError, SourceSpec};
+use crate::state::{StateEnvironment, StateFolder, digest_key};
+
+/// One command's world.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// What `trueup.toml`, the environment and the flags say.
+    pub settings: Settings,
+    /// Which revision of the source is read.
+    pub revision: Revision,
+    /// How remotes are reached, and where they are cached.
+    pub access: Access,
+    /// Ledger, caches, key.
+    pub state: StateFolder,
+    /// For ids and masks.
+    pub key: DigestKey,
+    /// The forge's token, sent to the forge's host alone.
+    pub forge_token: Option<Secret>,
+}
+
+/// Reads the settings and opens the state folder.
+///
+/// # Errors
+/// Each is a matter of configuration: exit code 2.
+pub fn open(global: &Global) -> Result<Session, Failure> {
+    let here = std::env::current_dir().map_err(Failure::usage)?;
+    let overrides = Overrides { file: global.config.clone(), targets: global.targets.clone(), context: global.context.clone() };
+    let settings = config::load(&overrides, &here, &variable).map_err(Failure::usage)?;
+    let state = state_folder(&settings)?;
+    let key = digest_key(&state, variable("TRUEUP_KEY").as_deref()).map_err(Failure::usage)?;
+    let access = Access::new(state.path().join("cache"), credentials(&settings)).map_err(Failure::usage)?;
+    Ok(Session { revision: revision(global), access, state, key, forge_token: forge_token(), settings })
+}
+
+/// Pins the source: the whole round sees this one commit.
+///
+/// # Errors
+/// What was not found is a matter of configuration; a remote that did not answer leaves nothing to judge by.
+pub async fn pin(session: &Session) -> Result<Pinned, Failure> {
+    let settings = &session.settings.source;
+    let spec = SourceSpec { repo: settings.repo.clone(), reference: settings.reference.clone(), revision: session.revision.clone() };
+    let access = session.access.clone();
+    let pinned = tokio::task::spawn_blocking(move || source::pin(&spec, &access)).await.map_err(Failure::unseen)?;
+    pinned.map_err(|error| match &error {
+        SourceError::Remote(_) => Failure::unseen(error),
+        _ => Failure::usage(error),
+    })
+}
+
+/// The policy at the pinned commit. One mistake and there is none.
+///
+/// # Errors
+/// Every mistake at its place, or a file that cannot be read: exit code 2.
+pub fn policy(session: &Session, pinned: &Pinned) -> Result<Policy, Failure> {
+    let files = policy_files(session, pinned).map_err(Failure::usage)?;
+    Policy::read(&files).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::usage(anyhow::anyhow!("the policy at commit {} has mistakes:\n{}", pinned.commit, lines.join("\n")))
+    })
+}
+
+/// Names and texts of the policy files, in order.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn policy_files(session: &Session, pinned: &Pinned) -> Result<Vec<(String, String)>, SourceError> {
+    let mut files = Vec::new();
+    for path in &session.settings.policies {
+        let names = if path.ends_with(".toml") { vec![path.clone()] } else { source::list_toml(pinned, path)? };
+        for name in names {
+            let bytes = source::read(pinned, &name)?.unwrap_or_default();
+            files.push((name, String::from_utf8_lossy(&bytes).into_owned()));
+        }
+    }
+    Ok(files)
+}
+
+fn revision(global: &Global) -> Revision {
+    match (&global.commit, global.work_tree) {
+        (Some(commit), _) => Revision::Commit(commit.clone()),
+        (None, true) => Revision::WorkTree,
+        (None, false) => Revision::Reference,
+    }
+}
+
+fn state_folder(settings: &Settings) -> Result<StateFolder, Failure> {
+    let [state_dir, xdg_state_home, home] = ["TRUEUP_STATE_DIR", "XDG_STATE_HOME", "HOME"].map(std::env::var_os);
+    let environment = StateEnvironment {
+        state_dir: state_dir.as_deref(),
+        xdg_state_home: xdg_state_home.as_deref(),
+        home: home.as_deref(),
+    };
+    let state = StateFolder::resolve(environment, &settings.file).map_err(Failure::usage)?;
+    state.create().map_err(Failure::usage)?;
+    Ok(state)
+}
+
+/// What Git servers may see: a token for the source's own host, else the forge's token for the forge's host.
+fn credentials(settings: &Settings) -> Credentials {
+    let own = variable("TRUEUP_GIT_TOKEN").zip(host_of(&settings.source.repo));
+    let forge = match &settings.review.forge {
+        Forge::GitHub { web, .. } => forge_token().zip(host_of(web)),
+        Forge::Local => None,
+    };
+    let token = own.map(|(text, host)| Token { host, secret: Secret::new(text) });
+    let token = token.or_else(|| forge.map(|(secret, host)| Token { host, secret }));
+    Credentials { token, ssh_key: std::env::var_os("TRUEUP_SSH_KEY").map(PathBuf::from) }
+}
+
+/// The host of a URL, with its port where it has one.
+#[must_use]
+pub fn host_of(url: &str) -> Option<String> {
+    let authority = url.split_once("://")?.1.split('/').next()?;
+    Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned())
+}
+
+/// The first of the forge's variables that is set.
+fn forge_token() -> Option<Secret> {
+    ["TRUEUP_GITHUB_TOKEN", "GITHUB_TOKEN", "GH_TOKEN"].into_iter().find_map(variable).map(Secret::new)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
