@@ -98,7 +98,7 @@ impl Sample {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn an_object_never_differs_from_itself(seed: u64) {

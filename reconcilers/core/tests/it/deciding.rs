@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trueup_core::classify::{classify, differences};
-use trueup_core::decide::{Case, Decision, Ground, Guards, HOLD_ANNOTATION, Request, Undo, decide};
+use trueup_core::decide::{Case, Decision, Ground, Guards, HOLD_ANNOTATION, HeldPlace, Request, Undo, decide};
 use trueup_core::facts::{Evidence, FieldSet, Matched, Operation, Owner, Pair, Secrecy};
 use trueup_core::finding::{Change, Finding, FindingId, Lane, Stage};
 use trueup_core::object::TargetName;
@@ -112,7 +112,10 @@ fn random_round(dice: &mut Dice) -> Round {
     }
     for finding in findings.iter().flatten() {
         match dice.roll(12) {
-            0 => drop(guards.held.insert(finding.place.clone(), "an undo".to_owned())),
+            0 => {
+                let held = HeldPlace { reason: "an undo".to_owned(), findings: BTreeSet::from([finding.id.clone()]) };
+                guards.held.insert(finding.place.clone(), held);
+            }
             1 => drop(guards.recent_writes.insert(finding.place.clone(), u32::try_from(dice.roll(5)).expect("small"))),
             2 => drop(guards.denied.insert(finding.id.clone())),
             _ => {}
@@ -149,7 +152,7 @@ fn by_finding(decisions: &[Decision]) -> BTreeMap<FindingId, &Decision> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn each_finding_is_decided_once_with_reasons_and_always_alike(seed: u64) {
@@ -240,8 +243,7 @@ proptest! {
                 (Decision::Leave(_), after) => matches!(after, Decision::Leave(_)),
                 (_, Decision::Leave(_)) => round.guards.denied.contains(&id),
                 (Decision::Correct(_), _) => true,
-                (Decision::Hold(_), after) => matches!(after, Decision::Hold(_)),
-                (Decision::Propose(_), after) => !matches!(after, Decision::Correct(_)),
+                (Decision::Hold(_) | Decision::Propose(_), after) => !matches!(after, Decision::Correct(_)),
                 (Decision::Escalate(_), after) => matches!(after, Decision::Escalate(_)),
             };
             prop_assert!(is_fine, "{:?} became {:?}", without[&id], after);
@@ -305,7 +307,7 @@ fn an_ignore_annotation_may_name_entries_of_two_keys_and_covers_what_is_below() 
     assert_eq!(ignored("data.a.b"), ["data.a.b"]);
     assert_eq!(ignored("data.a"), ["data.a.b"]);
     assert_eq!(ignored(r#"spec.ports[port=1,protocol=TCP], data["x,y"]"#), ["data.x,y"]);
-    assert_eq!(ignored("data[, data.a.b"), ["data.a.b"]);
+    assert_eq!(ignored("data..x, data.a.b"), ["data.a.b"]);
     assert!(ignored("metadata").is_empty() && ignored("dat").is_empty());
 }
 

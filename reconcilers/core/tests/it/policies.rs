@@ -201,7 +201,7 @@ fn naive_name(pattern: &[char], name: &[char]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn path_patterns_mean_what_the_words_say(steps in prop::collection::vec(step(), 1..6), path in prop::collection::vec(segment(), 0..6)) {

@@ -52,7 +52,7 @@ fn literal(schema: &Schema) -> Schema {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn a_repair_puts_its_paths_right_and_touches_nothing_else(seed: u64, edits in 1usize..5) {
