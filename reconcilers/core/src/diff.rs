@@ -159,9 +159,9 @@ fn present(value: Option<&Value>) -> Option<&Value> {
 fn declared_entry<'a>(declared: &'a [Value], name: &Segment) -> Option<&'a Value> {
     let Segment::Entry(keys) = name else { return None };
     let agreeing = |entry: &Value| {
-        let given = keys.iter().filter_map(|(key, text)| entry.get(key).map(|value| value.to_string() == *text));
-        let given: Vec<bool> = given.collect();
-        (given.iter().all(|agrees| *agrees) && !given.is_empty()).then_some(given.len())
+        let given: Vec<&(String, String)> = keys.iter().filter(|(key, _)| entry.get(key).is_some()).collect();
+        let agrees = given.iter().all(|(key, text)| entry.get(key).map(Value::to_string).as_ref() == Some(text));
+        (agrees && !given.is_empty()).then_some(given.len())
     };
     declared
         .iter()

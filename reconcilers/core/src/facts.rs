@@ -125,20 +125,8 @@ pub struct Live {
     pub uid: Option<String>,
     /// `metadata.resourceVersion`; absent in a snapshot that has none.
     pub resource_version: Option<String>,
-    /// Whether it is being deleted.
-    pub lifecycle: Lifecycle,
-}
-
-/// Whether an object is being deleted: then nothing may write to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lifecycle {
-    /// It stays.
-    Kept,
-    /// Somebody deleted it, and finalizers or a grace period keep it yet.
-    Deleting {
-        /// `metadata.deletionTimestamp`
-        since: String,
-    },
+    /// `metadata.deletionTimestamp`: when its deletion was asked for. Such an object is never written.
+    pub deleting_since: Option<String>,
 }
 
 impl Live {

@@ -5,3 +5,7 @@ pub mod cluster;
 pub mod discovery;
 pub mod owners;
 pub mod normal;
+pub mod list;
+pub mod baseline;
+pub mod pattern;
+pub mod allowances;
