@@ -301,10 +301,10 @@ mod tests {
                 "operation": "Update", "subresource": subresource, "fieldsType": "FieldsV1", "fieldsV1": fields}]}});
             allowed("apps/v1", "Deployment", json!({}), live).len()
         };
-        assert_eq!(found("kube-controller-manager", "", "deployment.kubernetes.io/revision"), 1);
-        assert_eq!(found("kubectl-edit", "", "deployment.kubernetes.io/revision"), 0);
-        assert_eq!(found("kube-controller-manager", "status", "deployment.kubernetes.io/revision"), 0);
-        assert_eq!(found("kube-controller-manager", "", "else"), 0);
+        assert_eq!(found("kube-controller-manager", "status", "deployment.kubernetes.io/revision"), 1);
+        assert_eq!(found("kubectl-edit", "status", "deployment.kubernetes.io/revision"), 0);
+        assert_eq!(found("kube-controller-manager", "", "deployment.kubernetes.io/revision"), 0);
+        assert_eq!(found("kube-controller-manager", "status", "else"), 0);
     }
 
     #[test]
