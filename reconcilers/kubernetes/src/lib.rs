@@ -1,1 +1,3 @@
-//! placeholder
+//! Kubernetes for trueup: read manifests, observe, expect, patch.
+
+pub mod manifest;
