@@ -109,23 +109,33 @@ impl Cluster {
     }
 }
 
-/// How to reach a cluster.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Access<'a> {
-    /// The kubeconfig; as kubectl finds it where none is given.
-    pub kubeconfig: Option<&'a Path>,
-    /// The context in it; its current one where none is given.
-    pub context: Option<&'a str>,
-}
-
-/// Connects as kubectl would: by the kubeconfig (`KUBECONFIG`, else `~/.kube/config`), and where there is none, by the
-/// service account of the pod. Sends nothing yet.
+/// Connects as kubectl would: by the kubeconfig (`KUBECONFIG`, else `~/.kube/config`) with `context` (else its current one),
+/// and where there is no kubeconfig, by the service account of the pod. Sends nothing yet.
 ///
 /// # Errors
 /// If there is no usable configuration.
-pub async fn connect(access: Access<'_>, agent: &str) -> Result<Cluster, ClusterError> {
+pub async fn connect(context: Option<&str>, agent: &str) -> Result<Cluster, ClusterError> {
+    match Kubeconfig::read() {
+        Ok(kubeconfig) => connect_with(config(kubeconfig, context).await?, agent),
+        Err(error) if context.is_none() && is_absent(&error) => {
+            connect_with(Config::incluster().map_err(|source| ClusterError::Nowhere { source })?, agent)
+        }
+        Err(source) => Err(ClusterError::Kubeconfig { source: Box::new(source) }),
+    }
+}
+
+/// Connects by this kubeconfig alone.
+///
+/// # Errors
+/// If it is not usable.
+pub async fn connect_by(kubeconfig: &Path, context: Option<&str>, agent: &str) -> Result<Cluster, ClusterError> {
+    let kubeconfig =
+        Kubeconfig::read_from(kubeconfig).map_err(|source| ClusterError::Kubeconfig { source: Box::new(source) })?;
+    connect_with(config(kubeconfig, context).await?, agent)
+}
+
+fn connect_with(mut config: Config, agent: &str) -> Result<Cluster, ClusterError> {
     let agent = header(agent)?;
-    let mut config = config(access).await?;
     config.connect_timeout = Some(CONNECT_DEADLINE);
     // kube would send a PATCH again after a 503 or 504, when the first one may have been carried out.
     config.default_retry = false;
@@ -180,16 +190,9 @@ fn unread(cluster: &Cluster, subject: &'static str, source: RequestError) -> Clu
     }
 }
 
-async fn config(access: Access<'_>) -> Result<Config, ClusterError> {
-    let kubeconfig = match access.kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from) {
-        Ok(kubeconfig) => kubeconfig,
-        Err(error) if access.kubeconfig.is_none() && access.context.is_none() && is_absent(&error) => {
-            return Config::incluster().map_err(|source| ClusterError::Nowhere { source });
-        }
-        Err(source) => return Err(ClusterError::Kubeconfig { source: Box::new(source) }),
-    };
+async fn config(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config, ClusterError> {
     let known: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
-    let options = KubeConfigOptions { context: access.context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| match error {
         KubeconfigError::LoadContext(context) => ClusterError::NoContext { context, known },
         KubeconfigError::CurrentContextNotSet => ClusterError::NoCurrentContext { known },

@@ -1,5 +1,6 @@
 //! Kubernetes for trueup. Modules stand in reading order.
 
+pub mod manifest;
 pub mod request;
 pub mod cluster;
 pub mod discovery;
@@ -13,3 +14,4 @@ pub mod expect;
 pub mod autoscaling;
 pub mod observe;
 pub mod patch;
+pub mod snapshot;

@@ -12,7 +12,7 @@ use trueup_core::seen::DigestKey;
 use trueup_core::shape::{Merge, Shape, Types};
 use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::baseline::Baselines;
-use trueup_kubernetes::cluster::{Access, Cluster, connect, identity, version};
+use trueup_kubernetes::cluster::{Cluster, connect, connect_by, identity, version};
 use trueup_kubernetes::discovery::{Catalog, Lookup, discover};
 use trueup_kubernetes::expect::{DryRuns, Expecting, Moment};
 use trueup_kubernetes::list::{PAGE, list_one};
@@ -74,7 +74,7 @@ async fn world(test: &str) -> Option<World> {
     if !is_available() {
         return None;
     }
-    let cluster = connect(Access::default(), &format!("trueup/test {test}")).await.expect("a usable kubeconfig");
+    let cluster = connect(None, &format!("trueup/test {test}")).await.expect("a usable kubeconfig");
     let catalog = discover(&cluster).await.expect("discovery");
     let namespace = format!("trueup-test-{test}-{}", std::process::id());
     let program = std::env::var_os("TRUEUP_KUBECTL").map_or_else(|| "kubectl".into(), PathBuf::from);
@@ -98,9 +98,8 @@ impl World {
     }
 
     async fn look(&self, cluster: &Cluster, desired: Vec<Desired>, dry_runs: DryRuns) -> Observation {
-        let rules = Rules::shipped().expect("the shipped rules");
         let types = types();
-        let expecting = Expecting { defaulted: &|_, _| None, shape: &shape, types: &types, rules: &rules };
+        let expecting = Expecting { defaulted: &|_, _| None, shape: &shape, types: &types, rules: Rules::load() };
         let server_version = version(cluster).await.expect("a version");
         let moment = Moment { server_version: &server_version, now: Timestamp::now() };
         let look = Look { secrets: SecretsMode::Off, dry_runs, expecting: &expecting, moment, page: PAGE };
@@ -146,8 +145,7 @@ async fn with_token(kubectl: &Kubectl, account: &str, token: &str) -> Cluster {
     config["users"] = json!([{"name": account, "user": {"token": token}}]);
     config["contexts"][0]["context"]["user"] = account.into();
     std::fs::write(file.path(), config.to_string()).expect("written");
-    let access = Access { kubeconfig: Some(file.path()), context: None };
-    connect(access, "trueup/test restricted").await.expect("a usable kubeconfig")
+    connect_by(file.path(), None, "trueup/test restricted").await.expect("a usable kubeconfig")
 }
 
 fn declare(value: Value, namespace: Option<&str>) -> Desired {
@@ -205,7 +203,7 @@ async fn the_cluster_is_known_and_answers() {
     let Some(world) = world("known").await else { return };
     assert_eq!(identity(&world.cluster).await.expect("an identity").len(), 36);
     assert!(version(&world.cluster).await.expect("a version").starts_with("v1."));
-    let error = connect(Access { context: Some("no-such-context"), ..Access::default() }, "trueup/test").await.err().expect("an error").to_string();
+    let error = connect(Some("no-such-context"), "trueup/test").await.err().expect("an error").to_string();
     assert!(error.starts_with("there is no context `no-such-context` in the kubeconfig; there are: `"), "{error}");
 }
 

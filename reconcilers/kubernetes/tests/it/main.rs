@@ -1,4 +1,5 @@
-//! The one test binary of this crate.
+//! The crate's integration tests: one binary, a module a subject.
 
-#[expect(missing_docs, reason = "tests")]
+mod manifest;
 mod live;
+mod snapshot;
