@@ -1,5 +1,7 @@
 //! On a real API server: the cluster that `KUBECONFIG` names, if `TRUEUP_TEST_CLUSTER=1` says that it is one for tests.
 
+mod corpus;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -127,10 +129,13 @@ impl World {
         self.kubectl.apply(&[
             json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}}),
             named("Role", json!({"rules": rules})),
-            named("RoleBinding", json!({
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account},
-                "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": self.namespace}]
-            })),
+            named(
+                "RoleBinding",
+                json!({
+                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account},
+                    "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": self.namespace}]
+                }),
+            ),
         ]);
         let token = self.kubectl.must(&["create", "token", account]);
         with_token(&self.kubectl, account, token.trim()).await
@@ -151,7 +156,8 @@ async fn with_token(kubectl: &Kubectl, account: &str, token: &str) -> Cluster {
 fn declare(value: Value, namespace: Option<&str>) -> Desired {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let declared = value.pointer("/metadata/namespace").and_then(Value::as_str).or(namespace).map(str::to_owned);
-    let id = ObjectId { api_version: text("/apiVersion"), kind: text("/kind"), namespace: declared, name: text("/metadata/name") };
+    let id =
+        ObjectId { api_version: text("/apiVersion"), kind: text("/kind"), namespace: declared, name: text("/metadata/name") };
     let origin = Origin { file: "test.yaml".into(), line: 1, column: 1, document: 1 };
     Desired { id, value, origin, positions: BTreeMap::new() }
 }
@@ -186,7 +192,10 @@ fn differences(observation: &Observation) -> Vec<String> {
             Pair::Matched(matched) => {
                 let key = DigestKey::new(&[7; 32]);
                 for drift in compare(matched, &types(), &shape(&matched.desired.id), &key).drifts {
-                    found.push(format!("{} {} {:?} {:?}→{:?}", matched.live.id, drift.path, drift.change, drift.desired, drift.live));
+                    found.push(format!(
+                        "{} {} {:?} {:?}→{:?}",
+                        matched.live.id, drift.path, drift.change, drift.desired, drift.live
+                    ));
                 }
             }
             Pair::Missing(desired) => found.push(format!("{} missing", desired.id)),
@@ -243,7 +252,8 @@ async fn what_may_not_be_listed_is_unseen_and_named() {
     let Some(world) = world("forbidden").await else { return };
     let desired = || {
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "v"}});
-        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}});
+        let service =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}});
         let mut changed = world.config_map("c");
         changed.value["data"]["k"] = "other".into();
         vec![world.declare(secret), world.declare(service), changed, world.config_map("gone")]
@@ -253,7 +263,8 @@ async fn what_may_not_be_listed_is_unseen_and_named() {
     let restricted = world.restricted("reader", rules).await;
     let observation = world.look(&restricted, desired(), DryRuns::Fresh).await;
     let namespace = &world.namespace;
-    let reason = format!("no right to list `services` in namespace `{namespace}`; grant the verb `list` on it to trueup's account");
+    let reason =
+        format!("no right to list `services` in namespace `{namespace}`; grant the verb `list` on it to trueup's account");
     assert_eq!(
         differences(&observation),
         [
@@ -301,7 +312,8 @@ async fn a_patch_holds_to_the_version_that_was_judged() {
     let conflict = send(cluster, resource, id, &patch(&uid, &version)).await;
     assert!(matches!(conflict, Err(PatchError::Conflict { .. })), "{conflict:?}");
     let version = sent.resource_version.clone().expect("a version");
-    let invalid = send(cluster, resource, id, &json!({"metadata": {"uid": uid, "resourceVersion": version}, "data": {"k/": "v"}})).await;
+    let invalid =
+        send(cluster, resource, id, &json!({"metadata": {"uid": uid, "resourceVersion": version}, "data": {"k/": "v"}})).await;
     assert!(matches!(invalid, Err(PatchError::Invalid { .. })), "{invalid:?}");
     let frozen = json!({"metadata": {"uid": uid, "resourceVersion": version}, "immutable": true});
     let frozen = send(cluster, resource, id, &frozen).await.expect("allowed").resource_version.expect("a version");
@@ -375,8 +387,12 @@ async fn a_dead_extension_server_blinds_only_its_group() {
     assert_eq!(
         differences(&observation),
         [
-            format!("Gadget {namespace}/g unseen: the cluster serves no `Gadget` in `example.com/v9`; is its CustomResourceDefinition installed?"),
-            format!("Widget {namespace}/w unseen: the API server behind `{group}/v1` does not answer, so no `Widget` can be seen"),
+            format!(
+                "Gadget {namespace}/g unseen: the cluster serves no `Gadget` in `example.com/v9`; is its CustomResourceDefinition installed?"
+            ),
+            format!(
+                "Widget {namespace}/w unseen: the API server behind `{group}/v1` does not answer, so no `Widget` can be seen"
+            ),
         ]
     );
 }
@@ -393,7 +409,8 @@ async fn replicas_of_an_autoscaler_are_no_difference() {
     let autoscaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "scaled"},
         "spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 5}});
     world.kubectl.apply(&[deployment("scaled"), deployment("by-hand"), autoscaler]);
-    let as_controller = ["--subresource=scale", "--field-manager=kube-controller-manager", "--type=merge", "-p", r#"{"spec":{"replicas":4}}"#];
+    let as_controller =
+        ["--subresource=scale", "--field-manager=kube-controller-manager", "--type=merge", "-p", r#"{"spec":{"replicas":4}}"#];
     for name in ["scaled", "by-hand"] {
         world.kubectl.must(&[&["patch", "deployment", name][..], &as_controller].concat());
     }

@@ -151,7 +151,9 @@ fn a_part_that_cannot_be_read_hides_what_is_not_found() {
     let folder = folder();
     fs::write(folder.path().join("broken.yaml"), "apiVersion: v1\nkind: [\n").expect("written");
     let observation = look(folder.path());
-    assert!(told(&observation)[2].starts_with("ConfigMap shop/gone: unseen: a part of the snapshot cannot be read: broken.yaml:"));
+    assert!(
+        told(&observation)[2].starts_with("ConfigMap shop/gone: unseen: a part of the snapshot cannot be read: broken.yaml:")
+    );
     assert!(observation.problems.iter().all(|problem| problem.blinds) && !observation.problems.is_empty());
     assert!(matches!(read(folder.path(), &ObjectId { name: "gone".into(), ..config() }), Err(SnapshotError::Unreadable { .. })));
     let nowhere = look(&folder.path().join("nowhere"));
@@ -163,7 +165,9 @@ fn another_version_and_a_second_copy_are_not_judged() {
     let folder = folder();
     let more = "apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n";
     fs::write(folder.path().join("twice.yaml"), more).expect("written");
-    assert!(told(&look(folder.path()))[1].starts_with("Deployment shop/web: unseen: the snapshot holds `Deployment shop/web` twice"));
+    assert!(
+        told(&look(folder.path()))[1].starts_with("Deployment shop/web: unseen: the snapshot holds `Deployment shop/web` twice")
+    );
     fs::write(folder.path().join("live.yaml"), "").expect("written");
     assert_eq!(
         told(&look(folder.path()))[1],
@@ -186,7 +190,10 @@ fn a_patch_changes_its_object_and_no_byte_beside_it() {
 
     let text = fs::read_to_string(folder.path().join("live.yaml")).expect("readable");
     let neighbours = LIVE.split_once("- apiVersion: v1   # the").expect("there").1;
-    assert!(text.starts_with("# kept\napiVersion: v1\nkind: List\nmetadata: {resourceVersion: \"\"}\nitems:\n- apiVersion: v1\n"), "{text}");
+    assert!(
+        text.starts_with("# kept\napiVersion: v1\nkind: List\nmetadata: {resourceVersion: \"\"}\nitems:\n- apiVersion: v1\n"),
+        "{text}"
+    );
     assert!(text.ends_with(neighbours), "{text}");
     assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 3, "a temporary file is left");
 
@@ -200,7 +207,8 @@ fn a_patch_changes_its_object_and_no_byte_beside_it() {
 #[test]
 fn a_json_file_stays_json() {
     let folder = folder();
-    let id = ObjectId { api_version: "autoscaling/v2".into(), kind: "HorizontalPodAutoscaler".into(), name: "web".into(), ..config() };
+    let id =
+        ObjectId { api_version: "autoscaling/v2".into(), kind: "HorizontalPodAutoscaler".into(), name: "web".into(), ..config() };
     patch(folder.path(), &id, &json!({"spec": {"maxReplicas": 9}}), Preconditions::default(), now()).expect("patched");
     let text = fs::read_to_string(folder.path().join("more/hpa.json")).expect("readable");
     let value: Value = serde_json::from_str(&text).expect("JSON");
