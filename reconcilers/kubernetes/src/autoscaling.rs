@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn only_its_own_target() {
         let live = deployment(3, "kube-controller-manager", "scale");
-        let allowed = |target: Value, namespace: &str| allowance(&live, &autoscaler("autoscaling/v2", target, namespace)).is_some();
+        let allowed =
+            |target: Value, namespace: &str| allowance(&live, &autoscaler("autoscaling/v2", target, namespace)).is_some();
         assert!(allowed(json!({"kind": "Deployment", "name": "web"}), "shop"));
         assert!(!allowed(json!({"kind": "Deployment", "name": "web"}), "other"));
         assert!(!allowed(json!({"kind": "StatefulSet", "name": "web"}), "shop"));

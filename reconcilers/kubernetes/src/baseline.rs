@@ -230,7 +230,8 @@ mod tests {
 
     #[test]
     fn the_answer_stands_under_the_objects_own_name() {
-        let create = DryRunCreate::of(&resource("", "Namespace", Server::Local), &declared("Namespace", "shop", "x")).expect("allowed");
+        let create =
+            DryRunCreate::of(&resource("", "Namespace", Server::Local), &declared("Namespace", "shop", "x")).expect("allowed");
         assert_eq!(create.body["metadata"], json!({"generateName": "trueup-"}));
         let answer = json!({"metadata": {"name": "trueup-x7k2p", "generateName": "trueup-", "uid": "u",
             "labels": {"kubernetes.io/metadata.name": "trueup-x7k2p"}}, "status": {"phase": "Active"}});

@@ -1,4 +1,4 @@
-//! Kubernetes for trueup: read manifests, observe, expect, patch. Modules stand in reading order.
+//! Kubernetes for trueup. Modules stand in reading order.
 
 pub mod manifest;
 pub mod request;
@@ -7,7 +7,6 @@ pub mod discovery;
 pub mod owners;
 pub mod normal;
 pub mod list;
-pub mod table;
 pub mod pattern;
 pub mod allowances;
 pub mod baseline;
@@ -15,3 +14,4 @@ pub mod expect;
 pub mod autoscaling;
 pub mod observe;
 pub mod patch;
+pub mod snapshot;

@@ -190,7 +190,8 @@ async fn allow_scaling(
     problems: &mut Vec<Problem>,
 ) {
     let mut live: BTreeMap<String, Result<Vec<Autoscaler>, String>> = BTreeMap::new();
-    for matched in matched.iter_mut().filter(|matched| scalable.contains(&matched.desired.id) && autoscaling::is_scaled(matched)) {
+    for matched in matched.iter_mut().filter(|matched| scalable.contains(&matched.desired.id) && autoscaling::is_scaled(matched))
+    {
         if let Some(allowance) = autoscaling::allowance(&matched.live, &declared) {
             matched.expected.allowances.push(allowance);
             continue;
@@ -207,7 +208,8 @@ async fn allow_scaling(
                 matched.expected.allowances.extend(autoscaling::allowance(&matched.live, &known));
             }
             Err(reason) if autoscaling::is_written_by_autoscaler(&matched.live) => {
-                let message = format!("whether an autoscaler keeps the replicas of `{}` cannot be seen: {reason}", matched.live.id);
+                let message =
+                    format!("whether an autoscaler keeps the replicas of `{}` cannot be seen: {reason}", matched.live.id);
                 problems.push(Problem::blind("autoscalers-not-visible", message, Some(matched.desired.origin.clone())));
                 let reason = "an autoscaler may keep it, and autoscalers cannot be seen".to_owned();
                 matched.expected.allowances.push(Allowance { path: autoscaling::replicas(), extent: Extent::Declared, reason });

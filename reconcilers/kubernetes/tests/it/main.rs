@@ -1,0 +1,5 @@
+//! The crate's integration tests: one binary, a module a subject.
+
+mod manifest;
+mod live;
+mod snapshot;
