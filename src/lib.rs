@@ -1,1 +1,6 @@
 //! trueup
+
+pub mod ledger;
+pub mod state;
+pub mod source;
+pub mod review;

@@ -1,2 +1,9 @@
+//! The program `trueup`.
 //! trueup
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    trueup::run()
+    trueup::source::transport::serve_if_asked().unwrap_or(ExitCode::SUCCESS)
+}

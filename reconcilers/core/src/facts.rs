@@ -125,6 +125,8 @@ pub struct Live {
     pub uid: Option<String>,
     /// `metadata.resourceVersion`; absent in a snapshot that has none.
     pub resource_version: Option<String>,
+    /// `metadata.deletionTimestamp`: when its deletion was asked for. Such an object is never written.
+    pub deleting_since: Option<String>,
 }
 
 impl Live {

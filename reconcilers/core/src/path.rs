@@ -103,10 +103,7 @@ impl Segment {
     #[must_use]
     pub fn names_entry(&self, value: &Value) -> bool {
         match self {
-            Self::Entry(keys) => keys.iter().all(|(key, text)| match value.get(key) {
-                Some(found) => found.to_string() == *text,
-                None => false,
-            }),
+            Self::Entry(keys) => keys.iter().all(|(key, text)| value.get(key).map(Value::to_string).as_ref() == Some(text)),
             Self::Key(_) | Self::Index(_) => false,
         }
     }
@@ -276,7 +273,7 @@ fn entry_text(json: &str) -> String {
 fn is_plain_value(text: &str) -> bool {
     !text.is_empty()
         && !text.contains(|c: char| matches!(c, ',' | ']' | '"' | '=') || c.is_whitespace() || c.is_control())
-        && json_text(text) == Value::String(text.to_owned()).to_string()
+        && json_text(text).starts_with('"')
 }
 
 /// The JSON text of an unquoted entry value: a number or boolean as it stands, anything else a string.

@@ -1,0 +1,147 @@
+//! Step 5: differences become findings by policy.
+
+use crate::facts::{Matched, Pair};
+use crate::finding::{Cause, Change, Confidence, Difference, Divergence, Drift, Finding, Lane, ObjectChange, Stage, Subject};
+use crate::object::TargetName;
+use crate::pattern::PathPattern;
+use crate::policy::{Class, Policy, Precedence};
+use crate::risk::assess;
+use crate::seen::DigestKey;
+
+/// The annotation that, declared in Git, names paths to ignore.
+pub const IGNORE_ANNOTATION: &str = "trueup.dev/ignore";
+
+/// The differences of a declared object: it is missing, or these drifts are in it.
+#[must_use]
+pub fn differences(target: &TargetName, pair: &Pair, drifts: Vec<Drift>) -> Vec<Difference> {
+    match pair {
+        Pair::Missing(desired) => vec![Difference {
+            target: target.clone(),
+            subject: Subject::Object(desired.id.clone()),
+            divergence: Divergence::Object(ObjectChange::Missing),
+            cause: Cause::default(),
+            evidence: None,
+            origin: desired.origin.clone(),
+            labels: labels(&desired.value),
+            ignored_in_git: false,
+        }],
+        Pair::Matched(matched) => {
+            let ignored = ignored_paths(&matched.desired.value);
+            drifts.into_iter().map(|drift| field_difference(target, matched, &ignored, drift)).collect()
+        }
+        Pair::Unseen(..) | Pair::Skipped(_) => Vec::new(),
+    }
+}
+
+fn field_difference(target: &TargetName, matched: &Matched, ignored: &[PathPattern], drift: Drift) -> Difference {
+    Difference {
+        target: target.clone(),
+        subject: Subject::Object(matched.desired.id.clone()),
+        cause: cause(matched, &drift),
+        evidence: Some(matched.expected.evidence),
+        origin: matched.desired.origin_of(&drift.path),
+        labels: labels(&matched.desired.value),
+        ignored_in_git: ignored.iter().any(|pattern| pattern.matches(&drift.path)),
+        divergence: Divergence::Field(drift),
+    }
+}
+
+/// Who wrote a path, by managedFields. What was removed is owned by nobody, so nothing tells who removed it.
+fn cause(matched: &Matched, drift: &Drift) -> Cause {
+    let writer = match drift.change {
+        Change::Removed | Change::MissingObject => None,
+        Change::Changed | Change::Undeclared | Change::Leftover | Change::ExtraObject => matched.live.writer_of(&drift.path),
+    };
+    writer.map_or_else(Cause::default, |owner| Cause {
+        manager: Some(owner.manager.clone()),
+        operation: Some(owner.operation),
+        subresource: owner.subresource.clone(),
+        time: owner.time.clone(),
+        confidence: Confidence::Reported,
+    })
+}
+
+fn labels(value: &serde_json::Value) -> std::collections::BTreeMap<String, String> {
+    let labels = value.pointer("/metadata/labels").and_then(serde_json::Value::as_object);
+    let text = |(key, value): (&String, &serde_json::Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    labels.map(|labels| labels.iter().filter_map(text).collect()).unwrap_or_default()
+}
+
+fn ignored_paths(desired: &serde_json::Value) -> Vec<PathPattern> {
+    let annotation =
+        desired.get("metadata").and_then(|metadata| metadata.get("annotations")).and_then(|all| all.get(IGNORE_ANNOTATION));
+    let text = annotation.and_then(serde_json::Value::as_str).unwrap_or_default();
+    text.split(',').filter_map(|pattern| pattern.trim().parse().ok()).collect()
+}
+
+/// What policy makes of a difference. All matching classes vote and the strictest lane wins; the name comes from the first.
+///
+/// `source` names the repository, for the finding's place.
+#[must_use]
+pub fn classify(difference: Difference, policy: &Policy, source: &str, key: &DigestKey) -> Finding {
+    let votes = votes(&difference, policy);
+    let verdict = verdict(&difference, &votes);
+    Finding {
+        id: difference.id(source, key),
+        place: difference.place(source),
+        class: votes.first().map(|class| class.name.clone()),
+        stage: verdict.stage,
+        lane: verdict.lane,
+        risk: assess(&difference),
+        reasons: verdict.reasons,
+        difference,
+    }
+}
+
+/// The classes that count for a difference, in policy order.
+#[must_use]
+pub fn votes<'a>(difference: &Difference, policy: &'a Policy) -> Vec<&'a Class> {
+    let matching = |precedence| {
+        let classes = policy.classes.iter().filter(move |class| class.precedence == precedence);
+        classes.filter(|class| class.matches.matches(difference)).collect::<Vec<_>>()
+    };
+    let regular = matching(Precedence::Regular);
+    if regular.is_empty() { matching(Precedence::Fallback) } else { regular }
+}
+
+struct Verdict {
+    lane: Lane,
+    stage: Stage,
+    reasons: Vec<String>,
+}
+
+fn verdict(difference: &Difference, votes: &[&Class]) -> Verdict {
+    if difference.ignored_in_git {
+        let reason = format!("`{IGNORE_ANNOTATION}` in {} names this path", difference.origin.file);
+        return Verdict { lane: Lane::Ignore, stage: Stage::Observe, reasons: vec![reason] };
+    }
+    let Some(lane) = votes.iter().map(|class| class.lane).max() else {
+        let reason = "no class matches: reported only".to_owned();
+        return Verdict { lane: Lane::Review, stage: Stage::Observe, reasons: vec![reason] };
+    };
+    let stage = votes.iter().map(|class| class.stage).min().unwrap_or(Stage::Observe);
+    let reasons = votes.iter().map(ToString::to_string).collect();
+    tighten(difference, votes, Verdict { lane, stage, reasons })
+}
+
+/// What no class can loosen: some differences are never corrected by themselves.
+fn tighten(difference: &Difference, votes: &[&Class], mut verdict: Verdict) -> Verdict {
+    if verdict.lane != Lane::Auto {
+        return verdict;
+    }
+    let change = difference.change();
+    let unnamed =
+        matches!(change, Change::Undeclared | Change::Leftover) && !votes.iter().any(|class| class.matches.names(change));
+    let reason = match &difference.divergence {
+        Divergence::Expectation(_) => Some("infrastructure is never corrected by itself".to_owned()),
+        Divergence::Object(_) => Some("trueup neither creates nor deletes objects".to_owned()),
+        Divergence::Field(_) if difference.is_masked() => Some("a secret value takes part".to_owned()),
+        Divergence::Field(_) if unnamed => Some(format!("removed only where a class names `change = \"{change}\"`")),
+        Divergence::Field(_) => None,
+    };
+    if let Some(reason) = reason {
+        verdict.lane = Lane::Review;
+        verdict.reasons.push(reason);
+    }
+    verdict
+}

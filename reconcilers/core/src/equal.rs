@@ -1,0 +1,101 @@
+//! Whether two values are the same to Kubernetes, by their shape.
+
+use serde_json::{Map, Value};
+
+use crate::path::Segment;
+use crate::quantity::{Quantity, duration_nanoseconds};
+use crate::shape::{Merge, Shape, Types};
+
+/// Whether the server keeps no difference between `a` and `b`.
+#[must_use]
+pub fn same(types: &Types, shape: &Shape, a: Option<&Value>, b: Option<&Value>) -> bool {
+    if shape.is_absent(a) || shape.is_absent(b) {
+        return shape.is_absent(a) && shape.is_absent(b);
+    }
+    match (a, b) {
+        (Some(a), Some(b)) => same_values(types, shape, a, b),
+        _ => false,
+    }
+}
+
+fn same_values(types: &Types, shape: &Shape, a: &Value, b: &Value) -> bool {
+    match (shape, a, b) {
+        (Shape::Quantity, _, _) => match (quantity(a), quantity(b)) {
+            (Some(a), Some(b)) => a == b,
+            _ => a == b,
+        },
+        (Shape::Duration, Value::String(x), Value::String(y)) => match (duration_nanoseconds(x), duration_nanoseconds(y)) {
+            (Some(x), Some(y)) => x == y,
+            _ => x == y,
+        },
+        (_, Value::Object(x), Value::Object(y)) => same_objects(types, shape, x, y),
+        (_, Value::Array(x), Value::Array(y)) => same_lists(types, shape, x, y),
+        (_, Value::Number(x), Value::Number(y)) => same_numbers(x, y),
+        _ => a == b,
+    }
+}
+
+fn same_objects(types: &Types, shape: &Shape, a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+    a.iter().all(|(key, value)| same(types, types.field(shape, key), Some(value), b.get(key)))
+        && b.iter().all(|(key, value)| a.contains_key(key) || same(types, types.field(shape, key), None, Some(value)))
+}
+
+fn same_lists(types: &Types, shape: &Shape, a: &[Value], b: &[Value]) -> bool {
+    let (item, merge) = shape.entries();
+    if a.len() != b.len() {
+        return false;
+    }
+    let pairwise = || a.iter().zip(b).all(|(a, b)| same(types, item, Some(a), Some(b)));
+    match merge {
+        Merge::Atomic => pairwise(),
+        Merge::Set => same_sets(types, item, a, b),
+        Merge::Keyed(keys) => match (entry_names(a, keys), entry_names(b, keys)) {
+            (Some(names), Some(_)) => a.iter().zip(&names).all(|(entry, name)| {
+                let other = b.iter().find(|other| name.names_entry(other));
+                same(types, item, Some(entry), other)
+            }),
+            _ => pairwise(),
+        },
+    }
+}
+
+/// Each entry of `a` finds one of its own in `b`.
+fn same_sets(types: &Types, item: &Shape, a: &[Value], b: &[Value]) -> bool {
+    let mut left: Vec<&Value> = b.iter().collect();
+    a.len() == b.len()
+        && a.iter().all(|entry| {
+            let found = left.iter().position(|other| same(types, item, Some(entry), Some(other)));
+            found.map(|at| left.swap_remove(at)).is_some()
+        })
+}
+
+/// Each entry's name by its merge keys; `None` where an entry has no name or two share one: such a list is one value.
+#[must_use]
+pub fn entry_names(entries: &[Value], keys: &[String]) -> Option<Vec<Segment>> {
+    let mut names: Vec<Segment> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let name: Vec<(&str, &Value)> = keys.iter().filter_map(|key| Some((key.as_str(), entry.get(key)?))).collect();
+        if name.is_empty() {
+            return None;
+        }
+        names.push(Segment::entry(&name));
+    }
+    let mut sorted: Vec<&Segment> = names.iter().collect();
+    sorted.sort_unstable();
+    let unique = sorted.windows(2).all(|pair| pair[0] != pair[1]);
+    unique.then_some(names)
+}
+
+fn quantity(value: &Value) -> Option<Quantity> {
+    match value {
+        Value::String(text) => Quantity::parse(text),
+        Value::Number(number) => Quantity::parse(&number.to_string()),
+        _ => None,
+    }
+}
+
+/// `1` is `1.0`; integers compare exactly, however large.
+fn same_numbers(a: &serde_json::Number, b: &serde_json::Number) -> bool {
+    let both_integers = !a.is_f64() && !b.is_f64();
+    if both_integers { a == b } else { a.as_f64() == b.as_f64() }
+}

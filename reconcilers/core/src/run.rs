@@ -1,0 +1,431 @@
+//! A run: one action's way through act and verify, as states that refuse impossible steps.
+//!
+//! ```text
+//!                    ┌► Refused
+//! Intended ─► Unknown ─► Void                      a patch's run
+//!     └───────┴──► Applied ─► Verified ─► Undone
+//!     └───────┴──► Proposed ─► Closed ─► Verified   a proposal's run
+//! ```
+//!
+//! A crash may cut a run off between any two states; [`RunStatus::due`] says what is then owed. Nothing is replayed: a run
+//! whose effect is not known is resolved by reading.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+mod entry;
+mod history;
+mod standing;
+
+pub use entry::{
+    DecodeError, Effect, Entry, Episode, EpisodeEnd, Escalation, FORMAT, Hold, Intent, PatchEffect, Proposal, Record,
+};
+pub use history::{HistoryError, Run, Runs};
+pub use standing::{Standing, Write};
+
+/// Names one run: a ULID, so that ids sort by the time at which runs began.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RunId(String);
+
+/// Why a text is not a run's id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a run id: one is 26 characters long, like `01JD3M8Q4T7Z5V9K2W6XBCRYHN`; `trueup runs` lists them")]
+pub struct RunIdError(String);
+
+impl RunId {
+    /// The ULID's text, in upper case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Reads a ULID in either case (the alphabet is Crockford's base 32, and 128 bits leave a first digit of at most 7).
+impl FromStr for RunId {
+    type Err = RunIdError;
+
+    fn from_str(text: &str) -> Result<Self, RunIdError> {
+        let id = text.to_ascii_uppercase();
+        let is_digit = |c: char| c.is_ascii_digit() || (c.is_ascii_uppercase() && !matches!(c, 'I' | 'L' | 'O' | 'U'));
+        if id.len() == 26 && id.starts_with(|c: char| ('0'..='7').contains(&c)) && id.chars().all(is_digit) {
+            Ok(Self(id))
+        } else {
+            Err(RunIdError(text.to_owned()))
+        }
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = RunIdError;
+
+    fn try_from(text: String) -> Result<Self, RunIdError> {
+        text.parse()
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What verification saw after an act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outlook {
+    /// The difference is gone and health is not worse.
+    Settled,
+    /// Not yet: the window is still open.
+    Pending,
+    /// The difference is back.
+    Drifting,
+    /// The difference is gone, but health got worse.
+    Unhealthy,
+    /// The object could not be read.
+    Unseen,
+}
+
+impl Outlook {
+    /// As it stands in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Settled => "settled",
+            Self::Pending => "pending",
+            Self::Drifting => "drifting",
+            Self::Unhealthy => "unhealthy",
+            Self::Unseen => "unseen",
+        }
+    }
+
+    /// Whether somebody must look again.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::Pending | Self::Unseen => true,
+            Self::Settled | Self::Drifting | Self::Unhealthy => false,
+        }
+    }
+}
+
+impl fmt::Display for Outlook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What kind of effect a run is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EffectKind {
+    /// A merge patch of one object.
+    Patch,
+    /// A proposal on the forge.
+    PullRequest,
+}
+
+impl EffectKind {
+    /// As it stands in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Patch => "patch",
+            Self::PullRequest => "pull-request",
+        }
+    }
+}
+
+impl fmt::Display for EffectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How an act ended where it did not end in a proposal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The target took the patch.
+    Applied {
+        /// The version that it made; absent in a snapshot that has none.
+        resource_version: Option<String>,
+    },
+    /// The server or the forge said no: nothing has changed.
+    Refused {
+        /// In its words.
+        message: String,
+    },
+    /// It never happened: not sent, or found by reading to have had no effect.
+    Void {
+        /// Why.
+        reason: String,
+    },
+    /// It was sent and no answer came, so it may have happened; resolved by reading.
+    Unknown {
+        /// What was seen instead of an answer.
+        reason: String,
+    },
+}
+
+/// How a proposal ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// People merged it.
+    Merged,
+    /// People closed it without merging: its fingerprint is denied for the rest of the episode.
+    Denied,
+    /// trueup closed it, as what it proposed is no longer wanted.
+    Withdrawn {
+        /// Why.
+        reason: String,
+    },
+    /// A later run took the proposal over with new values.
+    Replaced {
+        /// That run.
+        by: RunId,
+    },
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunStatus {
+    /// It is in the ledger; whether anything was sent is not known.
+    Intended(EffectKind),
+    /// Something was sent and no answer came.
+    Unknown {
+        /// What was sent.
+        effect: EffectKind,
+        /// What was seen instead of an answer.
+        reason: String,
+    },
+    /// It never happened.
+    Void {
+        /// Why.
+        reason: String,
+    },
+    /// The server or the forge said no.
+    Refused {
+        /// In its words.
+        message: String,
+    },
+    /// The target took the patch; nobody has looked yet.
+    Applied {
+        /// The version that it made.
+        resource_version: Option<String>,
+    },
+    /// The proposal is open.
+    Proposed {
+        /// Where people find it.
+        url: String,
+    },
+    /// The proposal is closed.
+    Closed(Fate),
+    /// Somebody has looked.
+    Verified(Outlook),
+    /// It was put back.
+    Undone {
+        /// The run that did it.
+        by: RunId,
+    },
+}
+
+/// Something that happens to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The act ended.
+    Outcome(Outcome),
+    /// A proposal was opened, or brought up to date.
+    Proposed {
+        /// Where people find it.
+        url: String,
+    },
+    /// The proposal ended.
+    Closed(Fate),
+    /// Verification looked.
+    Looked(Outlook),
+    /// Another run put this one back.
+    Undone {
+        /// That run.
+        by: RunId,
+    },
+}
+
+/// What a run still owes: the first thing that the next round does about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Due {
+    /// To find out by reading whether its effect happened. Nothing else may be done at its place before.
+    Resolution,
+    /// To ask the forge what became of its proposal.
+    Fate,
+    /// To look whether the difference is gone.
+    Verification,
+    /// Nothing.
+    Nothing,
+}
+
+/// A step that no run can take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a run that is `{status}` cannot become `{event}`")]
+pub struct ImpossibleStep {
+    /// Where the run stands.
+    pub status: &'static str,
+    /// What was said to have happened.
+    pub event: &'static str,
+}
+
+impl RunStatus {
+    /// As it stands in reports.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Intended(_) => "intended",
+            Self::Unknown { .. } => "unknown",
+            Self::Void { .. } => "void",
+            Self::Refused { .. } => "refused",
+            Self::Applied { .. } => "applied",
+            Self::Proposed { .. } => "proposed",
+            Self::Closed(fate) => fate.name(),
+            Self::Verified(outlook) => outlook.name(),
+            Self::Undone { .. } => "undone",
+        }
+    }
+
+    /// What the run still owes.
+    #[must_use]
+    pub fn due(&self) -> Due {
+        match self {
+            Self::Intended(_) | Self::Unknown { .. } => Due::Resolution,
+            Self::Proposed { .. } => Due::Fate,
+            Self::Applied { .. } | Self::Closed(Fate::Merged) => Due::Verification,
+            Self::Verified(outlook) if outlook.is_open() => Due::Verification,
+            Self::Verified(_) | Self::Void { .. } | Self::Refused { .. } | Self::Closed(_) | Self::Undone { .. } => Due::Nothing,
+        }
+    }
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Fate {
+    /// As it stands in reports.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Merged => "merged",
+            Self::Denied => "denied",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::Replaced { .. } => "replaced",
+        }
+    }
+}
+
+impl Event {
+    /// The name of the status that this event leads to.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Outcome(Outcome::Applied { .. }) => "applied",
+            Self::Outcome(Outcome::Refused { .. }) => "refused",
+            Self::Outcome(Outcome::Void { .. }) => "void",
+            Self::Outcome(Outcome::Unknown { .. }) => "unknown",
+            Self::Proposed { .. } => "proposed",
+            Self::Closed(fate) => fate.name(),
+            Self::Looked(outlook) => outlook.name(),
+            Self::Undone { .. } => "undone",
+        }
+    }
+}
+
+/// Where a run stands after an event. Total: every pair gives a status or says that it is impossible.
+///
+/// # Errors
+/// [`ImpossibleStep`] where no run can go this way: a write without an answer is never refused later, what never happened
+/// is never verified, a run ends once.
+pub fn next_status(status: &RunStatus, event: &Event) -> Result<RunStatus, ImpossibleStep> {
+    let next = match status {
+        RunStatus::Intended(effect) => after_intent(*effect, event),
+        RunStatus::Unknown { effect, .. } => resolved(*effect, event),
+        RunStatus::Applied { .. } | RunStatus::Closed(Fate::Merged) => looked_or_undone(event),
+        RunStatus::Verified(outlook) if outlook.is_open() => looked_or_undone(event),
+        RunStatus::Verified(_) => undone(event),
+        RunStatus::Proposed { .. } => after_proposal(event),
+        RunStatus::Void { .. }
+        | RunStatus::Refused { .. }
+        | RunStatus::Undone { .. }
+        | RunStatus::Closed(Fate::Denied | Fate::Withdrawn { .. } | Fate::Replaced { .. }) => None,
+    };
+    next.ok_or_else(|| ImpossibleStep { status: status.name(), event: event.name() })
+}
+
+fn after_intent(effect: EffectKind, event: &Event) -> Option<RunStatus> {
+    match event {
+        Event::Outcome(Outcome::Refused { message }) => Some(RunStatus::Refused { message: message.clone() }),
+        Event::Outcome(Outcome::Unknown { reason }) => Some(RunStatus::Unknown { effect, reason: reason.clone() }),
+        Event::Outcome(Outcome::Applied { .. } | Outcome::Void { .. })
+        | Event::Proposed { .. }
+        | Event::Closed(_)
+        | Event::Looked(_)
+        | Event::Undone { .. } => resolved(effect, event),
+    }
+}
+
+/// What reading can tell about an act whose answer was lost: it happened, or it did not. A refusal cannot be read.
+fn resolved(effect: EffectKind, event: &Event) -> Option<RunStatus> {
+    match (event, effect) {
+        (Event::Outcome(Outcome::Applied { resource_version }), EffectKind::Patch) => {
+            Some(RunStatus::Applied { resource_version: resource_version.clone() })
+        }
+        (Event::Proposed { url }, EffectKind::PullRequest) => Some(RunStatus::Proposed { url: url.clone() }),
+        (Event::Outcome(Outcome::Void { reason }), EffectKind::Patch | EffectKind::PullRequest) => {
+            Some(RunStatus::Void { reason: reason.clone() })
+        }
+        (Event::Outcome(Outcome::Applied { .. }), EffectKind::PullRequest)
+        | (Event::Proposed { .. }, EffectKind::Patch)
+        | (
+            Event::Outcome(Outcome::Refused { .. } | Outcome::Unknown { .. })
+            | Event::Closed(_)
+            | Event::Looked(_)
+            | Event::Undone { .. },
+            EffectKind::Patch | EffectKind::PullRequest,
+        ) => None,
+    }
+}
+
+fn after_proposal(event: &Event) -> Option<RunStatus> {
+    match event {
+        Event::Proposed { url } => Some(RunStatus::Proposed { url: url.clone() }),
+        Event::Closed(fate) => Some(RunStatus::Closed(fate.clone())),
+        Event::Outcome(_) | Event::Looked(_) | Event::Undone { .. } => undone(event),
+    }
+}
+
+fn looked_or_undone(event: &Event) -> Option<RunStatus> {
+    match event {
+        Event::Looked(outlook) => Some(RunStatus::Verified(*outlook)),
+        Event::Outcome(_) | Event::Proposed { .. } | Event::Closed(_) | Event::Undone { .. } => undone(event),
+    }
+}
+
+fn undone(event: &Event) -> Option<RunStatus> {
+    match event {
+        Event::Undone { by } => Some(RunStatus::Undone { by: by.clone() }),
+        Event::Outcome(_) | Event::Proposed { .. } | Event::Closed(_) | Event::Looked(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

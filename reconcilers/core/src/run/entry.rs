@@ -1,0 +1,328 @@
+//! What one record of the ledger says, and its stored form.
+//!
+//! **No secret value may be in an entry.** Two places guard that: `decide` sends an action whose patch or pre-image would
+//! hold a secret value to review, so that no patch of it is ever made; whoever writes texts (reasons, messages) takes them
+//! from [`Seen`](crate::seen::Seen), whose masks cannot become values. [`Entry::secret_at`] is the last look before the
+//! ledger, and it knows only what a Secret's fields are called.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{EffectKind, Event, Fate, Outcome, Outlook, RunId};
+use crate::finding::{FindingId, Place, Subject};
+use crate::object::TargetName;
+
+/// The version of the stored form. A reader refuses a later one rather than guess.
+pub const FORMAT: u32 = 1;
+
+/// One entry of the ledger as it was recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Its number, from 1 without gaps.
+    pub seq: u64,
+    /// When it was recorded, by the recorder's clock.
+    pub at: Timestamp,
+    /// What it says.
+    pub entry: Entry,
+}
+
+/// What one record says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Entry {
+    /// A run begins: durable before anything is sent.
+    Intent(Box<Intent>),
+    /// How its act ended.
+    Outcome {
+        /// The run.
+        run: RunId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// What verification saw.
+    Verification {
+        /// The run.
+        run: RunId,
+        /// What was seen.
+        outlook: Outlook,
+    },
+    /// A run's proposal was opened, or brought up to date. A group of findings has one such entry for each place.
+    Proposal(Proposal),
+    /// A run's proposal ended.
+    ProposalClosed {
+        /// The run.
+        run: RunId,
+        /// How it ended.
+        fate: Fate,
+    },
+    /// Another run put this one back.
+    Undone {
+        /// The run that was put back.
+        run: RunId,
+        /// The run that did it.
+        by: RunId,
+    },
+    /// People were told, once in an episode.
+    Escalation(Escalation),
+    /// Episodes ended: from now on these places may be proposed and escalated again, and nothing is denied there.
+    EpisodeEnded {
+        /// Where.
+        places: Vec<Place>,
+        /// What ended them.
+        end: EpisodeEnd,
+    },
+    /// Nothing is written at these places until `Resume`.
+    Hold(Hold),
+    /// A hold ends.
+    Resume {
+        /// Where.
+        places: Vec<Place>,
+        /// Why.
+        reason: String,
+    },
+    /// Which cluster a target is, as first seen.
+    Identity {
+        /// The target.
+        target: TargetName,
+        /// The UID of its kube-system namespace.
+        cluster_uid: String,
+    },
+}
+
+/// What a run is about to do, and all that is needed to undo or to judge it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The run.
+    pub run: RunId,
+    /// In which target.
+    pub target: TargetName,
+    /// To which object or output.
+    pub subject: Subject,
+    /// Which findings it settles.
+    pub findings: Vec<FindingId>,
+    /// Where they are.
+    pub places: Vec<Place>,
+    /// Their paths, for people.
+    pub paths: Vec<String>,
+    /// The policy class that allows it; absent where a person asked for it.
+    pub class: Option<String>,
+    /// The digest of the policy that was judged by.
+    pub policy_digest: String,
+    /// The pinned commit.
+    pub commit: String,
+    /// What will be done.
+    pub effect: Effect,
+    /// Why: never empty.
+    pub reasons: Vec<String>,
+}
+
+/// What a run will do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// A merge patch of one object.
+    Patch(PatchEffect),
+    /// A proposal on the forge.
+    PullRequest {
+        /// Its branch.
+        branch: String,
+    },
+}
+
+/// A merge patch (RFC 7386) and its way back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PatchEffect {
+    /// The object's `metadata.uid`, a precondition; absent in a snapshot that has none.
+    pub uid: Option<String>,
+    /// The object's `metadata.resourceVersion`, a precondition; absent in a snapshot that has none.
+    pub resource_version: Option<String>,
+    /// The patch, byte for byte as it is sent.
+    pub patch: Value,
+    /// What the patched paths held before.
+    pub pre_image: Value,
+    /// The merge patch that restores the pre-image.
+    pub inverse: Value,
+}
+
+/// A run's proposal at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The run that opened it or last brought it up to date.
+    pub run: RunId,
+    /// The place that it settles.
+    pub place: Place,
+    /// Its branch.
+    pub branch: String,
+    /// The pinned commit that it stands on.
+    pub base_commit: String,
+    /// The commit that it proposes: the forge's head must be this one, else the proposal is foreign.
+    pub head_commit: String,
+    /// Where people find it: a URL, or the patch file of the local forge.
+    pub url: String,
+    /// Place and values: what is denied if people close it unmerged.
+    pub fingerprint: FindingId,
+}
+
+/// People were told about a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalation {
+    /// The finding.
+    pub finding: FindingId,
+    /// Where it is.
+    pub place: Place,
+    /// Why it needs people.
+    pub reasons: Vec<String>,
+    /// In which episode.
+    pub episode: Episode,
+}
+
+/// Names a finding's episode, from first seen until seen true again or Git moved; given by the round that first sees it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Episode(pub String);
+
+/// What ended an episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EpisodeEnd {
+    /// The place was seen to be true again.
+    SeenTrue,
+    /// Git declares something else there.
+    GitMoved,
+}
+
+/// Places where nothing is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Where.
+    pub places: Vec<Place>,
+    /// Why.
+    pub reason: String,
+    /// The pinned commit at which the hold began, to tell whether Git has since moved at these places.
+    pub commit: String,
+}
+
+/// Why stored bytes are no entry.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// A later trueup wrote it.
+    #[error("an entry of format `{0}`, and this trueup knows `{FORMAT}`: use the trueup that wrote it, or a later one")]
+    Later(u32),
+    /// The bytes do not read.
+    #[error("bytes that do not read as an entry")]
+    Malformed(#[source] serde_json::Error),
+}
+
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    entry: Entry,
+}
+
+#[derive(Serialize)]
+struct ToStore<'a> {
+    format: u32,
+    entry: &'a Entry,
+}
+
+impl Entry {
+    /// The kind's name in the stored form.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Intent(_) => "intent",
+            Self::Outcome { .. } => "outcome",
+            Self::Verification { .. } => "verification",
+            Self::Proposal(_) => "proposal",
+            Self::ProposalClosed { .. } => "proposal-closed",
+            Self::Undone { .. } => "undone",
+            Self::Escalation(_) => "escalation",
+            Self::EpisodeEnded { .. } => "episode-ended",
+            Self::Hold(_) => "hold",
+            Self::Resume { .. } => "resume",
+            Self::Identity { .. } => "identity",
+        }
+    }
+
+    /// The run that it is about.
+    #[must_use]
+    pub fn run(&self) -> Option<&RunId> {
+        match self {
+            Self::Intent(intent) => Some(&intent.run),
+            Self::Proposal(proposal) => Some(&proposal.run),
+            Self::Outcome { run, .. }
+            | Self::Verification { run, .. }
+            | Self::ProposalClosed { run, .. }
+            | Self::Undone { run, .. } => Some(run),
+            Self::Escalation(_) | Self::EpisodeEnded { .. } | Self::Hold(_) | Self::Resume { .. } | Self::Identity { .. } => None,
+        }
+    }
+
+    /// What it makes happen to that run; `None` for a run's intent and for entries about no run.
+    #[must_use]
+    pub fn event(&self) -> Option<Event> {
+        match self {
+            Self::Outcome { outcome, .. } => Some(Event::Outcome(outcome.clone())),
+            Self::Verification { outlook, .. } => Some(Event::Looked(*outlook)),
+            Self::Proposal(proposal) => Some(Event::Proposed { url: proposal.url.clone() }),
+            Self::ProposalClosed { fate, .. } => Some(Event::Closed(fate.clone())),
+            Self::Undone { by, .. } => Some(Event::Undone { by: by.clone() }),
+            Self::Intent(_)
+            | Self::Escalation(_)
+            | Self::EpisodeEnded { .. }
+            | Self::Hold(_)
+            | Self::Resume { .. }
+            | Self::Identity { .. } => None,
+        }
+    }
+
+    /// The stored form: JSON with the format's version.
+    ///
+    /// # Errors
+    /// Where a value has no JSON form.
+    pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(&ToStore { format: FORMAT, entry: self })
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// [`DecodeError::Later`] for a later format, [`DecodeError::Malformed`] for anything else that is no entry.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let Version { format } = serde_json::from_slice(bytes).map_err(DecodeError::Malformed)?;
+        if format != FORMAT {
+            return Err(DecodeError::Later(format));
+        }
+        let Stored { entry } = serde_json::from_slice(bytes).map_err(DecodeError::Malformed)?;
+        Ok(entry)
+    }
+
+    /// The field of a Secret whose value this entry would keep, if there is one. Such an entry is a defect of its maker
+    /// and is never recorded.
+    #[must_use]
+    pub fn secret_at(&self) -> Option<&'static str> {
+        let Self::Intent(intent) = self else { return None };
+        let (Subject::Object(id), Effect::Patch(effect)) = (&intent.subject, &intent.effect) else { return None };
+        if id.kind != "Secret" || !id.group().is_empty() {
+            return None;
+        }
+        let kept = [&effect.patch, &effect.pre_image, &effect.inverse];
+        ["data", "stringData"].into_iter().find(|field| kept.iter().any(|value| value.get(field).is_some()))
+    }
+}
+
+impl Effect {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> EffectKind {
+        match self {
+            Self::Patch(_) => EffectKind::Patch,
+            Self::PullRequest { .. } => EffectKind::PullRequest,
+        }
+    }
+}

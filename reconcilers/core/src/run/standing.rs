@@ -1,0 +1,152 @@
+//! What guards ask of the ledger: how things stand, as all records together tell it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{Effect, Entry, Episode, Fate, Hold, Intent, Outcome, Proposal, Record, RunId};
+use crate::finding::{FindingId, Place};
+use crate::object::TargetName;
+
+/// How things stand after some records. Taking in the rest later gives the same as taking in all at once.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Standing {
+    writes: Vec<Write>,
+    holds: BTreeMap<Place, Hold>,
+    proposals: BTreeMap<Place, Proposal>,
+    denied: BTreeMap<Place, BTreeSet<FindingId>>,
+    escalated: BTreeMap<Place, Episode>,
+    clusters: BTreeMap<TargetName, String>,
+}
+
+/// One patch that went out, or may have gone out: an intent counts until it is known to have had no effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Its run.
+    pub run: RunId,
+    /// When it was intended.
+    pub at: Timestamp,
+    /// In which target.
+    pub target: TargetName,
+    /// The policy class that allowed it; absent where a person asked for it.
+    pub class: Option<String>,
+    /// Where it wrote.
+    pub places: Vec<Place>,
+}
+
+impl Standing {
+    /// Takes in the next record.
+    pub fn apply(&mut self, record: &Record) {
+        match &record.entry {
+            Entry::Intent(intent) => self.intend(intent, record.at),
+            Entry::Outcome { run, outcome } => self.conclude(run, outcome),
+            Entry::Proposal(proposal) => {
+                self.proposals.insert(proposal.place.clone(), proposal.clone());
+            }
+            Entry::ProposalClosed { run, fate } => self.close(run, fate),
+            Entry::Undone { run, .. } => self.proposals.retain(|_, proposal| proposal.run != *run),
+            Entry::Escalation(escalation) => {
+                self.escalated.insert(escalation.place.clone(), escalation.episode.clone());
+            }
+            Entry::EpisodeEnded { places, .. } => {
+                for place in places {
+                    self.denied.remove(place);
+                    self.escalated.remove(place);
+                }
+            }
+            Entry::Hold(hold) => self.holds.extend(hold.places.iter().map(|place| (place.clone(), hold.clone()))),
+            Entry::Resume { places, .. } => self.holds.retain(|place, _| !places.contains(place)),
+            Entry::Identity { target, cluster_uid } => {
+                self.clusters.entry(target.clone()).or_insert_with(|| cluster_uid.clone());
+            }
+            Entry::Verification { .. } => {}
+        }
+    }
+
+    /// The writes since a time, the oldest first.
+    pub fn writes_since(&self, since: Timestamp) -> impl Iterator<Item = &Write> {
+        self.writes.iter().filter(move |write| write.at >= since)
+    }
+
+    /// How many writes a class allowed since a time.
+    #[must_use]
+    pub fn writes_of_class(&self, class: &str, since: Timestamp) -> usize {
+        self.writes_since(since).filter(|write| write.class.as_deref() == Some(class)).count()
+    }
+
+    /// How many writes went to a place since a time.
+    #[must_use]
+    pub fn writes_to_place(&self, place: &Place, since: Timestamp) -> usize {
+        self.writes_since(since).filter(|write| write.places.contains(place)).count()
+    }
+
+    /// The holds in force.
+    #[must_use]
+    pub fn holds(&self) -> &BTreeMap<Place, Hold> {
+        &self.holds
+    }
+
+    /// The open proposals.
+    #[must_use]
+    pub fn proposals(&self) -> &BTreeMap<Place, Proposal> {
+        &self.proposals
+    }
+
+    /// Whether people closed a proposal for exactly this finding in the running episode.
+    #[must_use]
+    pub fn is_denied(&self, place: &Place, fingerprint: &FindingId) -> bool {
+        self.denied.get(place).is_some_and(|denied| denied.contains(fingerprint))
+    }
+
+    /// What people closed unmerged, in episodes that still run.
+    #[must_use]
+    pub fn denied(&self) -> &BTreeMap<Place, BTreeSet<FindingId>> {
+        &self.denied
+    }
+
+    /// Where people were told, in episodes that still run.
+    #[must_use]
+    pub fn escalated(&self) -> &BTreeMap<Place, Episode> {
+        &self.escalated
+    }
+
+    /// The cluster that a target was when it was first used.
+    #[must_use]
+    pub fn cluster_of(&self, target: &TargetName) -> Option<&str> {
+        self.clusters.get(target).map(String::as_str)
+    }
+
+    fn intend(&mut self, intent: &Intent, at: Timestamp) {
+        match &intent.effect {
+            Effect::Patch(_) => self.writes.push(Write {
+                run: intent.run.clone(),
+                at,
+                target: intent.target.clone(),
+                class: intent.class.clone(),
+                places: intent.places.clone(),
+            }),
+            Effect::PullRequest { .. } => {}
+        }
+    }
+
+    fn conclude(&mut self, run: &RunId, outcome: &Outcome) {
+        match outcome {
+            Outcome::Refused { .. } | Outcome::Void { .. } => self.writes.retain(|write| write.run != *run),
+            Outcome::Applied { .. } | Outcome::Unknown { .. } => {}
+        }
+    }
+
+    fn close(&mut self, run: &RunId, fate: &Fate) {
+        let (closed, open): (BTreeMap<_, _>, _) =
+            std::mem::take(&mut self.proposals).into_iter().partition(|(_, proposal)| proposal.run == *run);
+        self.proposals = open;
+        match fate {
+            Fate::Denied => {
+                for (place, proposal) in closed {
+                    self.denied.entry(place).or_default().insert(proposal.fingerprint);
+                }
+            }
+            Fate::Merged | Fate::Withdrawn { .. } | Fate::Replaced { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The states against a second description of them: a grammar of letters, one for each event.
+
+use super::*;
+
+const LETTERS: &str = "arvupmdwcsfhnoU";
+
+fn id(text: &str) -> RunId {
+    text.parse().expect("a run id")
+}
+
+fn event(letter: char) -> Event {
+    let other = id("01JD3M8Q4T7Z5V9K2W6XBCRYHN");
+    match letter {
+        'a' => Event::Outcome(Outcome::Applied { resource_version: Some("7".into()) }),
+        'r' => Event::Outcome(Outcome::Refused { message: "denied by policy".into() }),
+        'v' => Event::Outcome(Outcome::Void { reason: "not sent".into() }),
+        'u' => Event::Outcome(Outcome::Unknown { reason: "timeout".into() }),
+        'p' => Event::Proposed { url: "https://forge/1".into() },
+        'm' => Event::Closed(Fate::Merged),
+        'd' => Event::Closed(Fate::Denied),
+        'w' => Event::Closed(Fate::Withdrawn { reason: "true again".into() }),
+        'c' => Event::Closed(Fate::Replaced { by: other }),
+        's' => Event::Looked(Outlook::Settled),
+        'f' => Event::Looked(Outlook::Drifting),
+        'h' => Event::Looked(Outlook::Unhealthy),
+        'n' => Event::Looked(Outlook::Unseen),
+        'o' => Event::Looked(Outlook::Pending),
+        'U' => Event::Undone { by: other },
+        other => panic!("no event {other}"),
+    }
+}
+
+/// Whether a run may tell this story so far:
+/// patch `u? (v | a look* seen? U?)` or `r`; proposal `u? (v | p+ (U | [dwc] | m look* seen? U?)?)` or `r`.
+fn is_told(effect: EffectKind, story: &str) -> bool {
+    if story == "r" {
+        return true;
+    }
+    let story = story.strip_prefix('u').unwrap_or(story);
+    if story.is_empty() || story == "v" {
+        return true;
+    }
+    match effect {
+        EffectKind::Patch => story.strip_prefix('a').is_some_and(is_looked),
+        EffectKind::PullRequest => {
+            let rest = story.trim_start_matches('p');
+            rest.len() < story.len()
+                && (matches!(rest, "" | "U" | "d" | "w" | "c") || rest.strip_prefix('m').is_some_and(is_looked))
+        }
+    }
+}
+
+fn is_looked(story: &str) -> bool {
+    let rest = story.trim_start_matches(['n', 'o']);
+    let rest = rest.strip_prefix(['s', 'f', 'h']).unwrap_or(rest);
+    rest.is_empty() || rest == "U"
+}
+
+/// Every story of up to `left` further events: walks on where a step was taken, and checks each step either way.
+fn walk(effect: EffectKind, status: &RunStatus, story: &mut String, left: usize, steps: &mut usize) {
+    let mut taken = 0;
+    for letter in LETTERS.chars() {
+        story.push(letter);
+        *steps += 1;
+        match next_status(status, &event(letter)) {
+            Ok(next) => {
+                taken += 1;
+                assert!(is_told(effect, story), "{effect} {story} gave {next:?}");
+                assert_eq!(next.name(), event(letter).name(), "{effect} {story}");
+                if left > 1 {
+                    walk(effect, &next, story, left - 1, steps);
+                }
+            }
+            Err(refusal) => {
+                assert!(!is_told(effect, story), "{effect} {story}: {refusal}");
+                assert_eq!((refusal.status, refusal.event), (status.name(), event(letter).name()));
+            }
+        }
+        story.pop();
+    }
+    if taken == 0 {
+        assert_eq!(status.due(), Due::Nothing, "a run that has ended owes nothing: {effect} {story}");
+    }
+    if status.due() != Due::Nothing {
+        assert!(taken > 0, "what is owed can be given: {effect} {story}");
+    }
+}
+
+#[test]
+fn every_sequence_of_events_is_a_story_or_is_refused() {
+    for effect in [EffectKind::Patch, EffectKind::PullRequest] {
+        let mut steps = 0;
+        walk(effect, &RunStatus::Intended(effect), &mut String::new(), 8, &mut steps);
+        assert!(steps > 10_000, "{effect}: only {steps} steps were tried");
+    }
+}
+
+#[test]
+fn an_intent_without_an_answer_is_owed_a_resolution() {
+    let intended = RunStatus::Intended(EffectKind::Patch);
+    assert_eq!(intended.due(), Due::Resolution);
+    let unknown = next_status(&intended, &event('u')).expect("possible");
+    assert_eq!(unknown.due(), Due::Resolution);
+    let refusal = next_status(&unknown, &event('r')).expect_err("a refusal cannot be read from the object");
+    assert_eq!(refusal.to_string(), "a run that is `unknown` cannot become `refused`");
+    let applied = next_status(&unknown, &event('a')).expect("possible");
+    assert_eq!(applied, RunStatus::Applied { resource_version: Some("7".into()) });
+    assert_eq!(applied.due(), Due::Verification);
+}
+
+#[test]
+fn run_ids_are_ulids_in_either_case() {
+    assert_eq!(id("01jd3m8q4t7z5v9k2w6xbcryhn").as_str(), "01JD3M8Q4T7Z5V9K2W6XBCRYHN");
+    for text in
+        ["", "01JD3M8Q4T7Z5V9K2W6XBCRYH", "81JD3M8Q4T7Z5V9K2W6XBCRYHN", "01JD3M8Q4T7Z5V9K2W6XBCRYHI", "01JD3M8Q4T7Z5V9K2W6XBCRYé"]
+    {
+        assert!(text.parse::<RunId>().is_err(), "{text}");
+    }
+    assert!(serde_json::from_str::<RunId>("\"nonsense\"").is_err());
+}
+
+mod told {
+    //! Runs and guards' answers from records.
+
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::super::*;
+    use super::id;
+    use crate::finding::{FindingId, Place, Subject};
+    use crate::object::{ObjectId, TargetName};
+
+    const FIRST: &str = "01JD3M8Q4T7Z5V9K2W6XBCRY00";
+    const SECOND: &str = "01JD3M8Q4T7Z5V9K2W6XBCRY01";
+
+    fn place(name: &str) -> Place {
+        serde_json::from_value(json!(name)).expect("a place")
+    }
+
+    fn patch_of(patch: &serde_json::Value) -> Effect {
+        Effect::Patch(PatchEffect {
+            uid: Some("u-1".into()),
+            resource_version: Some("41".into()),
+            patch: patch.clone(),
+            pre_image: json!({"data": {"LOG_LEVEL": "debug"}}),
+            inverse: json!({"data": {"LOG_LEVEL": "debug"}}),
+        })
+    }
+
+    fn intent(run: &str, kind: &str, effect: Effect) -> Entry {
+        Entry::Intent(Box::new(Intent {
+            run: id(run),
+            target: TargetName("prod".into()),
+            subject: Subject::Object(ObjectId {
+                api_version: "v1".into(),
+                kind: kind.into(),
+                namespace: Some("shop".into()),
+                name: "config".into(),
+            }),
+            findings: vec![FindingId("f-1".into())],
+            places: vec![place("p-1")],
+            paths: vec!["data.LOG_LEVEL".into()],
+            class: Some("config-value".into()),
+            policy_digest: "d".into(),
+            commit: "c".into(),
+            effect,
+            reasons: vec!["policies/drift.toml:3: class config-value".into()],
+        }))
+    }
+
+    fn patch(run: &str) -> Entry {
+        intent(run, "ConfigMap", patch_of(&json!({"data": {"LOG_LEVEL": "info"}})))
+    }
+
+    fn proposal(run: &str, fingerprint: &str) -> Entry {
+        Entry::Proposal(Proposal {
+            run: id(run),
+            place: place("p-1"),
+            branch: "trueup/p-1".into(),
+            base_commit: "c".into(),
+            head_commit: "h".into(),
+            url: "https://forge/1".into(),
+            fingerprint: FindingId(fingerprint.into()),
+        })
+    }
+
+    fn outcome(run: &str, outcome: Outcome) -> Entry {
+        Entry::Outcome { run: id(run), outcome }
+    }
+
+    fn second(number: u64) -> Timestamp {
+        Timestamp::from_second(i64::try_from(number).expect("small")).expect("in range")
+    }
+
+    /// One record a second.
+    fn records(entries: Vec<Entry>) -> Vec<Record> {
+        (1..).zip(entries).map(|(seq, entry)| Record { seq, at: second(seq), entry }).collect()
+    }
+
+    fn standing(entries: Vec<Entry>) -> Standing {
+        let mut standing = Standing::default();
+        records(entries).iter().for_each(|record| standing.apply(record));
+        standing
+    }
+
+    #[test]
+    fn a_run_is_what_its_records_tell() {
+        let mut runs = Runs::default();
+        let told = records(vec![
+            patch(FIRST),
+            outcome(FIRST, Outcome::Unknown { reason: "timeout".into() }),
+            outcome(FIRST, Outcome::Applied { resource_version: Some("42".into()) }),
+            Entry::Verification { run: id(FIRST), outlook: Outlook::Settled },
+            patch(SECOND),
+            Entry::Undone { run: id(FIRST), by: id(SECOND) },
+        ]);
+        told.iter().for_each(|record| runs.apply(record).expect("possible"));
+        let run = runs.get(&id(FIRST)).expect("a run");
+        assert_eq!((run.begun, run.changed, &run.records[..]), (second(1), second(6), &[1, 2, 3, 4, 6][..]));
+        assert_eq!(run.undone_by(), Some(&id(SECOND)));
+        assert_eq!(runs.all().iter().map(Run::due).collect::<Vec<_>>(), [Due::Nothing, Due::Resolution]);
+    }
+
+    #[test]
+    fn what_cannot_follow_is_refused_and_changes_nothing() {
+        let mut runs = Runs::default();
+        let begun = records(vec![patch(FIRST)]);
+        runs.apply(&begun[0]).expect("possible");
+        let before = runs.get(&id(FIRST)).cloned();
+        let refused = [patch(FIRST), Entry::Verification { run: id(FIRST), outlook: Outlook::Settled }, proposal(FIRST, "f-1")];
+        for record in records(refused.to_vec()) {
+            runs.apply(&record).expect_err("impossible");
+        }
+        let stranger = Record { seq: 9, at: second(9), entry: outcome(SECOND, Outcome::Void { reason: "?".into() }) };
+        assert_eq!(runs.apply(&stranger), Err(HistoryError::NoIntent(id(SECOND))));
+        assert_eq!(runs.get(&id(FIRST)).cloned(), before);
+    }
+
+    #[test]
+    fn writes_count_until_they_are_known_to_have_had_no_effect() {
+        let unanswered = vec![patch(FIRST), patch(SECOND), outcome(SECOND, Outcome::Unknown { reason: "timeout".into() })];
+        let counted = standing(unanswered.clone());
+        assert_eq!(counted.writes_of_class("config-value", second(0)), 2);
+        assert_eq!(counted.writes_of_class("config-value", second(2)), 1);
+        assert_eq!(counted.writes_of_class("image-change", second(0)), 0);
+        let void = [unanswered, vec![outcome(SECOND, Outcome::Void { reason: "read".into() })]].concat();
+        assert_eq!(standing(void).writes_to_place(&place("p-1"), second(0)), 1);
+    }
+
+    #[test]
+    fn a_denial_lasts_for_its_fingerprint_until_the_episode_ends() {
+        let propose = Effect::PullRequest { branch: "trueup/p-1".into() };
+        let closed = vec![
+            intent(FIRST, "Deployment", propose),
+            proposal(FIRST, "f-1"),
+            Entry::ProposalClosed { run: id(FIRST), fate: Fate::Denied },
+        ];
+        let denied = standing(closed.clone());
+        assert!(denied.proposals().is_empty());
+        assert!(denied.is_denied(&place("p-1"), &FindingId("f-1".into())));
+        assert!(!denied.is_denied(&place("p-1"), &FindingId("f-2".into())));
+        let end = Entry::EpisodeEnded { places: vec![place("p-1")], end: EpisodeEnd::GitMoved };
+        assert!(standing([closed, vec![end]].concat()).denied().is_empty());
+    }
+
+    #[test]
+    fn a_replaced_proposal_leaves_its_place_to_the_later_run() {
+        let taken_over = standing(vec![
+            proposal(FIRST, "f-1"),
+            proposal(SECOND, "f-2"),
+            Entry::ProposalClosed { run: id(FIRST), fate: Fate::Replaced { by: id(SECOND) } },
+        ]);
+        assert_eq!(taken_over.proposals()[&place("p-1")].run, id(SECOND));
+        assert!(taken_over.denied().is_empty());
+    }
+
+    #[test]
+    fn holds_last_until_resumed_and_the_first_identity_stays() {
+        let hold = Hold { places: vec![place("p-1"), place("p-2")], reason: "undone".into(), commit: "c".into() };
+        let target = TargetName("prod".into());
+        let first = Entry::Identity { target: target.clone(), cluster_uid: "a".into() };
+        let another = Entry::Identity { target: target.clone(), cluster_uid: "b".into() };
+        let resume = Entry::Resume { places: vec![place("p-1")], reason: "Git moved".into() };
+        let held = standing(vec![Entry::Hold(hold), first, resume, another]);
+        assert_eq!(held.holds().keys().collect::<Vec<_>>(), [&place("p-2")]);
+        assert_eq!(held.cluster_of(&target), Some("a"));
+    }
+
+    #[test]
+    fn a_secrets_values_are_found_before_they_are_recorded() {
+        assert_eq!(intent(FIRST, "Secret", patch_of(&json!({}))).secret_at(), Some("data"));
+        assert_eq!(patch(FIRST).secret_at(), None);
+    }
+
+    #[test]
+    fn the_stored_form_is_versioned() {
+        let entry = Entry::Verification { run: id(FIRST), outlook: Outlook::Settled };
+        let stored = entry.encode().expect("JSON");
+        let text = r#"{"format":1,"entry":{"verification":{"run":"01JD3M8Q4T7Z5V9K2W6XBCRY00","outlook":"settled"}}}"#;
+        assert_eq!(String::from_utf8_lossy(&stored), text);
+        assert!(matches!(Entry::decode(br#"{"format":2,"entry":{"dream":{}}}"#), Err(DecodeError::Later(2))));
+        assert!(matches!(Entry::decode(b"\x00\xff"), Err(DecodeError::Malformed(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_reads_back(texts in prop::collection::vec(".{0,12}", 4), number in any::<i64>()) {
+            let entry = intent(FIRST, &texts[0], Effect::Patch(PatchEffect {
+                uid: Some(texts[1].clone()),
+                resource_version: None,
+                patch: json!({&texts[2]: number, "gone": null}),
+                pre_image: json!({&texts[2]: &texts[3]}),
+                inverse: json!([number, texts[3]]),
+            }));
+            let stored = entry.encode().expect("JSON");
+            prop_assert_eq!(Entry::decode(&stored).expect("an entry"), entry);
+        }
+    }
+}

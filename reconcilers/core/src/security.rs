@@ -1,0 +1,137 @@
+//! Which differences concern security, and whether they weaken it.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::finding::{Change, Difference, Subject};
+use crate::path::Segment;
+use crate::seen::Seen;
+
+/// A field of concern that policies can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Category {
+    /// Who may do what, what may talk to what, and how contained a workload is.
+    Security,
+}
+
+/// Kinds all of whose fields concern security.
+const SECURITY_KINDS: [(&str, &str); 13] = [
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("rbac.authorization.k8s.io", "Role"),
+    ("rbac.authorization.k8s.io", "ClusterRole"),
+    ("rbac.authorization.k8s.io", "RoleBinding"),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"),
+    ("", "ResourceQuota"),
+    ("", "LimitRange"),
+];
+
+/// Fields that concern security wherever a pod is described.
+const SECURITY_FIELDS: [&str; 8] = [
+    "securityContext",
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+    "hostPath",
+    "serviceAccountName",
+    "automountServiceAccountToken",
+    "hostUsers",
+];
+
+/// Lists each of whose entries allows something more.
+const GRANTS: [(&str, &str); 6] = [
+    ("NetworkPolicy", "ingress"),
+    ("NetworkPolicy", "egress"),
+    ("Role", "rules"),
+    ("ClusterRole", "rules"),
+    ("RoleBinding", "subjects"),
+    ("ClusterRoleBinding", "subjects"),
+];
+
+/// Pod Security admission's labels on a Namespace.
+const POD_SECURITY: &str = "pod-security.kubernetes.io/";
+
+impl Category {
+    /// The category of a difference, if it has one.
+    #[must_use]
+    pub fn of(difference: &Difference) -> Option<Self> {
+        let Subject::Object(id) = &difference.subject else { return None };
+        let by_kind = SECURITY_KINDS.contains(&(id.group(), id.kind.as_str())) && !is_descriptive(difference);
+        let by_field = keys(difference).any(|key| SECURITY_FIELDS.contains(&key) || key.starts_with(POD_SECURITY));
+        (by_kind || by_field).then_some(Self::Security)
+    }
+}
+
+/// Names and notes bind nothing: labels and annotations other than Pod Security's.
+fn is_descriptive(difference: &Difference) -> bool {
+    keys(difference).next() == Some("metadata")
+}
+
+fn keys(difference: &Difference) -> impl Iterator<Item = &str> {
+    let path = match &difference.divergence {
+        crate::finding::Divergence::Field(drift) => drift.path.0.as_slice(),
+        crate::finding::Divergence::Object(_) | crate::finding::Divergence::Expectation(_) => &[],
+    };
+    path.iter().filter_map(|segment| match segment {
+        Segment::Key(key) => Some(key.as_str()),
+        Segment::Index(_) | Segment::Entry(_) => None,
+    })
+}
+
+/// Whether a difference loosens or tightens what Git declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Live allows more than Git.
+    Weaker,
+    /// Live allows less than Git.
+    Stronger,
+    /// It cannot be told; policies take it for weaker.
+    Unclear,
+}
+
+impl Direction {
+    /// The direction of a difference, where it is plain; only security has one.
+    #[must_use]
+    pub fn of(difference: &Difference) -> Self {
+        let Subject::Object(id) = &difference.subject else { return Self::Unclear };
+        let change = difference.change();
+        if change == Change::MissingObject {
+            return Self::Unclear;
+        }
+        let last = keys(difference).last().unwrap_or_default();
+        match (id.kind.as_str(), last) {
+            (kind, field) if GRANTS.contains(&(kind, field)) && change == Change::Undeclared => Self::Weaker,
+            (kind, field) if GRANTS.contains(&(kind, field)) && change == Change::Removed && kind != "NetworkPolicy" => {
+                Self::Stronger
+            }
+            (_, "privileged" | "allowPrivilegeEscalation" | "hostNetwork" | "hostPID" | "hostIPC") => {
+                of_switch(difference, Self::Weaker)
+            }
+            (_, "runAsNonRoot" | "readOnlyRootFilesystem") => of_switch(difference, Self::Stronger),
+            _ => Self::Unclear,
+        }
+    }
+
+    /// Whether a policy that names `wanted` means a difference of this direction: what cannot be told counts as weaker.
+    #[must_use]
+    pub fn may_be(self, wanted: Self) -> bool {
+        self == wanted || (self == Self::Unclear && wanted == Self::Weaker)
+    }
+}
+
+/// A field whose `true` means `when_true`.
+fn of_switch(difference: &Difference, when_true: Direction) -> Direction {
+    match (difference.values().1, when_true) {
+        (Some(Seen::Plain(Value::Bool(true))), _) => when_true,
+        (Some(Seen::Plain(Value::Bool(false))) | None, Direction::Weaker) => Direction::Stronger,
+        (Some(Seen::Plain(Value::Bool(false))) | None, Direction::Stronger) => Direction::Weaker,
+        (Some(_), _) | (None, Direction::Unclear) => Direction::Unclear,
+    }
+}

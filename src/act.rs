@@ -1,0 +1,119 @@
+//! Step 7: the only caller of anything that writes. Each effect is recorded before it is sent, and looked at after it.
+
+mod correct;
+mod propose;
+mod recover;
+
+use jiff::Timestamp;
+use trueup_core::decide::{Decision, Guards, Settled};
+use trueup_core::policy::Policy;
+use trueup_core::run::{Entry, Episode, Escalation, Recorded, RunId};
+
+use crate::ledger::{Ledger, LedgerError};
+use crate::report::{ActionName, RunReport};
+use crate::session::Session;
+use crate::source::Pinned;
+use crate::stop::Stop;
+use crate::target::Judged;
+
+pub use recover::recover;
+
+/// What every act needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Acting<'a> {
+    /// Settings, state folder, keys.
+    pub session: &'a Session,
+    /// The commit that was judged by.
+    pub pinned: &'a Pinned,
+    /// The policy that was judged by.
+    pub policy: &'a Policy,
+    /// Where intents and outcomes go.
+    pub ledger: &'a Ledger,
+    /// Asked between two acts.
+    pub stop: &'a Stop,
+}
+
+/// Performs the decisions of one target, one after the other; after a stop, no further one is begun.
+///
+/// # Errors
+/// When the ledger cannot be appended to: nothing more is written then.
+pub async fn perform(acting: Acting<'_>, judged: &Judged, guards: &Guards, decisions: Vec<Decision>) -> Result<Vec<RunReport>, LedgerError> {
+    let mut reports = Vec::new();
+    for decision in decisions {
+        if acting.stop.is_requested() {
+            break;
+        }
+        match decision {
+            Decision::Correct(correction) => reports.extend(correct::correct(acting, judged, guards, *correction).await?),
+            Decision::Propose(proposal) => reports.push(propose::propose(acting, judged, &proposal).await?),
+            Decision::Escalate(settled) => reports.extend(escalate(acting, settled).await?),
+            Decision::Hold(settled) | Decision::Leave(settled) => reports.push(left(settled)),
+        }
+    }
+    Ok(reports)
+}
+
+/// What would be done, for `--dry-run`.
+#[must_use]
+pub fn preview(decisions: &[Decision]) -> Vec<RunReport> {
+    decisions.iter().map(previewed).collect()
+}
+
+fn previewed(decision: &Decision) -> RunReport {
+    match decision {
+        Decision::Correct(correction) => RunReport {
+            patch: Some(correction.patch.clone()),
+            inverse: Some(correction.inverse.clone()),
+            ..report(ActionName::Patch, "would patch", correction.corrected.iter().map(|(id, _)| id.to_string()), &correction.reasons)
+        },
+        Decision::Propose(proposal) => {
+            report(ActionName::PullRequest, "would propose", [proposal.finding.to_string()], &proposal.reasons)
+        }
+        Decision::Escalate(settled) => report(ActionName::Escalate, "would escalate", [settled.finding.to_string()], &settled.reasons),
+        Decision::Hold(settled) => report(ActionName::None, "held", [settled.finding.to_string()], &settled.reasons),
+        Decision::Leave(settled) => report(ActionName::None, "left", [settled.finding.to_string()], &settled.reasons),
+    }
+}
+
+fn left(settled: Settled) -> RunReport {
+    report(ActionName::None, "left", [settled.finding.to_string()], &settled.reasons)
+}
+
+/// A report without a run.
+fn report(action: ActionName, status: &str, findings: impl IntoIterator<Item = String>, reasons: &[String]) -> RunReport {
+    RunReport {
+        id: None,
+        finding: findings.into_iter().collect(),
+        action,
+        status: status.to_owned(),
+        reasons: reasons.to_vec(),
+        patch: None,
+        inverse: None,
+        url: None,
+        records: Vec::new(),
+    }
+}
+
+/// Tells people, once an episode.
+async fn escalate(acting: Acting<'_>, settled: Settled) -> Result<Option<RunReport>, LedgerError> {
+    let mut told = report(ActionName::Escalate, "escalated before", [settled.finding.to_string()], &settled.reasons);
+    if acting.ledger.standing().await?.escalated().contains_key(&settled.place) {
+        return Ok(Some(told));
+    }
+    tracing::warn!(finding = %settled.finding, place = %settled.place, reasons = ?settled.reasons, "needs people");
+    let entry = Entry::Escalation(Escalation {
+        episode: Episode(acting.pinned.commit.to_string()),
+        finding: settled.finding,
+        place: settled.place,
+        reasons: settled.reasons,
+    });
+    let recorded = acting.ledger.append(&entry, Timestamp::now()).await?;
+    "escalated".clone_into(&mut told.status);
+    told.records.push(recorded.seq);
+    Ok(Some(told))
+}
+
+/// A new run's id: sortable by time.
+fn new_run() -> RunId {
+    ulid::Ulid::new().to_string().parse().expect("a ULID is a run id")
+}

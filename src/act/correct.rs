@@ -1,0 +1,200 @@
+//! One patch: intent, dry run, write, look again. What the server no longer has as it was judged is judged again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use trueup_core::decide::{Case, Correction, Decision, Guards, decide};
+use trueup_core::facts::{Live, Matched, Pair};
+use trueup_core::finding::Subject;
+use trueup_core::run::{Effect, Entry, Hold, Intent, Outcome, Outlook, PatchEffect, RunId};
+
+use super::{Acting, left, new_run, report};
+use crate::ledger::LedgerError;
+use crate::report::{ActionName, RunReport};
+use crate::target::{Judged, JudgedCase, Sent};
+
+/// After this many conflicts in a row the object waits for the next round.
+const ATTEMPTS: u32 = 3;
+
+/// Corrects one object. A conflict means that somebody was faster: the object is read and decided about again.
+pub(super) async fn correct(
+    acting: Acting<'_>,
+    judged: &Judged,
+    guards: &Guards,
+    first: Correction,
+) -> Result<Vec<RunReport>, LedgerError> {
+    let mut reports = Vec::new();
+    let mut correction = first;
+    for _ in 0..ATTEMPTS {
+        let (report, sent) = attempt(acting, judged, &correction).await?;
+        reports.push(report);
+        match sent {
+            Sent::Conflict(_) => {}
+            Sent::Applied(_) | Sent::Refused(_) | Sent::Unanswered(_) => return Ok(reports),
+        }
+        match decide_again(acting, judged, guards, &correction).await {
+            Some(Decision::Correct(next)) => correction = *next,
+            Some(Decision::Leave(settled) | Decision::Hold(settled) | Decision::Escalate(settled)) => {
+                reports.push(left(settled));
+                return Ok(reports);
+            }
+            Some(Decision::Propose(_)) | None => return Ok(reports),
+        }
+    }
+    Ok(reports)
+}
+
+/// One run: the intent is durable before anything is sent, the outcome before anything else is done.
+async fn attempt(acting: Acting<'_>, judged: &Judged, correction: &Correction) -> Result<(RunReport, Sent), LedgerError> {
+    let run = new_run();
+    let intent = acting.ledger.append(&intent(acting, &run, correction), Timestamp::now()).await?;
+    tracing::info!(run = %run, object = %correction.object, paths = ?correction.paths, "correcting");
+    let sent = settle(judged, correction, judged.reach.send(&run, correction).await).await;
+    let entry = Entry::Outcome { run: run.clone(), outcome: outcome(&sent) };
+    let outcome = acting.ledger.append(&entry, Timestamp::now()).await?;
+    let mut report = RunReport {
+        id: Some(run.to_string()),
+        patch: Some(correction.patch.clone()),
+        inverse: Some(correction.inverse.clone()),
+        records: vec![intent.seq, outcome.seq],
+        ..report(ActionName::Patch, "", correction.corrected.iter().map(|(id, _)| id.to_string()), &correction.reasons)
+    };
+    match &sent {
+        Sent::Applied(live) => {
+            let outlook = verify(acting, judged, correction, live).await;
+            let entry = Entry::Verification { run: run.clone(), outlook };
+            report.records.push(acting.ledger.append(&entry, Timestamp::now()).await?.seq);
+            outlook.name().clone_into(&mut report.status);
+            conclude(acting, &run, correction, outlook, &mut report).await?;
+        }
+        Sent::Refused(message) => report_end(&mut report, "refused", message),
+        Sent::Conflict(message) => report_end(&mut report, "void", message),
+        Sent::Unanswered(message) => report_end(&mut report, "unknown", message),
+    }
+    tracing::info!(run = %run, status = report.status, "corrected");
+    Ok((report, sent))
+}
+
+fn report_end(report: &mut RunReport, status: &str, message: &str) {
+    status.clone_into(&mut report.status);
+    report.reasons.push(message.to_owned());
+}
+
+fn intent(acting: Acting<'_>, run: &RunId, correction: &Correction) -> Entry {
+    Entry::Intent(Box::new(Intent {
+        run: run.clone(),
+        target: correction.target.clone(),
+        subject: Subject::Object(correction.object.clone()),
+        findings: correction.corrected.iter().map(|(id, _)| id.clone()).collect(),
+        places: correction.corrected.iter().map(|(_, place)| place.clone()).collect(),
+        paths: correction.paths.clone(),
+        class: correction.class.clone(),
+        policy_digest: acting.policy.digest.clone(),
+        commit: acting.pinned.commit.to_string(),
+        effect: Effect::Patch(PatchEffect {
+            uid: correction.uid.clone(),
+            resource_version: correction.resource_version.clone(),
+            patch: correction.patch.clone(),
+            pre_image: correction.pre_image.clone(),
+            inverse: correction.inverse.clone(),
+        }),
+        reasons: correction.reasons.clone(),
+    }))
+}
+
+fn outcome(sent: &Sent) -> Outcome {
+    match sent {
+        Sent::Applied(live) => Outcome::Applied { resource_version: live.resource_version.clone() },
+        Sent::Refused(message) => Outcome::Refused { message: message.clone() },
+        Sent::Conflict(reason) => Outcome::Void { reason: reason.clone() },
+        Sent::Unanswered(reason) => Outcome::Unknown { reason: reason.clone() },
+    }
+}
+
+/// A write without an answer is resolved by reading, never repeated blindly.
+async fn settle(judged: &Judged, correction: &Correction, sent: Sent) -> Sent {
+    let Sent::Unanswered(reason) = sent else { return sent };
+    match judged.reach.read(&correction.object).await {
+        Ok(Some(live)) => resolve(live, correction.uid.as_deref(), correction.resource_version.as_deref(), &correction.patch)
+            .unwrap_or(Sent::Unanswered(reason)),
+        Ok(None) => Sent::Conflict("the object is gone".to_owned()),
+        Err(error) => Sent::Unanswered(format!("{reason}; reading it again: {error}")),
+    }
+}
+
+/// What a reading tells about a write whose answer was lost; `None` where it tells nothing.
+pub(super) fn resolve(live: Live, uid: Option<&str>, version: Option<&str>, patch: &serde_json::Value) -> Option<Sent> {
+    if live.uid.as_deref() != uid {
+        return Some(Sent::Conflict("the object was replaced".to_owned()));
+    }
+    if live.resource_version.as_deref() == version {
+        return Some(Sent::Conflict("read again: the write had no effect".to_owned()));
+    }
+    trueup_core::patch::changes_nothing(&live.value, patch).then_some(Sent::Applied(Box::new(live)))
+}
+
+/// Looks until the drift is gone or the class's window has passed.
+async fn verify(acting: Acting<'_>, judged: &Judged, correction: &Correction, written: &Live) -> Outlook {
+    let until = tokio::time::Instant::now() + Duration::from_secs(u64::from(correction.window_seconds));
+    loop {
+        let outlook = match judged.reach.read(&correction.object).await {
+            Ok(Some(live)) if live.uid != written.uid => Outlook::Drifting,
+            Ok(Some(live)) if trueup_core::patch::changes_nothing(&live.value, &correction.patch) => Outlook::Settled,
+            Ok(Some(live)) => still_drifting(acting, judged, correction, live),
+            Ok(None) | Err(_) => Outlook::Unseen,
+        };
+        let over = tokio::time::Instant::now() >= until;
+        if outlook == Outlook::Settled || over || acting.stop.is_requested() {
+            return if over || outlook == Outlook::Settled { outlook } else { Outlook::Pending };
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// The value is not to the letter what was written (the server may have normalised it): what does comparing say?
+fn still_drifting(acting: Acting<'_>, judged: &Judged, correction: &Correction, live: Live) -> Outlook {
+    let case = judged.case_of(&correction.object).and_then(|case| judged_again(acting, judged, case, live));
+    let gone = case.is_some_and(|case| {
+        let places: Vec<_> = case.findings.iter().map(|finding| &finding.place).collect();
+        correction.corrected.iter().all(|(_, place)| !places.contains(&place))
+    });
+    if gone { Outlook::Settled } else { Outlook::Drifting }
+}
+
+/// The object as it is now, decided about from scratch.
+async fn decide_again(acting: Acting<'_>, judged: &Judged, guards: &Guards, correction: &Correction) -> Option<Decision> {
+    if correction.undoes.is_some() {
+        return None;
+    }
+    let live = judged.reach.read(&correction.object).await.ok()??;
+    let case = judged_again(acting, judged, judged.case_of(&correction.object)?, live)?;
+    let cases = [Case { pair: case.pair.as_ref(), findings: &case.findings }];
+    let wanted: Vec<_> = correction.corrected.iter().map(|(_, place)| place).collect();
+    let concerns = |decision: &Decision| match decision {
+        Decision::Correct(next) => next.corrected.iter().any(|(_, place)| wanted.contains(&place)),
+        Decision::Propose(proposal) => wanted.contains(&&proposal.place),
+        Decision::Leave(settled) | Decision::Hold(settled) | Decision::Escalate(settled) => wanted.contains(&&settled.place),
+    };
+    decide(&cases, &[], guards, acting.policy).into_iter().find(concerns)
+}
+
+fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Live) -> Option<JudgedCase> {
+    let Some(Pair::Matched(matched)) = &case.pair else { return None };
+    let matched = Matched { live, ..matched.as_ref().clone() };
+    Some(JudgedCase::of(Pair::Matched(Box::new(matched)), judged, acting.pinned, acting.policy, &acting.session.key))
+}
+
+/// What follows from an outlook: an undo holds its places, a correction that did not hold is left to people.
+async fn conclude(acting: Acting<'_>, run: &RunId, correction: &Correction, outlook: Outlook, report: &mut RunReport) -> Result<(), LedgerError> {
+    let places = || correction.corrected.iter().map(|(_, place)| place.clone()).collect();
+    if let Some(undone) = &correction.undoes {
+        let undone: RunId = undone.parse().expect("an undo names a run of the ledger");
+        let reason = format!("undone by run {run}: held until Git changes there or `trueup resume`");
+        let hold = Entry::Hold(Hold { places: places(), reason, commit: acting.pinned.commit.to_string() });
+        report.records.push(acting.ledger.append(&Entry::Undone { run: undone, by: run.clone() }, Timestamp::now()).await?.seq);
+        report.records.push(acting.ledger.append(&hold, Timestamp::now()).await?.seq);
+    } else if outlook == Outlook::Drifting {
+        report.reasons.push("written back within its window".to_owned());
+    }
+    Ok(())
+}

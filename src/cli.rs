@@ -1,0 +1,154 @@
+//! The command line: flags as typed, nothing looked up yet.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps what runs true to what Git says, and knows when not to touch it.
+#[derive(Debug, Parser)]
+#[command(name = "trueup", version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "Exit codes: 0 true · 1 drift, or a gate not passed · 2 configuration or usage · 3 not enough could be seen to judge.\n\
+    Start with `trueup demo`, or with `trueup init` in a repository.")]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The configuration [default: trueup.toml here or in a parent folder]
+    #[arg(long, global = true, value_name = "FILE", env = "TRUEUP_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Only this target (repeatable)
+    #[arg(long = "target", global = true, value_name = "NAME")]
+    pub targets: Vec<String>,
+    /// The kubeconfig context for targets that name none
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Another revision than the source's ref
+    #[arg(long, global = true, value_name = "REV", conflicts_with = "work_tree")]
+    pub commit: Option<String>,
+    /// The files as they are on disk, marked dirty
+    #[arg(long, global = true)]
+    pub work_tree: bool,
+    /// The form of the result on stdout
+    #[arg(short, long, global = true, value_enum, value_name = "FORM")]
+    pub output: Option<Output>,
+    /// Whether to colour text
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+    /// Say less on stderr
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more on stderr (repeat for more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The form of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// Manifests (`render` alone).
+    Yaml,
+}
+
+/// Whether to colour text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a first trueup.toml, policy, manifest folder and CI workflow; change no file that exists
+    Init {
+        /// Where
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Check config, policies, manifests and expectations without any server
+    Check,
+    /// Print what Git declares, as trueup reads it
+    Render,
+    /// Show what differs from Git
+    Diff {
+        /// Again on each save (with --work-tree) or new commit
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Say why something is a finding, or why it is not
+    Explain {
+        /// A finding's id, or KIND/NAME
+        what: String,
+        /// A path in that object
+        path: Option<String>,
+    },
+    /// One round: correct, propose and escalate as the policy allows
+    Sync {
+        /// Decide everything, write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Only these findings (repeatable)
+        #[arg(long, value_name = "ID")]
+        only: Vec<String>,
+    },
+    /// List what was done, or show one run
+    Runs {
+        /// A run's id
+        id: Option<String>,
+    },
+    /// Put back what a run changed, and hold the path
+    Undo {
+        /// The run's id
+        run: String,
+    },
+    /// Check or search the ledger
+    Audit {
+        /// What to do with it
+        #[command(subcommand)]
+        command: Audit,
+    },
+    /// Rounds on a schedule, until told to stop
+    Run {
+        /// Where to answer /healthz, /readyz and /metrics
+        #[arg(long, value_name = "ADDRESS", env = "TRUEUP_LISTEN", default_value = "127.0.0.1:9464")]
+        listen: SocketAddr,
+    },
+    /// Say what trueup can reach and may do, and what is missing
+    Doctor,
+    /// Make a small world without any server and show diff and sync in it
+    Demo {
+        /// A new or empty folder [default: trueup-demo]
+        dir: Option<PathBuf>,
+    },
+    /// Print a shell's completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// What to do with the ledger.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Check the hash chain; name the first record that breaks it
+    Verify,
+}

@@ -1,0 +1,184 @@
+//! Settings: flags ▸ environment ▸ `trueup.toml` ▸ defaults, validated once.
+
+mod file;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use trueup_core::object::TargetName;
+
+pub use file::ConfigError;
+
+/// Everything that `trueup.toml` and the environment say, as the program uses it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// Its folder: paths on disk are relative to it.
+    pub folder: PathBuf,
+    /// Where desired state comes from.
+    pub source: SourceSettings,
+    /// Policy files and folders in the source.
+    pub policies: Vec<String>,
+    /// Where proposals go.
+    pub review: ReviewSettings,
+    /// When rounds run.
+    pub run: RunSettings,
+    /// What is compared.
+    pub targets: Vec<Target>,
+}
+
+/// A Git repository at a ref.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceSettings {
+    /// A path, resolved against the configuration's folder, or a URL.
+    pub repo: String,
+    /// Branch, tag or full ref.
+    pub reference: String,
+}
+
+/// Where proposals go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReviewSettings {
+    /// Which forge.
+    pub forge: Forge,
+    /// Labels of each pull request.
+    pub labels: Vec<String>,
+    /// People who are asked to review.
+    pub reviewers: Vec<String>,
+}
+
+/// A place for pull requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forge {
+    /// A branch in the source's repository and a patch file in the state folder.
+    Local,
+    /// GitHub or GitHub Enterprise.
+    GitHub {
+        /// `owner/name`.
+        repo: String,
+        /// The branch that pull requests go to.
+        base: String,
+        /// The API's base URL.
+        api: String,
+        /// The web's base URL, which is also where Git pushes to.
+        web: String,
+    },
+}
+
+/// When rounds run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunSettings {
+    /// From the start of one round to the start of the next.
+    pub every: Duration,
+    /// At most this much later, by chance, so that many instances do not ask at once.
+    pub jitter: Duration,
+}
+
+/// One thing to compare with Git.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its name.
+    pub name: TargetName,
+    /// What it is.
+    pub kind: TargetKind,
+}
+
+/// What a target is.
+#[derive(Debug, Clone)]
+pub enum TargetKind {
+    /// A cluster.
+    Kubernetes {
+        /// The kubeconfig context; the current one where absent.
+        context: Option<String>,
+        /// The UID that its kube-system namespace must have.
+        cluster_uid: Option<String>,
+        /// Manifests in the source.
+        paths: Vec<String>,
+        /// Whether Secrets are compared.
+        secrets: Secrets,
+    },
+    /// A folder of live objects.
+    Snapshot {
+        /// The folder on disk.
+        live: PathBuf,
+        /// Manifests in the source.
+        paths: Vec<String>,
+        /// Whether Secrets are compared.
+        secrets: Secrets,
+    },
+    /// A Terraform state.
+    Terraform {
+        /// Where the state is.
+        state: StatePlace,
+        /// Expectation files in the source.
+        expect: Vec<String>,
+    },
+}
+
+/// Whether Secrets are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Secrets {
+    /// Not asked for: skipped and counted.
+    #[default]
+    Off,
+    /// By keyed digest.
+    Digest,
+}
+
+/// Where a Terraform state is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatePlace {
+    /// A file on disk.
+    File(PathBuf),
+    /// Terraform's `http` backend.
+    Http(String),
+}
+
+/// What the command line says about the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// `--target`: only these.
+    pub targets: Vec<String>,
+    /// `--context`: for Kubernetes targets that name none.
+    pub context: Option<String>,
+}
+
+/// Reads and validates the settings.
+///
+/// `environment` gives a variable's value; `here` is where the search for `trueup.toml` starts.
+///
+/// # Errors
+/// No file, a file that cannot be read, or the first mistake in it with its place.
+pub fn load(overrides: &Overrides, here: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Settings, ConfigError> {
+    let path = match &overrides.file {
+        Some(path) => path.clone(),
+        None => find(here).ok_or_else(|| ConfigError::NotFound { here: here.to_owned() })?,
+    };
+    let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+    let mut settings = file::parse(&path, &text, environment)?;
+    if let Some(unknown) = overrides.targets.iter().find(|name| !settings.targets.iter().any(|target| target.name.0 == **name)) {
+        let known = settings.targets.iter().map(|target| target.name.0.as_str()).collect::<Vec<_>>().join("`, `");
+        return Err(ConfigError::UnknownTarget { name: unknown.clone(), path, known });
+    }
+    if !overrides.targets.is_empty() {
+        settings.targets.retain(|target| overrides.targets.contains(&target.name.0));
+    }
+    for target in &mut settings.targets {
+        if let TargetKind::Kubernetes { context, .. } = &mut target.kind {
+            *context = context.take().or_else(|| overrides.context.clone());
+        }
+    }
+    Ok(settings)
+}
+
+/// `trueup.toml` here or in a parent folder.
+fn find(here: &Path) -> Option<PathBuf> {
+    here.ancestors().map(|folder| folder.join("trueup.toml")).find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,303 @@
+//! The format of `trueup.toml`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+use trueup_core::facts::Origin;
+use trueup_core::object::TargetName;
+use trueup_core::policy::origin_at;
+
+use super::{Forge, ReviewSettings, RunSettings, Secrets, Settings, SourceSettings, StatePlace, Target, TargetKind};
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No file.
+    #[error("no `trueup.toml` in `{}` or a folder above it: run `trueup init`, or name one with --config", here.display())]
+    NotFound {
+        /// Where the search began.
+        here: PathBuf,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A mistake in the file.
+    #[error("{}:{}:{}: {message}", origin.file, origin.line, origin.column)]
+    Invalid {
+        /// Where.
+        origin: Origin,
+        /// What, and what to write instead.
+        message: String,
+    },
+    /// A mistake in the environment.
+    #[error("environment variable `{name}`: {message}")]
+    Environment {
+        /// Which variable.
+        name: String,
+        /// What, and what to write instead.
+        message: String,
+    },
+    /// `--target` names no target.
+    #[error("`{}` has no target `{name}`: there are `{known}`", path.display())]
+    UnknownTarget {
+        /// What was asked for.
+        name: String,
+        /// The configuration.
+        path: PathBuf,
+        /// The targets there are.
+        known: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    source: SourceEntry,
+    #[serde(default)]
+    policy: PolicyEntry,
+    review: Option<Spanned<ReviewEntry>>,
+    #[serde(default)]
+    run: RunEntry,
+    #[serde(default)]
+    target: Vec<Spanned<TargetEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceEntry {
+    repo: String,
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyEntry {
+    paths: Vec<String>,
+}
+
+impl Default for PolicyEntry {
+    fn default() -> Self {
+        Self { paths: vec!["policies".to_owned()] }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ForgeName {
+    Local,
+    GitHub,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReviewEntry {
+    forge: ForgeName,
+    repo: Option<String>,
+    base: Option<String>,
+    api: Option<String>,
+    web: Option<String>,
+    #[serde(default)]
+    labels: Vec<String>,
+    #[serde(default)]
+    reviewers: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RunEntry {
+    every: Option<Spanned<String>>,
+    jitter: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum KindName {
+    Kubernetes,
+    Snapshot,
+    Terraform,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetEntry {
+    name: String,
+    kind: KindName,
+    context: Option<String>,
+    cluster_uid: Option<String>,
+    paths: Option<Vec<String>>,
+    secrets: Option<Secrets>,
+    live: Option<PathBuf>,
+    state: Option<String>,
+    expect: Option<Vec<String>>,
+}
+
+/// The file's text and name, for places in messages.
+struct Text<'a> {
+    file: String,
+    text: &'a str,
+}
+
+impl Text<'_> {
+    fn invalid(&self, at: usize, message: impl Into<String>) -> ConfigError {
+        ConfigError::Invalid { origin: origin_at(&self.file, self.text, at), message: message.into() }
+    }
+}
+
+pub(super) fn parse(path: &Path, text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Settings, ConfigError> {
+    let place = Text { file: path.display().to_string(), text };
+    let file: File = toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        place.invalid(at, error.message().lines().next().unwrap_or_default())
+    })?;
+    let absolute = std::path::absolute(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let folder = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+    if file.target.is_empty() {
+        return Err(place.invalid(text.len(), "no [[target]]: name at least one cluster, snapshot or Terraform state"));
+    }
+    Ok(Settings {
+        source: source(file.source, &folder, environment),
+        policies: file.policy.paths,
+        review: review(file.review, &place, environment)?,
+        run: run(&file.run, &place, environment)?,
+        targets: targets(file.target, &place, &folder)?,
+        file: absolute,
+        folder,
+    })
+}
+
+fn source(entry: SourceEntry, folder: &Path, environment: &dyn Fn(&str) -> Option<String>) -> SourceSettings {
+    let repo = environment("TRUEUP_SOURCE_REPO").unwrap_or(entry.repo);
+    let is_remote = repo.contains("://") || (repo.contains(':') && !Path::new(&repo).exists());
+    SourceSettings {
+        repo: if is_remote { repo } else { folder.join(repo).display().to_string() },
+        reference: environment("TRUEUP_SOURCE_REF").or(entry.reference).unwrap_or_else(|| "main".to_owned()),
+    }
+}
+
+fn review(
+    entry: Option<Spanned<ReviewEntry>>,
+    place: &Text<'_>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<ReviewSettings, ConfigError> {
+    let Some(entry) = entry else { return Ok(ReviewSettings { forge: Forge::Local, labels: Vec::new(), reviewers: Vec::new() }) };
+    let at = entry.span().start;
+    let entry = entry.into_inner();
+    let forge = match entry.forge {
+        ForgeName::Local if entry.repo.is_some() => {
+            return Err(place.invalid(at, "`repo` belongs to forge = \"github\": the local forge uses the source's own repository"));
+        }
+        ForgeName::Local => Forge::Local,
+        ForgeName::GitHub => {
+            let repo = environment("TRUEUP_REVIEW_REPO").or(entry.repo).filter(|repo| repo.split('/').filter(|part| !part.is_empty()).count() == 2);
+            Forge::GitHub {
+                repo: repo.ok_or_else(|| place.invalid(at, "forge = \"github\" needs repo = \"owner/name\""))?,
+                base: environment("TRUEUP_REVIEW_BASE").or(entry.base).unwrap_or_else(|| "main".to_owned()),
+                api: environment("TRUEUP_REVIEW_API").or(entry.api).unwrap_or_else(|| "https://api.github.com".to_owned()),
+                web: environment("TRUEUP_REVIEW_WEB").or(entry.web).unwrap_or_else(|| "https://github.com".to_owned()),
+            }
+        }
+    };
+    Ok(ReviewSettings { forge, labels: entry.labels, reviewers: entry.reviewers })
+}
+
+fn run(entry: &RunEntry, place: &Text<'_>, environment: &dyn Fn(&str) -> Option<String>) -> Result<RunSettings, ConfigError> {
+    let setting = |name: &str, value: &Option<Spanned<String>>, default: u64| match (environment(name), value) {
+        (Some(text), _) => duration(&text).ok_or_else(|| ConfigError::Environment { name: name.to_owned(), message: not_a_duration(&text) }),
+        (None, Some(value)) => duration(value.get_ref()).ok_or_else(|| place.invalid(value.span().start, not_a_duration(value.get_ref()))),
+        (None, None) => Ok(Duration::from_secs(default)),
+    };
+    let every = setting("TRUEUP_RUN_EVERY", &entry.every, 300)?;
+    let jitter = setting("TRUEUP_RUN_JITTER", &entry.jitter, every.as_secs() / 10)?;
+    Ok(RunSettings { every, jitter })
+}
+
+fn not_a_duration(text: &str) -> String {
+    format!("`{text}` is no duration: write seconds, minutes or hours, as in \"30s\", \"5m\" or \"1h\"")
+}
+
+/// `30s`, `5m`, `1h`; never zero but for `0s`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let (number, factor) = match text.as_bytes().last()? {
+        b's' => (text.strip_suffix('s')?, 1),
+        b'm' => (text.strip_suffix('m')?, 60),
+        b'h' => (text.strip_suffix('h')?, 3600),
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor).map(Duration::from_secs)
+}
+
+fn targets(entries: Vec<Spanned<TargetEntry>>, place: &Text<'_>, folder: &Path) -> Result<Vec<Target>, ConfigError> {
+    let mut names = BTreeSet::new();
+    let mut targets = Vec::new();
+    for entry in entries {
+        let at = entry.span().start;
+        let target = target(entry.into_inner(), folder).map_err(|message| place.invalid(at, message))?;
+        if !names.insert(target.name.clone()) {
+            return Err(place.invalid(at, format!("target `{}` is defined twice: give each target its own name", target.name)));
+        }
+        targets.push(target);
+    }
+    Ok(targets)
+}
+
+fn target(entry: TargetEntry, folder: &Path) -> Result<Target, String> {
+    if entry.name.is_empty() || !entry.name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
+        return Err(format!("`{}` is no target name: use letters, digits, `-`, `_` and `.`", entry.name));
+    }
+    let name = entry.name.clone();
+    let foreign = foreign_keys(&entry);
+    if let Some(key) = foreign {
+        return Err(format!("target `{name}`: `{key}` does not belong to a target of this kind"));
+    }
+    let need = |what: &str| format!("target `{name}` needs `{what}`");
+    let kind = match entry.kind {
+        KindName::Kubernetes => TargetKind::Kubernetes {
+            context: entry.context,
+            cluster_uid: entry.cluster_uid,
+            paths: entry.paths.ok_or_else(|| need("paths = [\"manifests\"]"))?,
+            secrets: entry.secrets.unwrap_or_default(),
+        },
+        KindName::Snapshot => TargetKind::Snapshot {
+            live: folder.join(entry.live.ok_or_else(|| need("live = \"folder\""))?),
+            paths: entry.paths.ok_or_else(|| need("paths = [\"manifests\"]"))?,
+            secrets: entry.secrets.unwrap_or_default(),
+        },
+        KindName::Terraform => TargetKind::Terraform {
+            state: state_place(entry.state.ok_or_else(|| need("state = \"terraform.tfstate\" or a URL"))?, folder),
+            expect: entry.expect.ok_or_else(|| need("expect = [\"infra/data.expect.toml\"]"))?,
+        },
+    };
+    Ok(Target { name: TargetName(entry.name), kind })
+}
+
+fn state_place(state: String, folder: &Path) -> StatePlace {
+    if state.starts_with("http://") || state.starts_with("https://") { StatePlace::Http(state) } else { StatePlace::File(folder.join(state)) }
+}
+
+/// The first key that a target of this kind has no use for.
+fn foreign_keys(entry: &TargetEntry) -> Option<&'static str> {
+    let given = [
+        ("context", entry.context.is_some()),
+        ("cluster_uid", entry.cluster_uid.is_some()),
+        ("paths", entry.paths.is_some()),
+        ("secrets", entry.secrets.is_some()),
+        ("live", entry.live.is_some()),
+        ("state", entry.state.is_some()),
+        ("expect", entry.expect.is_some()),
+    ];
+    let own: &[&str] = match entry.kind {
+        KindName::Kubernetes => &["context", "cluster_uid", "paths", "secrets"],
+        KindName::Snapshot => &["live", "paths", "secrets"],
+        KindName::Terraform => &["state", "expect"],
+    };
+    given.into_iter().find(|(key, given)| *given && !own.contains(key)).map(|(key, _)| key)
+}

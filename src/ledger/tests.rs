@@ -1,0 +1,312 @@
+use std::io::BufRead;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use proptest::prelude::*;
+use serde_json::json;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use tempfile::TempDir;
+use trueup_core::finding::{FindingId, Subject};
+use trueup_core::object::{ObjectId, TargetName};
+use trueup_core::run::{
+    Effect, Episode, Escalation, Fate, HistoryError, Intent, Outcome, Outlook, PatchEffect, Proposal, RunStatus,
+};
+
+use super::*;
+
+mod damage;
+mod processes;
+
+fn second(number: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + number).expect("in range")
+}
+
+fn run_id(number: usize) -> RunId {
+    format!("01JD3M8Q4T7Z5V9K2W6XB{number:05}").parse().expect("a run id")
+}
+
+fn place<T: serde::de::DeserializeOwned>(number: usize) -> T {
+    serde_json::from_value(json!(format!("p-{number}"))).expect("a place")
+}
+
+fn intent(number: usize, effect: Effect, kind: &str, note: &str) -> Entry {
+    Entry::Intent(Box::new(Intent {
+        run: run_id(number),
+        target: TargetName("prod".into()),
+        subject: Subject::Object(ObjectId {
+            api_version: "v1".into(),
+            kind: kind.into(),
+            namespace: Some("shop".into()),
+            name: "checkout".into(),
+        }),
+        findings: vec![FindingId(format!("f-{number}"))],
+        places: vec![place(number)],
+        paths: vec!["data.LOG_LEVEL".into()],
+        class: Some("config-value".into()),
+        policy_digest: "d".into(),
+        commit: "4f2c9e1".into(),
+        effect,
+        reasons: vec![note.into()],
+    }))
+}
+
+fn patch(number: usize, note: &str) -> Entry {
+    let effect = Effect::Patch(PatchEffect {
+        uid: Some("u-1".into()),
+        resource_version: Some("41".into()),
+        patch: json!({"data": {"LOG_LEVEL": "info", "NOTE": note}}),
+        pre_image: json!({"data": {"LOG_LEVEL": "debug"}}),
+        inverse: json!({"data": {"LOG_LEVEL": "debug", "NOTE": null}}),
+    });
+    intent(number, effect, "ConfigMap", note)
+}
+
+fn escalation(note: &str) -> Entry {
+    Entry::Escalation(Escalation {
+        finding: FindingId("f-1".into()),
+        place: place(1),
+        reasons: vec![note.into()],
+        episode: Episode("e-1".into()),
+    })
+}
+
+/// Any entry about one of a few runs; many cannot follow what went before.
+fn any_entry() -> impl Strategy<Value = Entry> {
+    (0_usize..4, 0_usize..10, ".{0,16}").prop_map(|(number, choice, note)| {
+        let run = run_id(number);
+        match choice {
+            0 => patch(number, &note),
+            1 => intent(number, Effect::PullRequest { branch: note.clone() }, "Deployment", &note),
+            2 => Entry::Outcome { run, outcome: Outcome::Applied { resource_version: Some(note) } },
+            3 => Entry::Outcome { run, outcome: Outcome::Unknown { reason: note } },
+            4 => Entry::Verification { run, outlook: Outlook::Unseen },
+            5 => Entry::Proposal(Proposal {
+                run,
+                place: place(number),
+                branch: note.clone(),
+                base_commit: "a".into(),
+                head_commit: "b".into(),
+                url: note,
+                fingerprint: FindingId(format!("f-{number}")),
+            }),
+            6 => Entry::ProposalClosed { run, fate: Fate::Denied },
+            7 => Entry::Undone { run, by: run_id(9) },
+            8 => escalation(&note),
+            _ => Entry::Identity { target: TargetName(note.clone()), cluster_uid: note },
+        }
+    })
+}
+
+/// A ledger in a folder of its own.
+struct World {
+    folder: TempDir,
+    ledger: Ledger,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ledger = Ledger::open(&folder.path().join("ledger.sqlite")).await.expect("a ledger");
+        Self { folder, ledger }
+    }
+
+    /// With this many escalations.
+    async fn with(records: i64) -> Self {
+        let world = Self::new().await;
+        for number in 0..records {
+            let note = format!("note {number}");
+            world.ledger.append(&escalation(&note), second(number)).await.expect("recorded");
+        }
+        world
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("ledger.sqlite")
+    }
+}
+
+/// Another program's connection, with the guards against change taken away.
+async fn intruder(path: &Path) -> SqliteConnection {
+    let mut connection = SqliteConnectOptions::new().filename(path).connect().await.expect("open");
+    for statement in ["DROP TRIGGER IF EXISTS records_never_change", "DROP TRIGGER IF EXISTS records_never_go"] {
+        sqlx::query(statement).execute(&mut connection).await.expect("dropped");
+    }
+    connection
+}
+
+fn in_runtime<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn what_is_appended_is_read_and_holds(entries in prop::collection::vec(any_entry(), 0..40)) {
+        in_runtime(async {
+            let world = World::new().await;
+            let mut model = Runs::default();
+            let mut records = Vec::new();
+            for (number, entry) in (0..).zip(entries) {
+                let record = Record { seq: records.len() as u64 + 1, at: second(number), entry };
+                match (world.ledger.append(&record.entry, record.at).await, model.apply(&record)) {
+                    (Ok(recorded), Ok(())) => {
+                        assert_eq!(recorded.seq, record.seq);
+                        records.push(record);
+                    }
+                    (Err(LedgerError::History(refusal)), Err(expected)) => assert_eq!(refusal, expected),
+                    (appended, applied) => panic!("{appended:?} but {applied:?}"),
+                }
+            }
+            let path = world.path();
+            world.ledger.close().await.expect("closed");
+            let ledger = Ledger::open(&path).await.expect("opened again");
+            assert_eq!(ledger.entries(0).await.expect("read"), records);
+            assert_eq!(ledger.entries(3).await.expect("read"), records.get(3..).unwrap_or_default());
+            assert_eq!(ledger.runs().await.expect("read"), model.into_all());
+            let head = ledger.head().await.expect("read");
+            assert_eq!(ledger.verify().await.expect("read"), Audit::Whole { records: records.len() as u64, head });
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_found_with_what_it_owes() {
+    let world = World::new().await;
+    for number in 1..4 {
+        world.ledger.append(&patch(number, "because"), second(0)).await.expect("recorded");
+    }
+    let applied = Outcome::Applied { resource_version: Some("42".into()) };
+    let lost = Outcome::Unknown { reason: "timeout".into() };
+    world.ledger.append(&Entry::Outcome { run: run_id(1), outcome: applied }, second(1)).await.expect("recorded");
+    world.ledger.append(&Entry::Outcome { run: run_id(2), outcome: lost }, second(1)).await.expect("recorded");
+    let unfinished = world.ledger.unfinished().await.expect("read");
+    assert_eq!(unfinished.iter().map(|run| run.intent.run.clone()).collect::<Vec<_>>(), [run_id(2), run_id(3)]);
+    let run = world.ledger.run(&run_id(1)).await.expect("read").expect("there");
+    assert_eq!(run.status, RunStatus::Applied { resource_version: Some("42".into()) });
+    assert_eq!(world.ledger.run(&run_id(7)).await.expect("read"), None);
+    assert_eq!(world.ledger.standing().await.expect("read").writes_of_class("config-value", second(0)), 3);
+}
+
+#[tokio::test]
+async fn what_cannot_follow_is_not_recorded() {
+    let world = World::new().await;
+    let verification = Entry::Verification { run: run_id(1), outlook: Outlook::Settled };
+    let error = world.ledger.append(&verification, second(0)).await.expect_err("no intent");
+    assert!(matches!(error, LedgerError::History(HistoryError::NoIntent(_))), "{error}");
+    world.ledger.append(&patch(1, ""), second(0)).await.expect("recorded");
+    let error = world.ledger.append(&verification, second(0)).await.expect_err("nothing applied");
+    assert!(matches!(error, LedgerError::History(HistoryError::Step { .. })), "{error}");
+    assert_eq!(world.ledger.entries(0).await.expect("read").len(), 1);
+}
+
+#[tokio::test]
+async fn a_secrets_value_is_not_recorded() {
+    let world = World::new().await;
+    let canary = "c2VjcmV0LWNhbmFyeQ";
+    let effect = Effect::Patch(PatchEffect {
+        uid: None,
+        resource_version: None,
+        patch: json!({"data": {"password": canary}}),
+        pre_image: json!({}),
+        inverse: json!({}),
+    });
+    let error = world.ledger.append(&intent(1, effect, "Secret", ""), second(0)).await.expect_err("a secret");
+    assert_eq!(error.to_string(), "the entry would keep the value of a Secret (`data`): such an action belongs in review");
+    world.ledger.append(&escalation(""), second(0)).await.expect("recorded");
+    for file in std::fs::read_dir(world.folder.path()).expect("a folder") {
+        let bytes = std::fs::read(file.expect("a file").path()).expect("read");
+        assert!(!bytes.windows(canary.len()).any(|window| window == canary.as_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn the_database_itself_refuses_changes() {
+    let world = World::with(2).await;
+    let mut connection = SqliteConnectOptions::new().filename(world.path()).connect().await.expect("open");
+    for statement in ["UPDATE records SET kind = 'hold'", "DELETE FROM records WHERE seq = 2"] {
+        let error = sqlx::query(statement).execute(&mut connection).await.expect_err("refused").to_string();
+        assert!(error.contains("a ledger is append-only"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_file_is_its_owners_alone() {
+    use std::os::unix::fs::MetadataExt;
+    let world = World::with(1).await;
+    for file in std::fs::read_dir(world.folder.path()).expect("a folder") {
+        let metadata = file.expect("a file").metadata().expect("read");
+        assert_eq!(metadata.mode() & 0o777, 0o600);
+    }
+}
+
+#[tokio::test]
+async fn a_full_storage_is_an_error_and_loses_nothing() {
+    let world = World::with(3).await;
+    let small = "PRAGMA max_page_count = 1";
+    sqlx::query(small).execute(&mut *world.ledger.connection.lock().await).await.expect("set");
+    let long = "x".repeat(100_000);
+    let error = world.ledger.append(&escalation(&long), second(3)).await.expect_err("full");
+    assert!(matches!(error, LedgerError::Storage { fault: StorageFault::Full, .. }), "{error:?}");
+    let text = format!("cannot append to the ledger `{}`: the disk is full; free some space", world.path().display());
+    assert_eq!(error.to_string(), text);
+    let more = "PRAGMA max_page_count = 100000";
+    sqlx::query(more).execute(&mut *world.ledger.connection.lock().await).await.expect("set");
+    assert_eq!(world.ledger.append(&escalation(&long), second(4)).await.expect("recorded").seq, 4);
+    assert!(matches!(world.ledger.verify().await.expect("read"), Audit::Whole { records: 4, .. }));
+}
+
+#[tokio::test]
+async fn what_is_no_ledger_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("other.sqlite");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut other = options.connect().await.expect("made");
+    sqlx::query("CREATE TABLE songs (name TEXT)").execute(&mut other).await.expect("made");
+    other.close().await.expect("closed");
+    let before = std::fs::read(&path).expect("read");
+    assert!(matches!(Ledger::open(&path).await, Err(LedgerError::NotALedger { .. })));
+    assert!(matches!(Ledger::open_to_read(&path).await, Err(LedgerError::NotALedger { .. })));
+    assert_eq!(std::fs::read(&path).expect("read"), before);
+
+    std::fs::write(&path, "no database at all, but long enough for a header of one hundred bytes ".repeat(4)).expect("written");
+    let error = Ledger::open(&path).await.expect_err("no database").to_string();
+    assert_eq!(
+        error,
+        format!("cannot open the ledger `{}`: the file is no ledger; move it away, or restore a copy", path.display())
+    );
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_not_there_is_made_only_to_append() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger.sqlite");
+    assert!(matches!(Ledger::open_to_read(&path).await, Err(LedgerError::Missing { .. })));
+    assert!(!path.exists());
+    std::fs::write(&path, "").expect("cut off before anything was written");
+    assert!(matches!(Ledger::open_to_read(&path).await, Err(LedgerError::Missing { .. })));
+    Ledger::open(&path).await.expect("made").append(&escalation(""), second(0)).await.expect("recorded");
+    let reader = Ledger::open_to_read(&path).await.expect("there");
+    assert_eq!(reader.entries(0).await.expect("read").len(), 1);
+    assert!(matches!(reader.append(&escalation(""), second(1)).await, Err(LedgerError::OpenToRead { .. })));
+    let nowhere = Ledger::open(&folder.path().join("no/folder/ledger.sqlite")).await;
+    assert!(matches!(nowhere, Err(LedgerError::Make { .. })));
+}
+
+#[tokio::test]
+async fn a_later_trueup_is_not_second_guessed() {
+    let world = World::with(2).await;
+    let path = world.path();
+    let head = world.ledger.head().await.expect("read").expect("there");
+    let later = br#"{"format":2,"entry":{"dream":{}}}"#.to_vec();
+    let row = Row::sealed(3, second(3), &escalation(""), later, head.hash);
+    insert(&mut intruder(&path).await, &row).await.expect("inserted");
+    assert!(matches!(world.ledger.runs().await, Err(LedgerError::Unreadable { seq: 3, .. })));
+    assert!(matches!(world.ledger.verify().await.expect("read"), Audit::Whole { records: 3, .. }));
+
+    let layout = "INSERT INTO _sqlx_migrations VALUES (9999, 'later', CURRENT_TIMESTAMP, TRUE, x'00', 0)";
+    sqlx::query(layout).execute(&mut intruder(&path).await).await.expect("inserted");
+    assert!(matches!(Ledger::open(&path).await, Err(LedgerError::LaterLayout { version: 9999, .. })));
+    assert!(matches!(Ledger::open_to_read(&path).await, Err(LedgerError::LaterLayout { version: 9999, .. })));
+}

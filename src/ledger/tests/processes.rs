@@ -1,0 +1,158 @@
+//! Several processes, some of which are killed. A child is this test program, started for one ignored test.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+
+use super::*;
+
+fn child(test: &str, path: &Path) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .args(["--exact", &format!("ledger::tests::processes::{test}"), "--ignored", "--nocapture"])
+        .env("TRUEUP_TEST_LEDGER", path)
+        .stdout(Stdio::piped());
+    command
+}
+
+fn given_path() -> std::path::PathBuf {
+    std::env::var_os("TRUEUP_TEST_LEDGER").expect("given by the test that starts this one").into()
+}
+
+/// The numbers that the child printed, until `enough` says so; what it printed after that stays in the pipe.
+fn acknowledged(lines: &mut impl Iterator<Item = std::io::Result<String>>, enough: usize) -> Vec<u64> {
+    let numbers = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("acknowledged ")?.parse().ok());
+    numbers.take(enough).collect()
+}
+
+fn start(test: &str, path: &Path) -> (Child, std::io::Lines<std::io::BufReader<std::process::ChildStdout>>) {
+    let mut child = child(test, path).spawn().expect("a child");
+    let lines = std::io::BufReader::new(child.stdout.take().expect("piped")).lines();
+    (child, lines)
+}
+
+#[test]
+#[ignore = "the child process of tests below, which start it"]
+fn child_that_appends() {
+    in_runtime(async {
+        let ledger = Ledger::open(&given_path()).await.expect("a ledger");
+        println!();
+        for number in 0..100_000 {
+            let note = format!("process {} note {number}", std::process::id());
+            let recorded = ledger.append(&escalation(&note), second(number)).await.expect("recorded");
+            println!("acknowledged {}", recorded.seq);
+        }
+    });
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_kill() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger.sqlite");
+    let mut expected = 0;
+    for round in 1..=5 {
+        let (mut child, mut lines) = start("child_that_appends", &path);
+        let mut seen = acknowledged(&mut lines, 20 * round);
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        seen.extend(acknowledged(&mut lines, usize::MAX));
+        let last = *seen.last().expect("some were acknowledged");
+        assert_eq!(seen, (expected + 1..=last).collect::<Vec<_>>());
+        expected = in_runtime(async {
+            let ledger = Ledger::open(&path).await.expect("a ledger");
+            let Audit::Whole { records, .. } = ledger.verify().await.expect("read") else { panic!("broken after a kill") };
+            assert!((last..=last + 1).contains(&records), "{last} acknowledged, {records} there");
+            records
+        });
+    }
+}
+
+#[test]
+fn a_torn_log_leaves_a_whole_beginning() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger.sqlite");
+    let (mut child, mut lines) = start("child_that_appends", &path);
+    acknowledged(&mut lines, 12);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let log = folder.path().join("ledger.sqlite-wal");
+    let whole = std::fs::read(&log).expect("the log of a killed process stays");
+    std::fs::remove_file(folder.path().join("ledger.sqlite-shm")).expect("removed");
+    let file = std::fs::read(&path).expect("read");
+    let mut kept = Vec::new();
+    for torn in [1, whole.len() / 3, whole.len() / 2] {
+        std::fs::write(&path, &file).expect("written");
+        std::fs::write(&log, &whole[..whole.len() - torn]).expect("written");
+        kept.push(in_runtime(async {
+            let ledger = Ledger::open(&path).await.expect("a ledger");
+            let Audit::Whole { records, .. } = ledger.verify().await.expect("read") else { panic!("torn is not broken") };
+            let appended = ledger.append(&escalation("after the tear"), second(0)).await.expect("recorded");
+            assert_eq!(appended.seq, records + 1);
+            assert!(matches!(ledger.verify().await.expect("read"), Audit::Whole { .. }));
+            ledger.close().await.expect("closed");
+            records
+        }));
+    }
+    assert!(kept.is_sorted_by(|more, fewer| more >= fewer) && kept[0] > kept[2], "{kept:?}");
+}
+
+#[test]
+#[ignore = "the child process of the test below, which starts it"]
+fn child_that_appends_some() {
+    in_runtime(async {
+        let ledger = Ledger::open(&given_path()).await.expect("a ledger");
+        println!();
+        for number in 0..40 {
+            let note = format!("process {}", std::process::id());
+            let recorded = ledger.append(&escalation(&note), second(number)).await.expect("recorded");
+            println!("acknowledged {}", recorded.seq);
+        }
+    });
+}
+
+#[test]
+fn processes_that_append_at_once_share_one_chain() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger.sqlite");
+    let children: Vec<_> = (0..3).map(|_| start("child_that_appends_some", &path)).collect();
+    let mut seen = Vec::new();
+    for (mut child, mut lines) in children {
+        seen.extend(acknowledged(&mut lines, usize::MAX));
+        assert!(child.wait().expect("ended").success());
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=120).collect::<Vec<_>>());
+    let audit = in_runtime(async { Ledger::open(&path).await.expect("a ledger").verify().await.expect("read") });
+    assert!(matches!(audit, Audit::Whole { records: 120, .. }), "{audit:?}");
+}
+
+#[test]
+#[ignore = "the child process of the test below, which starts it"]
+fn child_that_may_only_read() {
+    in_runtime(async {
+        let path = given_path();
+        let error = Ledger::open(&path).await.expect_err("nothing can be written").to_string();
+        let ledger = Ledger::open_to_read(&path).await.expect("readable");
+        let Audit::Whole { records, .. } = ledger.verify().await.expect("read") else { panic!("broken") };
+        println!("\nacknowledged {records}\n{error}");
+    });
+}
+
+/// A superuser may write anywhere, so the child becomes nobody where this test runs as one.
+#[test]
+fn a_folder_that_cannot_be_written_can_be_read() {
+    let world = in_runtime(World::with(3));
+    let path = world.path();
+    in_runtime(world.ledger.close()).expect("closed");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o444)).expect("set");
+    std::fs::set_permissions(world.folder.path(), PermissionsExt::from_mode(0o555)).expect("set");
+    let mut command = child("child_that_may_only_read", &path);
+    if std::fs::metadata("/proc/self").expect("of this process").uid() == 0 {
+        command.uid(65_534).gid(65_534).current_dir("/");
+    }
+    let output = command.output().expect("a child");
+    std::fs::set_permissions(world.folder.path(), PermissionsExt::from_mode(0o755)).expect("set");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("acknowledged 3"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let advice = format!("cannot make the ledger `{}`: set `TRUEUP_STATE_DIR` to a folder that you may write", path.display());
+    assert!(text.contains(&advice), "{text}");
+}

@@ -1,0 +1,366 @@
+//! The source: a Git repository at a reference, pinned to one commit for a whole round.
+//!
+//! Files are read from the object store by walking the commit's tree, never by a checkout: no filter, hook, link or
+//! attribute of the repository takes part. Everything here blocks; callers in async code use `spawn_blocking`.
+
+pub mod address;
+pub mod credentials;
+pub mod error;
+pub mod fetch;
+pub mod history;
+pub mod name;
+pub mod reference;
+pub mod transport;
+pub mod tree;
+pub mod work_tree;
+
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use git2::{Commit, ErrorCode, Oid, Repository};
+use jiff::Timestamp;
+use trueup_core::facts::Problem;
+
+use self::address::{Address, RemoteAddress, bare_name, name_in};
+use self::credentials::Credentials;
+use self::error::SourceError;
+use self::fetch::FetchRequest;
+use self::reference::Lookup;
+use self::transport::{Transport, at};
+
+/// Which files a round reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceSpec {
+    /// A folder (also one inside a repository), `file://`, https or ssh.
+    pub repo: String,
+    /// A branch, a tag, a full reference or `HEAD`.
+    pub reference: String,
+    /// The reference itself, another commit, or the files on disk.
+    pub revision: Revision,
+}
+
+/// What of a source is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revision {
+    /// The commit that the reference names now.
+    Reference,
+    /// Another commit, as git's revision syntax names it (`4f2c9e1`, `HEAD~2`).
+    Commit(String),
+    /// The files as they are on disk; local repositories only.
+    WorkTree,
+}
+
+/// What a source may use of this machine.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The folder for cached repositories, one for each remote.
+    pub cache: PathBuf,
+    /// How remotes are reached.
+    pub transport: Transport,
+    /// How much is read.
+    pub limits: Limits,
+}
+
+/// How much is read of one commit. What goes beyond is a named problem, never cut off in silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one file.
+    pub file_bytes: usize,
+    /// Bytes of all files together.
+    pub total_bytes: usize,
+    /// Entries of all trees together, manifests or not.
+    pub entries: usize,
+    /// Folders inside folders.
+    pub depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { file_bytes: 16 << 20, total_bytes: 512 << 20, entries: 1_000_000, depth: 64 }
+    }
+}
+
+impl Access {
+    /// A cache folder, with the default limits.
+    ///
+    /// # Errors
+    /// When the program's own path cannot be found.
+    pub fn new(cache: PathBuf, credentials: Credentials) -> Result<Self, SourceError> {
+        let transport = Transport::new(credentials).map_err(SourceError::Remote)?;
+        Ok(Self { cache, transport, limits: Limits::default() })
+    }
+}
+
+/// A commit's id: 40 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommitId(String);
+
+impl CommitId {
+    /// All 40 digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// For libgit2.
+    #[must_use]
+    pub fn oid(&self) -> Oid {
+        Oid::from_str(&self.0).expect("a commit id holds 40 hexadecimal digits")
+    }
+}
+
+impl From<Oid> for CommitId {
+    fn from(id: Oid) -> Self {
+        Self(id.to_string())
+    }
+}
+
+impl FromStr for CommitId {
+    type Err = SourceError;
+
+    fn from_str(text: &str) -> Result<Self, SourceError> {
+        let whole = text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if whole { Ok(Self(text.to_ascii_lowercase())) } else { Err(SourceError::CommitId { text: text.to_owned() }) }
+    }
+}
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A source at one commit. Whatever moves meanwhile, it stays at that commit.
+#[derive(Debug, Clone)]
+pub struct Pinned {
+    /// The source's name: `acme/platform` from a remote's address, else the folder's.
+    pub name: String,
+    /// The reference it was pinned through, as it was given.
+    pub reference: String,
+    /// The commit; for the work tree, the one that is checked out.
+    pub commit: CommitId,
+    /// When it was committed.
+    pub time: Timestamp,
+    /// Whether the files differ from the commit's: with the work tree alone.
+    pub dirty: bool,
+    /// The repository (of a remote: its cache), where objects are read and written.
+    pub repository: PathBuf,
+    /// The remote's URL; `None` for a folder of this machine.
+    pub remote: Option<RemoteAddress>,
+    content: Content,
+    limits: Limits,
+    tip: CommitId,
+}
+
+/// Where the files come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    Tree,
+    WorkTree(PathBuf),
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Its path inside the repository, with `/`.
+    pub path: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// The blob's id, which is a digest of the content.
+    pub blob: String,
+}
+
+/// Pins a source to one commit. A remote is fetched first: its reference alone, into a bare repository in the cache.
+///
+/// # Errors
+/// [`SourceError`]: nothing is ever pinned to less than what was asked for.
+pub fn pin(spec: &SourceSpec, access: &Access) -> Result<Pinned, SourceError> {
+    if !reference::is_valid(&spec.reference) {
+        return Err(SourceError::ReferenceName { reference: spec.reference.clone() });
+    }
+    match Address::parse(&spec.repo).map_err(SourceError::Address)? {
+        Address::Local(path) => pin_local(spec, &path, access.limits),
+        Address::Remote(remote) => pin_remote(spec, remote, access),
+    }
+}
+
+/// The manifests (`.yaml`, `.yml`, `.json`) under some paths, sorted by path, and what could not be read.
+///
+/// A path may name a folder or one file. Each problem here blinds: objects may be declared in what was not read.
+#[must_use]
+pub fn files(pinned: &Pinned, under: &[String]) -> (Vec<SourceFile>, Vec<Problem>) {
+    let repository = match open(&pinned.repository) {
+        Ok(repository) => repository,
+        Err(error) => return (Vec::new(), vec![Problem::blind("source-unreadable", error.to_string(), None)]),
+    };
+    match &pinned.content {
+        Content::Tree => tree::files(&repository, &pinned.commit, under, pinned.limits),
+        Content::WorkTree(root) => work_tree::files(&repository, root, under, pinned.limits),
+    }
+}
+
+/// One file's content; `None` where there is no such file. For policies and expectations.
+///
+/// # Errors
+/// When the path leads out, through a link or into a submodule, or the content cannot be read.
+pub fn read(pinned: &Pinned, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
+    match &pinned.content {
+        Content::Tree => tree::read(&open(&pinned.repository)?, &pinned.commit, path, pinned.limits),
+        Content::WorkTree(root) => work_tree::read(root, path, pinned.limits),
+    }
+}
+
+/// The paths of the `*.toml` files in one folder, sorted; none where there is no such folder.
+///
+/// # Errors
+/// When the folder cannot be listed, or one of its `*.toml` entries is no plain file.
+pub fn list_toml(pinned: &Pinned, folder: &str) -> Result<Vec<String>, SourceError> {
+    match &pinned.content {
+        Content::Tree => tree::list_toml(&open(&pinned.repository)?, &pinned.commit, folder),
+        Content::WorkTree(root) => work_tree::list_toml(root, folder),
+    }
+}
+
+/// Opens a repository that has been found before.
+///
+/// # Errors
+/// When it is gone or unusable.
+pub fn open(path: &Path) -> Result<Repository, SourceError> {
+    Repository::open(path).map_err(|error| SourceError::open(path, error))
+}
+
+fn pin_local(spec: &SourceSpec, path: &Path, limits: Limits) -> Result<Pinned, SourceError> {
+    if !path.exists() {
+        return Err(SourceError::NoSuchFolder { path: at(path) });
+    }
+    let repository = Repository::discover(path).map_err(|error| SourceError::open(path, error))?;
+    let place = Place { name: local_name(&repository), remote: None, limits };
+    match &spec.revision {
+        Revision::WorkTree => pin_work_tree(spec, &repository, place),
+        Revision::Reference | Revision::Commit(_) => {
+            let tip = resolve(&repository, &spec.reference)?;
+            pin_commit(spec, &repository, tip, place)
+        }
+    }
+}
+
+fn pin_remote(spec: &SourceSpec, remote: RemoteAddress, access: &Access) -> Result<Pinned, SourceError> {
+    if spec.revision == Revision::WorkTree {
+        return Err(SourceError::NoWorkTree { repository: remote.to_string() });
+    }
+    let cache = access.cache.join(format!("{}.git", digest(&remote.url)));
+    let _lock = lock(&access.cache, &cache.with_extension("lock"), access.transport.deadline)?;
+    let request = FetchRequest {
+        cache: cache.clone(),
+        url: remote.url.clone(),
+        reference: spec.reference.clone(),
+        bytes: access.transport.bytes,
+    };
+    let fetched = transport::fetch(request, &access.transport).map_err(SourceError::Remote)?;
+    let repository = open(&cache)?;
+    let tip = repository
+        .revparse_single(&fetched.object)
+        .and_then(|object| object.peel_to_commit())
+        .map_err(|error| SourceError::corrupt(&fetched.object, &error))?
+        .id();
+    let place = Place { name: remote.name.clone(), remote: Some(remote), limits: access.limits };
+    pin_commit(spec, &repository, tip, place)
+}
+
+/// What a pinned source says about where it is.
+struct Place {
+    name: String,
+    remote: Option<RemoteAddress>,
+    limits: Limits,
+}
+
+fn pin_commit(spec: &SourceSpec, repository: &Repository, tip: Oid, place: Place) -> Result<Pinned, SourceError> {
+    let id = match &spec.revision {
+        Revision::Commit(revision) => find_revision(repository, revision, &spec.reference)?,
+        Revision::Reference | Revision::WorkTree => tip,
+    };
+    let commit = repository.find_commit(id).map_err(|error| SourceError::corrupt(&id.to_string(), &error))?;
+    // an unreadable tree must fail here, not look like an empty one later
+    commit.tree().map_err(|error| SourceError::corrupt(&id.to_string(), &error))?;
+    Ok(Pinned {
+        name: place.name,
+        reference: spec.reference.clone(),
+        commit: CommitId::from(id),
+        time: time_of(&commit),
+        dirty: false,
+        repository: repository.path().to_owned(),
+        remote: place.remote,
+        content: Content::Tree,
+        limits: place.limits,
+        tip: CommitId::from(tip),
+    })
+}
+
+fn pin_work_tree(spec: &SourceSpec, repository: &Repository, place: Place) -> Result<Pinned, SourceError> {
+    let root = repository.workdir().ok_or_else(|| SourceError::NoWorkTree { repository: at(repository.path()) })?.to_owned();
+    let head = resolve(repository, "HEAD")?;
+    let mut pinned = pin_commit(spec, repository, head, place)?;
+    pinned.dirty = work_tree::is_dirty(repository)?;
+    pinned.content = Content::WorkTree(root);
+    Ok(pinned)
+}
+
+fn resolve(repository: &Repository, reference: &str) -> Result<Oid, SourceError> {
+    match reference::look_up(repository, reference) {
+        Ok(Lookup::Found(id, _)) => Ok(id),
+        Ok(Lookup::Unborn) => Err(SourceError::Empty { repository: at(repository.path()) }),
+        Ok(Lookup::Missing(near)) => {
+            Err(SourceError::MissingReference { repository: at(repository.path()), reference: reference.to_owned(), near })
+        }
+        Err(error) => Err(SourceError::corrupt(reference, &error)),
+    }
+}
+
+fn find_revision(repository: &Repository, revision: &str, reference: &str) -> Result<Oid, SourceError> {
+    let unknown = || SourceError::UnknownRevision { revision: revision.to_owned(), reference: reference.to_owned() };
+    if revision.is_empty() || revision.starts_with('-') {
+        return Err(unknown());
+    }
+    let object = repository.revparse_single(revision).map_err(|error| match error.code() {
+        ErrorCode::NotFound | ErrorCode::InvalidSpec | ErrorCode::Ambiguous => unknown(),
+        _ => SourceError::corrupt(revision, &error),
+    })?;
+    object.peel_to_commit().map(|commit| commit.id()).map_err(|_| unknown())
+}
+
+fn time_of(commit: &Commit<'_>) -> Timestamp {
+    // outside of the years that a timestamp can hold only in a forged commit
+    Timestamp::from_second(commit.time().seconds()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// From the remote `origin`, so that a clone is called as its remote is; else the folder's name.
+fn local_name(repository: &Repository) -> String {
+    let origin = repository.config().and_then(|config| config.get_string("remote.origin.url")).ok();
+    let folder = repository.workdir().unwrap_or_else(|| repository.path());
+    let folder = || bare_name(&folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default());
+    origin.as_deref().and_then(name_in).unwrap_or_else(folder)
+}
+
+fn digest(url: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, url.as_bytes());
+    trueup_core::seen::hex(&digest.as_ref()[..16])
+}
+
+/// One fetch at a time into one cache. The lock ends with the process, however that ends.
+fn lock(folder: &Path, path: &Path, deadline: Duration) -> Result<File, SourceError> {
+    let failed = |error: std::io::Error| SourceError::Cache { path: at(path), source: error };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    let end = Instant::now() + deadline;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::WouldBlock) if Instant::now() > end => return Err(SourceError::CacheBusy { path: at(path) }),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! How the pinned commit stands to other commits.
+
+use git2::{ErrorCode, Oid, Repository};
+
+use super::error::SourceError;
+use super::transport::at;
+use super::{CommitId, Pinned, open};
+
+/// How a source went from the commit it was pinned to last to the one it is pinned to now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// It did not.
+    Same,
+    /// The last commit is among the ancestors.
+    Forward,
+    /// It is not: the history was rewritten, or the reference was set back.
+    Rewritten,
+}
+
+/// How the source moved since `last`.
+///
+/// # Errors
+/// When the history is incomplete or damaged.
+pub fn moved(pinned: &Pinned, last: &CommitId) -> Result<Moved, SourceError> {
+    if pinned.commit == *last {
+        return Ok(Moved::Same);
+    }
+    let repository = open(&pinned.repository)?;
+    let descends = descends(&repository, pinned.commit.oid(), last.oid())?;
+    Ok(if descends { Moved::Forward } else { Moved::Rewritten })
+}
+
+/// Whether the source's reference contains a commit, as it stood when the source was pinned.
+///
+/// # Errors
+/// When the history is incomplete or damaged.
+pub fn contains(pinned: &Pinned, commit: &CommitId) -> Result<bool, SourceError> {
+    let repository = open(&pinned.repository)?;
+    Ok(pinned.tip == *commit || descends(&repository, pinned.tip.oid(), commit.oid())?)
+}
+
+fn descends(repository: &Repository, commit: Oid, ancestor: Oid) -> Result<bool, SourceError> {
+    match repository.graph_descendant_of(commit, ancestor) {
+        Ok(true) => Ok(true),
+        // in a shallow clone the ancestor may be behind the cut
+        Ok(false) if repository.is_shallow() => Err(SourceError::Shallow { repository: at(repository.path()) }),
+        Ok(false) => Ok(false),
+        Err(error) if error.code() == ErrorCode::NotFound && repository.is_shallow() => {
+            Err(SourceError::Shallow { repository: at(repository.path()) })
+        }
+        // all ancestors of a pinned commit are here, so what is not here is none
+        Err(error) if error.code() == ErrorCode::NotFound && !exists(repository, ancestor) => Ok(false),
+        Err(error) => Err(SourceError::corrupt(&commit.to_string(), &error)),
+    }
+}
+
+fn exists(repository: &Repository, id: Oid) -> bool {
+    repository.odb().is_ok_and(|objects| objects.exists(id))
+}
