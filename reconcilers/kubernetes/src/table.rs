@@ -1,0 +1,111 @@
+//! The table of defaults: what the API server adds to a manifest of a built-in kind, so that an object can be judged without
+//! asking a server.
+//!
+//! `scripts/defaults` makes it from the answers of a real control plane without webhooks, one file for a minor version of
+//! Kubernetes. Defaults are kept by type, so that a container's hold in every workload. What depends on one cluster is not
+//! in it: webhooks, the default storage class, priority classes, limit ranges, allocated addresses and ports.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use serde_json::Value;
+use trueup_core::object::ObjectId;
+use trueup_core::shape::{Shape, Types};
+
+use rule::Rule;
+
+pub mod rule;
+mod place;
+mod said;
+mod completed;
+
+/// What is known of the built-in kinds of one minor version of Kubernetes.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// `1.36`
+    kubernetes: String,
+    /// `apps/v1 Deployment` → its type and scope.
+    kinds: BTreeMap<String, Kind>,
+    types: Types,
+    /// Type → the fields whose zero value (`""`, `0`, `false`, `{}`) the server does not tell from none.
+    zeros: BTreeMap<String, BTreeSet<String>>,
+    /// Type → its rules, in order.
+    defaults: BTreeMap<String, Vec<Rule>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kind {
+    #[serde(rename = "type")]
+    type_name: String,
+    scope: Scope,
+}
+
+/// Whether a kind's objects live in namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Each lives in one.
+    Namespaced,
+    /// None does.
+    Cluster,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../data/1.36.json")).expect("the table is part of the program, and a test reads it")
+});
+
+impl Table {
+    /// The table that is part of the program.
+    #[must_use]
+    pub fn load() -> &'static Self {
+        &TABLE
+    }
+
+    /// The minor version of Kubernetes that the table was made from: `1.36`.
+    #[must_use]
+    pub fn kubernetes(&self) -> &str {
+        &self.kubernetes
+    }
+
+    /// The types of all built-in kinds.
+    #[must_use]
+    pub fn types(&self) -> &Types {
+        &self.types
+    }
+
+    /// Whether the object is of a built-in kind in a version that is served.
+    #[must_use]
+    pub fn knows(&self, id: &ObjectId) -> bool {
+        self.kind(id).is_some()
+    }
+
+    /// The shape of a whole object; [`Shape::Any`] for a kind that is not built in.
+    #[must_use]
+    pub fn root_shape(&self, id: &ObjectId) -> Shape {
+        self.kind(id).map_or(Shape::Any, |kind| Shape::Object(kind.type_name.clone()))
+    }
+
+    /// Whether objects of this kind live in namespaces; `None` for a kind that is not built in.
+    #[must_use]
+    pub fn scope(&self, id: &ObjectId) -> Option<Scope> {
+        self.kind(id).map(|kind| kind.scope)
+    }
+
+    /// What the server makes of Git's words alone: unknown fields, nulls and meaningless zero values dropped, defaults
+    /// added. An object of a kind that is not built in stays as it is.
+    #[must_use]
+    pub fn expected(&self, id: &ObjectId, desired: &Value) -> Value {
+        let shape = self.root_shape(id);
+        match self.said(&shape, desired) {
+            Some(said) => self.completed(&shape, said, "", None),
+            None => desired.clone(),
+        }
+    }
+
+    fn kind(&self, id: &ObjectId) -> Option<&Kind> {
+        self.kinds.get(&format!("{} {}", id.api_version, id.kind))
+    }
+}
