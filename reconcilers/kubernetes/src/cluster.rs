@@ -1,0 +1,200 @@
+//! A connection to one cluster, found as kubectl finds it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::request::{Call, RequestError, ask};
+
+/// How long a connection may take to come up.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A connection to an API server. Clones share it, and the pause that the server asked for.
+#[derive(Clone)]
+pub struct Cluster {
+    pub(crate) client: kube::Client,
+    pub(crate) agent: HeaderValue,
+    /// Until when nothing is sent, as a `Retry-After` said: for all requests, not only the one that was refused.
+    pub(crate) pause: Arc<Mutex<Option<Instant>>>,
+    server: String,
+    default_namespace: String,
+}
+
+/// Why there is no connection to a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// The kubeconfig cannot be read.
+    #[error("the kubeconfig cannot be read: {source}; check KUBECONFIG, or ~/.kube/config")]
+    Kubeconfig {
+        /// What is wrong.
+        source: Box<KubeconfigError>,
+    },
+    /// The kubeconfig has no such context.
+    #[error("there is no context `{context}` in the kubeconfig; there are: {}", list(.known))]
+    NoContext {
+        /// The one asked for.
+        context: String,
+        /// Those that are there.
+        known: Vec<String>,
+    },
+    /// No context was asked for, and the kubeconfig names none as current.
+    #[error("the kubeconfig has no current context; give one with `--context`; there are: {}", list(.known))]
+    NoCurrentContext {
+        /// Those that are there.
+        known: Vec<String>,
+    },
+    /// There is neither a kubeconfig nor a service account.
+    #[error("there is no cluster to talk to: no kubeconfig (KUBECONFIG, ~/.kube/config), and not inside a cluster")]
+    Nowhere {
+        /// Why not inside a cluster.
+        source: kube::config::InClusterError,
+    },
+    /// The connection cannot be set up.
+    #[error("the connection to `{server}` cannot be set up: {source}; check the context's cluster and user")]
+    Setup {
+        /// The server's address.
+        server: String,
+        /// What is wrong.
+        source: Box<kube::Error>,
+    },
+    /// A name that is no header value.
+    #[error("`{agent}` cannot be sent as User-Agent; use printable ASCII")]
+    Agent {
+        /// The name.
+        agent: String,
+    },
+    /// The server does not know who we are.
+    #[error("`{server}` does not accept our credentials (401); log in again, or check the context's user")]
+    Unauthorized {
+        /// The server's address.
+        server: String,
+    },
+    /// The first request failed.
+    #[error("the cluster's {subject} cannot be read")]
+    Read {
+        /// What was asked for.
+        subject: &'static str,
+        /// What went wrong.
+        #[source]
+        source: RequestError,
+    },
+}
+
+impl Cluster {
+    /// The server's address.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Where objects live whose manifest names no namespace: the context's namespace, or `default`.
+    #[must_use]
+    pub fn default_namespace(&self) -> &str {
+        &self.default_namespace
+    }
+
+    /// The same connection under another User-Agent (`trueup/0.1.0 run/01J…`), which the server's audit log shows.
+    ///
+    /// # Errors
+    /// If `agent` cannot be sent.
+    pub fn named(&self, agent: &str) -> Result<Self, ClusterError> {
+        Ok(Self { agent: header(agent)?, ..self.clone() })
+    }
+}
+
+/// Connects as kubectl would: `KUBECONFIG` or `~/.kube/config` with `context` (else its current one), else the service
+/// account of the pod. Sends nothing yet.
+///
+/// # Errors
+/// If there is no usable configuration.
+pub async fn connect(context: Option<&str>, agent: &str) -> Result<Cluster, ClusterError> {
+    let agent = header(agent)?;
+    let mut config = config(context).await?;
+    config.connect_timeout = Some(CONNECT_DEADLINE);
+    // kube would send a PATCH again after a 503 or 504, when the first one may have been carried out.
+    config.default_retry = false;
+    let (server, default_namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
+    match kube::Client::try_from(config) {
+        Ok(client) => Ok(Cluster { client, agent, pause: Arc::default(), server, default_namespace }),
+        Err(source) => Err(ClusterError::Setup { server, source: Box::new(source) }),
+    }
+}
+
+/// What a cluster is known by: the UID of its namespace `kube-system`.
+///
+/// # Errors
+/// If it cannot be read.
+pub async fn identity(cluster: &Cluster) -> Result<String, ClusterError> {
+    #[derive(Deserialize)]
+    struct Namespace {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    struct Metadata {
+        uid: String,
+    }
+    let call = Call::Get { path: "/api/v1/namespaces/kube-system" };
+    let namespace: Namespace = ask(cluster, call).await.map_err(|error| unread(cluster, "identity", error))?;
+    Ok(namespace.metadata.uid)
+}
+
+/// The server's version: `v1.36.3`.
+///
+/// # Errors
+/// If it cannot be read.
+pub async fn version(cluster: &Cluster) -> Result<String, ClusterError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Version {
+        git_version: String,
+    }
+    let version: Version =
+        ask(cluster, Call::Get { path: "/version" }).await.map_err(|error| unread(cluster, "version", error))?;
+    Ok(version.git_version)
+}
+
+fn header(agent: &str) -> Result<HeaderValue, ClusterError> {
+    HeaderValue::from_str(agent).map_err(|_| ClusterError::Agent { agent: agent.to_owned() })
+}
+
+fn unread(cluster: &Cluster, subject: &'static str, source: RequestError) -> ClusterError {
+    match source.refusal() {
+        Some(refusal) if refusal.code == 401 => ClusterError::Unauthorized { server: cluster.server().to_owned() },
+        _ => ClusterError::Read { subject, source },
+    }
+}
+
+async fn config(context: Option<&str>) -> Result<Config, ClusterError> {
+    let kubeconfig = match Kubeconfig::read() {
+        Ok(kubeconfig) => kubeconfig,
+        Err(error) if context.is_none() && is_absent(&error) => {
+            return Config::incluster().map_err(|source| ClusterError::Nowhere { source });
+        }
+        Err(source) => return Err(ClusterError::Kubeconfig { source: Box::new(source) }),
+    };
+    let known: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| match error {
+        KubeconfigError::LoadContext(context) => ClusterError::NoContext { context, known },
+        KubeconfigError::CurrentContextNotSet => ClusterError::NoCurrentContext { known },
+        source => ClusterError::Kubeconfig { source: Box::new(source) },
+    })
+}
+
+fn is_absent(error: &KubeconfigError) -> bool {
+    match error {
+        KubeconfigError::FindPath => true,
+        KubeconfigError::ReadConfig(source, _) => source.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ") }
+}

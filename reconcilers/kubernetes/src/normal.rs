@@ -1,0 +1,157 @@
+//! Objects without what is not compared: status, the server's own metadata, kubectl's copy of the manifest.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+use trueup_core::facts::{Desired, Lifecycle, Live};
+use trueup_core::object::ObjectId;
+
+use crate::owners::owners;
+
+/// Metadata that only the server writes.
+const SERVER_METADATA: [&str; 8] = [
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "managedFields",
+    "selfLink",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+];
+
+/// `kubectl apply`'s copy of the manifest, secret values and all.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// An object as the server or a snapshot gave it, taken apart: what is compared, and what is known about it beside that.
+#[must_use]
+pub fn live(id: ObjectId, mut value: Value) -> Live {
+    let metadata = value.get("metadata");
+    let text = |key: &str| metadata.and_then(|metadata| metadata.get(key)).and_then(Value::as_str).map(str::to_owned);
+    let (uid, resource_version) = (text("uid"), text("resourceVersion"));
+    let lifecycle = match text("deletionTimestamp") {
+        Some(since) => Lifecycle::Deleting { since },
+        None => Lifecycle::Kept,
+    };
+    let owners = metadata.and_then(|metadata| metadata.get("managedFields")).map(owners).unwrap_or_default();
+    // Items of a list come without them.
+    if let Some(object) = value.as_object_mut() {
+        object.insert("apiVersion".to_owned(), id.api_version.clone().into());
+        object.insert("kind".to_owned(), id.kind.clone().into());
+    }
+    strip(&mut value);
+    Live { id, value, owners, uid, resource_version, lifecycle }
+}
+
+/// What Git declares, in the form in which the server keeps it: a Secret's `stringData` as `data`. Positions follow.
+#[must_use]
+pub fn desired(mut desired: Desired) -> Desired {
+    if let Some(object) = desired.value.as_object_mut() {
+        object.remove("status");
+    }
+    if desired.id.kind == "Secret" && desired.id.group().is_empty() {
+        encode_string_data(&mut desired.value);
+        let moved = desired.positions.iter().filter_map(|(pointer, position)| {
+            let below = pointer.strip_prefix("/stringData")?;
+            Some((format!("/data{below}"), *position))
+        });
+        let moved: Vec<_> = moved.collect();
+        desired.positions.extend(moved);
+    }
+    desired
+}
+
+/// What is expected of an object, with nothing in it that is not compared; in its namespace, where it has one.
+#[must_use]
+pub fn expected(id: &ObjectId, mut value: Value) -> Value {
+    strip(&mut value);
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        match &id.namespace {
+            Some(namespace) => metadata.insert("namespace".to_owned(), namespace.clone().into()),
+            None => metadata.remove("namespace"),
+        };
+    }
+    value
+}
+
+fn strip(value: &mut Value) {
+    let Some(object) = value.as_object_mut() else { return };
+    object.remove("status");
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    for key in SERVER_METADATA {
+        metadata.remove(key);
+    }
+    if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.remove(LAST_APPLIED);
+        if annotations.is_empty() {
+            metadata.remove("annotations");
+        }
+    }
+}
+
+/// As the API server does on every write of a Secret: `stringData` wins over `data`.
+fn encode_string_data(secret: &mut Value) {
+    let Some(object) = secret.as_object_mut() else { return };
+    let Some(Value::Object(texts)) = object.remove("stringData") else { return };
+    let data = object.entry("data").or_insert_with(|| Value::Object(Map::new()));
+    if data.is_null() {
+        *data = Value::Object(Map::new());
+    }
+    let Some(data) = data.as_object_mut() else { return };
+    for (key, text) in texts {
+        // A value that is no text is refused by the server; it stays, so that it is seen as it is.
+        let encoded = text.as_str().map_or(text.clone(), |text| STANDARD.encode(text).into());
+        data.insert(key, encoded);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use serde_json::json;
+    use trueup_core::facts::{Origin, Position};
+
+    fn id(kind: &str, namespace: Option<&str>) -> ObjectId {
+        ObjectId { api_version: "v1".into(), kind: kind.into(), namespace: namespace.map(str::to_owned), name: "a".into() }
+    }
+
+    #[test]
+    fn live_keeps_what_is_compared() {
+        let live = live(
+            id("ConfigMap", Some("n")),
+            json!({"metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7", "generation": 2,
+                "creationTimestamp": "2026-11-21T02:31:40Z", "deletionTimestamp": "2026-11-21T02:32:00Z", "selfLink": "x",
+                "deletionGracePeriodSeconds": 0, "managedFields": [], "annotations": {LAST_APPLIED: "{}"}, "labels": {"x": "y"}},
+                "data": {"k": "v"}, "status": {"phase": "x"}}),
+        );
+        assert_eq!(
+            live.value,
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "n", "labels": {"x": "y"}},
+                "data": {"k": "v"}})
+        );
+        assert_eq!((live.uid.as_deref(), live.resource_version.as_deref()), (Some("u"), Some("7")));
+        assert_eq!(live.lifecycle, Lifecycle::Deleting { since: "2026-11-21T02:32:00Z".into() });
+    }
+
+    #[test]
+    fn string_data_wins_and_keeps_its_place() {
+        let position = Position { line: 6, column: 6, start: 40, end: 45 };
+        let secret = desired(Desired {
+            id: id("Secret", Some("n")),
+            value: json!({"stringData": {"a": "new", "n": 1}, "data": {"a": "b2xk", "b": "Yg=="}, "status": {}}),
+            origin: Origin { file: "s.yaml".into(), line: 1, column: 1, document: 1 },
+            positions: BTreeMap::from([("/stringData/a".to_owned(), position)]),
+        });
+        assert_eq!(secret.value, json!({"data": {"a": "bmV3", "b": "Yg==", "n": 1}}));
+        assert_eq!(secret.positions["/data/a"], position);
+    }
+
+    #[test]
+    fn expected_stands_in_its_namespace_or_in_none() {
+        let declared = json!({"metadata": {"name": "a", "namespace": "x", "creationTimestamp": null}});
+        assert_eq!(expected(&id("ConfigMap", Some("n")), declared.clone()), json!({"metadata": {"name": "a", "namespace": "n"}}));
+        assert_eq!(expected(&id("Namespace", None), declared), json!({"metadata": {"name": "a"}}));
+    }
+}
