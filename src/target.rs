@@ -1,0 +1,187 @@
+//! One target through steps 2 to 5: what Git declares of it, what is there, what differs, what policy makes of that.
+
+mod cluster;
+mod reach;
+mod snapshot;
+mod terraform;
+
+use std::time::Duration;
+
+use trueup_core::classify::{classify, differences};
+use trueup_core::decide::Ground;
+use trueup_core::diff::{Comparison, compare};
+use trueup_core::facts::{Desired, Observation, Pair, Problem};
+use trueup_core::finding::{Difference, Finding};
+use trueup_core::object::{ObjectId, TargetName};
+use trueup_core::policy::Policy;
+use trueup_core::seen::DigestKey;
+use trueup_kubernetes::manifest;
+use trueup_kubernetes::table::Table;
+
+use crate::config::{Target, TargetKind};
+use crate::session::Session;
+use crate::source::{self, Pinned};
+
+pub use cluster::identity;
+pub use reach::{Reach, Sent};
+
+/// A target that has not been judged after this long is unknown.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Whether what is read may be some hours old: for a report it may, for a correction not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// Baselines may come from the cache.
+    Cached,
+    /// Every baseline that a finding rests on is asked for now.
+    Fresh,
+}
+
+/// A target after step 5.
+#[derive(Debug)]
+pub struct Judged {
+    /// Its name.
+    pub name: TargetName,
+    /// `kubernetes`, `snapshot`, `terraform`.
+    pub kind: &'static str,
+    /// Where its objects live.
+    pub ground: Ground,
+    /// One case for each declared object or expected output.
+    pub cases: Vec<JudgedCase>,
+    /// What went wrong.
+    pub problems: Vec<Problem>,
+    /// A Terraform state's serial.
+    pub serial: Option<u64>,
+    /// How its objects are read again and written.
+    pub reach: Reach,
+}
+
+/// One declared object (or expected output) and what came of it.
+#[derive(Debug)]
+pub struct JudgedCase {
+    /// What was compared; absent for outputs.
+    pub pair: Option<Pair>,
+    /// All that comparing showed.
+    pub comparison: Comparison,
+    /// What policy makes of it.
+    pub findings: Vec<Finding>,
+}
+
+impl Judged {
+    /// A target of which nothing could be seen.
+    fn unseen(target: &Target, problems: Vec<Problem>) -> Self {
+        let (kind, ground) = match target.kind {
+            TargetKind::Kubernetes { .. } => ("kubernetes", Ground::Cluster),
+            TargetKind::Snapshot { .. } => ("snapshot", Ground::Snapshot),
+            TargetKind::Terraform { .. } => ("terraform", Ground::State),
+        };
+        Self { name: target.name.clone(), kind, ground, cases: Vec::new(), problems, serial: None, reach: Reach::None }
+    }
+
+    /// All findings, in the order of the cases.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.cases.iter().flat_map(|case| &case.findings)
+    }
+
+    /// The case of an object.
+    #[must_use]
+    pub fn case_of(&self, object: &ObjectId) -> Option<&JudgedCase> {
+        self.cases.iter().find(|case| case.pair.as_ref().is_some_and(|pair| pair.desired().id.same_object(object)))
+    }
+}
+
+impl JudgedCase {
+    /// Steps 4 and 5 for one object.
+    #[must_use]
+    pub fn of(pair: Pair, target: &TargetName, judging: Judging<'_>) -> Self {
+        let comparison = match &pair {
+            Pair::Matched(matched) => {
+                let table = Table::load();
+                compare(matched, table.types(), &table.root_shape(&matched.desired.id), judging.key)
+            }
+            Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_) => Comparison::default(),
+        };
+        let differences = differences(target, &pair, comparison.drifts.clone());
+        Self { findings: differences.into_iter().map(|difference| judging.classify(difference)).collect(), pair: Some(pair), comparison }
+    }
+}
+
+/// What differences are judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Judging<'a> {
+    /// The source's name, for places.
+    pub source: &'a str,
+    /// The classes.
+    pub policy: &'a Policy,
+    /// For ids and masks.
+    pub key: &'a DigestKey,
+}
+
+impl Judging<'_> {
+    fn classify(self, difference: Difference) -> Finding {
+        classify(difference, self.policy, self.source, self.key)
+    }
+}
+
+/// Steps 2 to 5 for one target. Whatever goes wrong is a problem of this target; its neighbours are judged.
+pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: &Target, freshness: Freshness) -> Judged {
+    let judging = Judging { source: &pinned.name, policy, key: &session.key };
+    let looking = async {
+        match &target.kind {
+            TargetKind::Kubernetes { paths, .. } => match declared(pinned, paths) {
+                Ok((desired, problems)) => cluster::judge(session, target, (desired, problems), judging, freshness).await,
+                Err(problems) => Judged::unseen(target, problems),
+            },
+            TargetKind::Snapshot { live, paths, secrets } => match declared(pinned, paths) {
+                Ok((desired, problems)) => snapshot::judge(target, (live, *secrets), (desired, problems), judging),
+                Err(problems) => Judged::unseen(target, problems),
+            },
+            TargetKind::Terraform { state, expect } => terraform::judge(pinned, target, (state, expect), judging).await,
+        }
+    };
+    tokio::time::timeout(DEADLINE, looking).await.unwrap_or_else(|_| {
+        let message = format!("not judged within {} s: the target is unknown in this round", DEADLINE.as_secs());
+        Judged::unseen(target, vec![Problem::blind("deadline", message, None)])
+    })
+}
+
+/// Step 2: the objects that Git declares under some paths. None at all is never "nothing is wanted".
+///
+/// # Errors
+/// The problems, where no object can be read.
+pub fn declared(pinned: &Pinned, paths: &[String]) -> Result<(Vec<Desired>, Vec<Problem>), Vec<Problem>> {
+    let (files, mut problems) = source::files(pinned, paths);
+    let mut desired = Vec::new();
+    for file in &files {
+        let (objects, found) = manifest::read(&file.path, &file.bytes);
+        desired.extend(objects);
+        problems.extend(found);
+    }
+    problems.extend(declared_twice(&desired));
+    if desired.is_empty() {
+        let message = format!("no object is declared under `{}` at commit {}: an empty desired state is never acted on", paths.join("`, `"), pinned.commit);
+        problems.push(Problem::blind("nothing-declared", message, None));
+        return Err(problems);
+    }
+    Ok((desired, problems))
+}
+
+/// One object declared in two places: which of them is meant cannot be told.
+fn declared_twice(desired: &[Desired]) -> Vec<Problem> {
+    let mut seen = std::collections::BTreeMap::new();
+    let mut problems = Vec::new();
+    for object in desired {
+        if let Some(first) = seen.insert(object.id.key(), &object.origin) {
+            let message = format!("`{}` is also declared at {first}: keep one of the two", object.id);
+            problems.push(Problem::blind("declared-twice", message, Some(object.origin.clone())));
+        }
+    }
+    problems
+}
+
+/// The judged target of an observation.
+fn judged(target: &Target, observation: Observation, mut problems: Vec<Problem>, judging: Judging<'_>, reach: Reach) -> Judged {
+    problems.extend(observation.problems);
+    let cases = observation.pairs.into_iter().map(|pair| JudgedCase::of(pair, &target.name, judging)).collect();
+    Judged { cases, reach, ..Judged::unseen(target, problems) }
+}

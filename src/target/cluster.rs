@@ -1,0 +1,84 @@
+//! A cluster: connect, discover, list, expect.
+
+use trueup_core::facts::{Desired, Problem};
+use trueup_kubernetes::allowances::Rules;
+use trueup_kubernetes::baseline::Baselines;
+use trueup_kubernetes::cluster::{self, Cluster, ClusterError};
+use trueup_kubernetes::discovery::{Catalog, discover};
+use trueup_kubernetes::expect::{DryRuns, Expecting, Moment};
+use trueup_kubernetes::list::PAGE;
+use trueup_kubernetes::observe::{Look, SecretsMode, observe};
+use trueup_kubernetes::table::Table;
+
+use super::{Freshness, Judged, Judging, Reach, judged};
+use crate::config::{Secrets, Target, TargetKind};
+use crate::session::Session;
+
+const AGENT: &str = concat!("trueup/", env!("CARGO_PKG_VERSION"));
+
+/// Steps 3 to 5 for a cluster.
+pub(super) async fn judge(
+    session: &Session,
+    target: &Target,
+    (desired, mut problems): (Vec<Desired>, Vec<Problem>),
+    judging: Judging<'_>,
+    freshness: Freshness,
+) -> Judged {
+    let TargetKind::Kubernetes { context, secrets, .. } = &target.kind else { return Judged::unseen(target, problems) };
+    let (cluster, catalog, version) = match reach(context.as_deref()).await {
+        Ok(reached) => reached,
+        Err(message) => {
+            problems.push(Problem::blind("cluster-unreachable", message, None));
+            return Judged::unseen(target, problems);
+        }
+    };
+    let table = Table::load();
+    let expecting = Expecting {
+        defaulted: &|id, value| table.knows(id).then(|| table.expected(id, value)),
+        shape: &|id| table.root_shape(id),
+        types: table.types(),
+        rules: Rules::load(),
+    };
+    let look = Look {
+        secrets: secrets_mode(*secrets),
+        dry_runs: match freshness {
+            Freshness::Cached => DryRuns::Cached,
+            Freshness::Fresh => DryRuns::Fresh,
+        },
+        expecting: &expecting,
+        moment: Moment { server_version: &version, now: jiff::Timestamp::now() },
+        page: PAGE,
+    };
+    let mut baselines = Baselines::load(&session.state.path().join("cache").join(format!("baselines-{}.json", target.name)));
+    let observation = observe(&cluster, &catalog, desired, &look, &mut baselines).await;
+    if let Err(error) = baselines.save(jiff::Timestamp::now()) {
+        problems.push(Problem::note("cache", error.to_string(), None));
+    }
+    judged(target, observation, problems, judging, Reach::Cluster(Box::new(cluster), Box::new(catalog)))
+}
+
+async fn reach(context: Option<&str>) -> Result<(Cluster, Catalog, String), String> {
+    let text = |error: ClusterError| format!("{:#}", anyhow::Error::new(error));
+    let cluster = cluster::connect(context, AGENT).await.map_err(text)?;
+    let version = cluster::version(&cluster).await.map_err(text)?;
+    let catalog = discover(&cluster).await.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
+    Ok((cluster, catalog, version))
+}
+
+fn secrets_mode(secrets: Secrets) -> SecretsMode {
+    match secrets {
+        Secrets::Off => SecretsMode::Off,
+        Secrets::Digest => SecretsMode::Digest,
+    }
+}
+
+/// The UID of the kube-system namespace: which cluster this is.
+///
+/// # Errors
+/// For people: why it cannot be read.
+pub async fn identity(reach: &Reach) -> Result<Option<String>, String> {
+    match reach {
+        Reach::Cluster(cluster, _) => cluster::identity(cluster).await.map(Some).map_err(|error| error.to_string()),
+        Reach::Snapshot(_) | Reach::None => Ok(None),
+    }
+}

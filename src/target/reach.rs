@@ -1,0 +1,118 @@
+//! How a target's objects are read again and written.
+
+use std::path::PathBuf;
+
+use trueup_core::decide::Correction;
+use trueup_core::facts::Live;
+use trueup_core::object::ObjectId;
+use trueup_core::patch::with_preconditions;
+use trueup_core::run::RunId;
+use trueup_kubernetes::cluster::Cluster;
+use trueup_kubernetes::discovery::{Catalog, Lookup, Resource};
+use trueup_kubernetes::patch::{self, PatchError};
+use trueup_kubernetes::snapshot;
+
+/// Where a target's objects are.
+#[derive(Debug, Clone)]
+pub enum Reach {
+    /// On an API server.
+    Cluster(Box<Cluster>, Box<Catalog>),
+    /// In a folder.
+    Snapshot(PathBuf),
+    /// Nowhere that can be reached now, or nowhere that is ever written.
+    None,
+}
+
+/// What came of a write.
+#[derive(Debug, Clone)]
+pub enum Sent {
+    /// The object as it is after it.
+    Applied(Box<Live>),
+    /// The object is no longer the one that was judged: nothing happened.
+    Conflict(String),
+    /// The server said no: nothing happened.
+    Refused(String),
+    /// No answer came: it may have happened.
+    Unanswered(String),
+}
+
+impl Reach {
+    /// The object as it is now; `None` where there is none.
+    ///
+    /// # Errors
+    /// For people: why it cannot be read.
+    pub async fn read(&self, id: &ObjectId) -> Result<Option<Live>, String> {
+        match self {
+            Self::Cluster(cluster, catalog) => {
+                let resource = resource(catalog, id)?;
+                patch::read(cluster, resource, id).await.map_err(|error| error.to_string())
+            }
+            Self::Snapshot(folder) => snapshot::read(folder, id).map_err(|error| error.to_string()),
+            Self::None => Err("the target cannot be reached".to_owned()),
+        }
+    }
+
+    /// Writes a correction: on a cluster first as a dry run, so that admission is heard before anything changes.
+    pub async fn send(&self, run: &RunId, correction: &Correction) -> Sent {
+        match self {
+            Self::Cluster(cluster, catalog) => {
+                let (uid, version) = (correction.uid.as_deref(), correction.resource_version.as_deref());
+                let (Some(uid), Some(version)) = (uid, version) else {
+                    return Sent::Refused("the object was read without uid or resourceVersion".to_owned());
+                };
+                let patch = with_preconditions(&correction.patch, uid, version);
+                send_to_cluster((cluster, catalog), run, &correction.object, &patch).await
+            }
+            Self::Snapshot(folder) => {
+                let preconditions = snapshot::Preconditions {
+                    uid: correction.uid.as_deref(),
+                    resource_version: correction.resource_version.as_deref(),
+                };
+                match snapshot::patch(folder, &correction.object, &correction.patch, preconditions) {
+                    Ok(live) => Sent::Applied(Box::new(live)),
+                    Err(error) if error.is_conflict() => Sent::Conflict(error.to_string()),
+                    Err(error) => Sent::Refused(format!("{:#}", anyhow::Error::new(error))),
+                }
+            }
+            Self::None => Sent::Refused("the target cannot be reached".to_owned()),
+        }
+    }
+}
+
+async fn send_to_cluster((cluster, catalog): (&Cluster, &Catalog), run: &RunId, id: &ObjectId, patch: &serde_json::Value) -> Sent {
+    let resource = match resource(catalog, id) {
+        Ok(resource) => resource,
+        Err(reason) => return Sent::Refused(reason),
+    };
+    let named = match cluster.named(&format!("trueup/{} run/{run}", env!("CARGO_PKG_VERSION"))) {
+        Ok(named) => named,
+        Err(error) => return Sent::Refused(error.to_string()),
+    };
+    if let Err(error) = patch::dry_run(&named, resource, id, patch).await {
+        return match failed(error) {
+            // Nothing was to change, so nothing did.
+            Sent::Unanswered(reason) => Sent::Refused(format!("its dry run was not answered: {reason}")),
+            other => other,
+        };
+    }
+    match patch::send(&named, resource, id, patch).await {
+        Ok(live) => Sent::Applied(Box::new(live)),
+        Err(error) => failed(error),
+    }
+}
+
+fn failed(error: PatchError) -> Sent {
+    let message = format!("{error}");
+    match error {
+        PatchError::Conflict { .. } | PatchError::Replaced { .. } => Sent::Conflict(message),
+        PatchError::Unknown { .. } => Sent::Unanswered(message),
+        _ => Sent::Refused(message),
+    }
+}
+
+fn resource<'a>(catalog: &'a Catalog, id: &ObjectId) -> Result<&'a Resource, String> {
+    match catalog.find(id) {
+        Lookup::Served(resource) => Ok(resource),
+        Lookup::NotServed(_) | Lookup::Unavailable => Err(format!("`{}` is not served any more", id.kind)),
+    }
+}

@@ -1,0 +1,95 @@
+//! A Terraform state against the expectations in Git.
+
+use trueup_core::diff::Comparison;
+use trueup_core::facts::Problem;
+use trueup_core::finding::Subject;
+use trueup_terraform::expect::{self, Expectation};
+use trueup_terraform::state::State;
+use trueup_terraform::{check, file, http};
+
+use super::{Judged, JudgedCase, Judging};
+use crate::config::{StatePlace, Target};
+use crate::source::{self, Pinned};
+
+/// A state that is being written is read again this often, a second apart.
+const READINGS: u32 = 3;
+
+/// Steps 2 to 5 for a state.
+pub(super) async fn judge(
+    pinned: &Pinned,
+    target: &Target,
+    (state, files): (&StatePlace, &[String]),
+    judging: Judging<'_>,
+) -> Judged {
+    let (expectations, mut problems) = expectations(pinned, files);
+    if expectations.is_empty() {
+        let message = format!("no output is expected in `{}` at commit {}", files.join("`, `"), pinned.commit);
+        problems.push(Problem::blind("nothing-declared", message, None));
+        return Judged::unseen(target, problems);
+    }
+    let state = match read(state).await {
+        Ok((state, found)) => {
+            problems.extend(found);
+            state
+        }
+        Err(message) => {
+            problems.push(Problem::blind("state-unreadable", message, None));
+            return Judged::unseen(target, problems);
+        }
+    };
+    let (differences, found) = check::check(&target.name, &expectations, &state, judging.key);
+    problems.extend(found);
+    let findings: Vec<_> = differences.into_iter().map(|difference| judging.classify(difference)).collect();
+    let case = |expectation: &Expectation| {
+        let is_meant = |subject: &Subject| matches!(subject, Subject::Output(id) if id.output == expectation.output);
+        let findings = findings.iter().filter(|finding| is_meant(&finding.difference.subject)).cloned().collect();
+        JudgedCase { pair: None, comparison: Comparison::default(), findings }
+    };
+    Judged { cases: expectations.iter().map(case).collect(), serial: Some(state.serial), ..Judged::unseen(target, problems) }
+}
+
+/// What Git expects, from all files of a target.
+pub(crate) fn expectations(pinned: &Pinned, files: &[String]) -> (Vec<Expectation>, Vec<Problem>) {
+    let (mut expectations, mut problems) = (Vec::new(), Vec::new());
+    for file in files {
+        match source::read(pinned, file) {
+            Ok(Some(bytes)) => {
+                let (read, found) = expect::read(file, &String::from_utf8_lossy(&bytes));
+                expectations.extend(read);
+                problems.extend(found);
+            }
+            Ok(None) => {
+                let message = format!("`{file}` is not in commit {}: commit it, or correct `expect` in trueup.toml", pinned.commit);
+                problems.push(Problem::blind("path-not-found", message, None));
+            }
+            Err(error) => problems.push(Problem::blind("source-unreadable", error.to_string(), None)),
+        }
+    }
+    (expectations, problems)
+}
+
+async fn read(place: &StatePlace) -> Result<(State, Vec<Problem>), String> {
+    match place {
+        StatePlace::File(path) => {
+            let mut reading = 1;
+            loop {
+                let location = path.display().to_string();
+                let path = path.clone();
+                let read = tokio::task::spawn_blocking(move || file::read(&path, &location)).await;
+                match read.map_err(|error| error.to_string())? {
+                    Ok(read) => return Ok((read.state, read.problems)),
+                    Err(error) if error.is_being_written() && reading < READINGS => {
+                        reading += 1;
+                        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    }
+                    Err(error) => return Err(format!("{:#}", anyhow::Error::new(error))),
+                }
+            }
+        }
+        StatePlace::Http(url) => {
+            let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+            let read = http::read(&http::Backend::new(url, variable("TF_HTTP_USERNAME"), variable("TF_HTTP_PASSWORD"))).await;
+            read.map(|state| (state, Vec::new())).map_err(|error| format!("{:#}", anyhow::Error::new(error)))
+        }
+    }
+}
