@@ -1,6 +1,7 @@
 """The search for the smallest rules that explain every sample."""
 
 import json
+import re
 from itertools import combinations
 
 import samples
@@ -112,10 +113,15 @@ def same(one, other):
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
+COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+DOMAIN = r"(?:localhost|[^/]*[.:A-Z][^/]*)"
+IMAGE = re.compile(rf"(?:{DOMAIN}/)?{COMPONENT}(?:/{COMPONENT})*(?::(?P<tag>[^/@]*))?(?P<digest>@.*)?")
+
+
 def is_latest(image):
     """Whether the tag is `latest`, as written or as meant by neither tag nor digest."""
-    name, digest = image.rsplit("/", 1)[-1].partition("@")[::2]
-    return name.endswith(":latest") or ":" not in name and not digest
+    name = IMAGE.fullmatch(image)
+    return bool(name) and (name["tag"] == "latest" or name["tag"] is None and not name["digest"])
 
 
 # ---- conditions ----------------------------------------------------------------

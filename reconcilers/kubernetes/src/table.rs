@@ -17,6 +17,7 @@ use crate::discovery::Scope;
 use rule::Rule;
 
 pub mod rule;
+mod image;
 mod place;
 mod said;
 mod completed;

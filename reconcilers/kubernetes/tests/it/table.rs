@@ -17,7 +17,7 @@ use trueup_kubernetes::normal;
 use trueup_kubernetes::table::Table;
 
 /// Kinds whose names say what they are, so that they are not tried under another.
-const NAMED: [&str; 3] = ["CustomResourceDefinition", "APIService", "Namespace"];
+const NAMED: [&str; 4] = ["APIService", "CustomResourceDefinition", "IPAddress", "Namespace"];
 
 #[test]
 fn kept_answers() {
@@ -148,7 +148,7 @@ impl Outcome {
 
 /// Where the table's expectation and the server's answer differ, without what the server allocates.
 fn differences(desired: &Value, admitted: &Value) -> Vec<String> {
-    let id = id(desired);
+    let id = id(admitted);
     let origin = Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 };
     let desired =
         normal::desired(Desired { id: id.clone(), value: desired.clone(), origin, positions: BTreeMap::default() });
