@@ -1,5 +1,168 @@
-//! Proposals: a change to the source as a branch that people review.
+//! Proposals: one branch with one commit that makes Git follow live, and the pull request that asks for it.
+//!
+//! `adopt` edits the source file, `body` says to people what the edit means, and a forge opens the pull request.
 
+pub mod adopt;
+mod expectation;
+mod plan;
+mod print;
+mod prove;
+mod splice;
+mod tree;
+pub mod body;
 pub mod commit;
-pub mod local;
 pub mod push;
+pub mod local;
+pub mod github;
+pub mod forge;
+
+use trueup_core::finding::{Finding, Place};
+
+pub use adopt::{Refused, adopt};
+pub use expectation::adopt_expectation;
+
+/// One file as the proposal changes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// The file's path inside the repository, with `/`.
+    pub file: String,
+    /// Its bytes at the base commit.
+    pub before: Vec<u8>,
+    /// Its bytes on the proposal's branch.
+    pub after: Vec<u8>,
+}
+
+/// What a forge is asked to open. Everything in it derives from the finding and the base commit, so a rerun is the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// Where the finding is; names the branch.
+    pub place: Place,
+    /// `trueup/p-02ab…`
+    pub branch: String,
+    /// One line.
+    pub title: String,
+    /// Markdown, at most [`body::LIMIT`] characters.
+    pub body: String,
+    /// The commit's message.
+    pub commit_message: String,
+    /// The commit that the proposal builds on.
+    pub base_commit: String,
+    /// Each file that changes, with its bytes after the change.
+    pub edits: Vec<(String, Vec<u8>)>,
+    /// Set once, when the pull request is created.
+    pub labels: Vec<String>,
+    /// Asked once, when the pull request is created: a login, or `organisation/team`.
+    pub reviewers: Vec<String>,
+    /// Place and values: what a closed pull request denies.
+    pub fingerprint: String,
+}
+
+/// Who is to look at proposals.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Audience {
+    /// Labels for the pull request.
+    pub labels: Vec<String>,
+    /// Logins, or `organisation/team`.
+    pub reviewers: Vec<String>,
+}
+
+/// The branch of a place's proposals.
+#[must_use]
+pub fn branch(place: &Place) -> String {
+    format!("trueup/{place}")
+}
+
+/// The proposal that carries `edits` for `finding` on top of `base_commit`.
+#[must_use]
+pub fn propose(finding: &Finding, base_commit: &str, edits: &[Edit], audience: &Audience) -> Proposal {
+    Proposal {
+        place: finding.place.clone(),
+        branch: branch(&finding.place),
+        title: body::title(finding),
+        body: body::body(finding, base_commit, edits),
+        commit_message: body::commit_message(finding),
+        base_commit: base_commit.to_owned(),
+        edits: edits.iter().map(|edit| (edit.file.clone(), edit.after.clone())).collect(),
+        labels: audience.labels.clone(),
+        reviewers: audience.reviewers.clone(),
+        fingerprint: finding.id.to_string(),
+    }
+}
+
+/// What became of a proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Where people read it: the pull request's page, or the patch file. Absent where nothing was opened.
+    pub url: Option<String>,
+    /// The commit on top of the branch. Absent where nothing was pushed.
+    pub head: Option<String>,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+/// How a proposal stands after it was offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It was opened.
+    Created(Identity),
+    /// It was open, and now says what is live now.
+    Updated(Identity),
+    /// It was open and says the right thing.
+    Unchanged(Identity),
+    /// Somebody else's work is in its place, for this reason; nothing was changed.
+    Foreign(String),
+    /// People closed it unmerged: the value stays alone until Git or live moves.
+    Denied,
+    /// People merged it.
+    Merged,
+}
+
+/// What the ledger keeps to know the pull request again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The pull request's number; 0 for a forge without numbers.
+    pub number: u64,
+    /// The login that opened it; empty for a forge without logins.
+    pub author: String,
+}
+
+/// What the ledger knows of a place's earlier proposal in this episode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing was proposed.
+    Nothing,
+    /// A branch with this head was about to be proposed; no answer is on record.
+    Intended {
+        /// The commit on top of the branch.
+        head: String,
+    },
+    /// A pull request was opened.
+    Opened {
+        /// Which.
+        identity: Identity,
+        /// The commit on top of its branch when trueup last wrote it.
+        head: String,
+        /// What it proposed.
+        fingerprint: String,
+    },
+}
+
+impl Known {
+    /// The branch's head as trueup last left it.
+    #[must_use]
+    pub fn head(&self) -> Option<&str> {
+        match self {
+            Self::Nothing => None,
+            Self::Intended { head } | Self::Opened { head, .. } => Some(head),
+        }
+    }
+}
+
+/// What came of pushing a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pushed {
+    /// The branch's head is now this commit.
+    To(String),
+    /// The branch holds something that trueup did not put there; it was left alone.
+    Foreign(String),
+}

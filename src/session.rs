@@ -1,15 +1,15 @@
 //! What every command works with: settings, the revision to read, the state folder and its key.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
+use trueup_core::policy::Policy;
 use trueup_core::seen::DigestKey;
 
 use crate::cli::Global;
-use crate::config::{self, Overrides, Settings};
+use crate::config::{self, Forge, Overrides, Settings};
 use crate::failure::Failure;
 use crate::source::credentials::{Credentials, Secret, Token};
-use crate::source::{self, Access, Pinned, Revision, SourceSpec};
+use crate::source::{self, Access, Pinned, Revision, SourceError, SourceSpec};
 use crate::state::{StateEnvironment, StateFolder, digest_key};
 
 /// One command's world.
@@ -39,7 +39,7 @@ pub fn open(global: &Global) -> Result<Session, Failure> {
     let settings = config::load(&overrides, &here, &variable).map_err(Failure::usage)?;
     let state = state_folder(&settings)?;
     let key = digest_key(&state, variable("TRUEUP_KEY").as_deref()).map_err(Failure::usage)?;
-    let access = Access::new(state.path().join("cache"), credentials()).map_err(Failure::usage)?;
+    let access = Access::new(state.path().join("cache"), credentials(&settings)).map_err(Failure::usage)?;
     Ok(Session { revision: revision(global), access, state, key, forge_token: forge_token(), settings })
 }
 
@@ -47,13 +47,43 @@ pub fn open(global: &Global) -> Result<Session, Failure> {
 ///
 /// # Errors
 /// What was not found is a matter of configuration; a remote that did not answer leaves nothing to judge by.
-pub fn pin(session: &Session) -> Result<Pinned, Failure> {
+pub async fn pin(session: &Session) -> Result<Pinned, Failure> {
     let settings = &session.settings.source;
     let spec = SourceSpec { repo: settings.repo.clone(), reference: settings.reference.clone(), revision: session.revision.clone() };
-    source::pin(&spec, &session.access).map_err(|error| match &error {
-        source::SourceError::Remote(_) => Failure::unseen(error),
+    let access = session.access.clone();
+    let pinned = tokio::task::spawn_blocking(move || source::pin(&spec, &access)).await.map_err(Failure::unseen)?;
+    pinned.map_err(|error| match &error {
+        SourceError::Remote(_) => Failure::unseen(error),
         _ => Failure::usage(error),
     })
+}
+
+/// The policy at the pinned commit. One mistake and there is none.
+///
+/// # Errors
+/// Every mistake at its place, or a file that cannot be read: exit code 2.
+pub fn policy(session: &Session, pinned: &Pinned) -> Result<Policy, Failure> {
+    let files = policy_files(session, pinned).map_err(Failure::usage)?;
+    Policy::read(&files).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::usage(anyhow::anyhow!("the policy at commit {} has mistakes:\n{}", pinned.commit, lines.join("\n")))
+    })
+}
+
+/// Names and texts of the policy files, in order.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn policy_files(session: &Session, pinned: &Pinned) -> Result<Vec<(String, String)>, SourceError> {
+    let mut files = Vec::new();
+    for path in &session.settings.policies {
+        let names = if path.ends_with(".toml") { vec![path.clone()] } else { source::list_toml(pinned, path)? };
+        for name in names {
+            let bytes = source::read(pinned, &name)?.unwrap_or_default();
+            files.push((name, String::from_utf8_lossy(&bytes).into_owned()));
+        }
+    }
+    Ok(files)
 }
 
 fn revision(global: &Global) -> Revision {
@@ -74,6 +104,25 @@ fn state_folder(settings: &Settings) -> Result<StateFolder, Failure> {
     let state = StateFolder::resolve(environment, &settings.file).map_err(Failure::usage)?;
     state.create().map_err(Failure::usage)?;
     Ok(state)
+}
+
+/// What Git servers may see: a token for the source's own host, else the forge's token for the forge's host.
+fn credentials(settings: &Settings) -> Credentials {
+    let own = variable("TRUEUP_GIT_TOKEN").zip(host_of(&settings.source.repo));
+    let forge = match &settings.review.forge {
+        Forge::GitHub { web, .. } => forge_token().zip(host_of(web)),
+        Forge::Local => None,
+    };
+    let token = own.map(|(text, host)| Token { host, secret: Secret::new(text) });
+    let token = token.or_else(|| forge.map(|(secret, host)| Token { host, secret }));
+    Credentials { token, ssh_key: std::env::var_os("TRUEUP_SSH_KEY").map(PathBuf::from) }
+}
+
+/// The host of a URL, with its port where it has one.
+#[must_use]
+pub fn host_of(url: &str) -> Option<String> {
+    let authority = url.split_once("://")?.1.split('/').next()?;
+    Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned())
 }
 
 /// The first of the forge's variables that is set.

@@ -11,7 +11,7 @@ use trueup_core::run::{Effect, Entry, Hold, Intent, Outcome, Outlook, PatchEffec
 use super::{Acting, left, new_run, report};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
-use crate::target::{Judged, JudgedCase, Sent};
+use crate::target::{Judged, JudgedCase, Judging, Sent};
 
 /// After this many conflicts in a row the object waits for the next round.
 const ATTEMPTS: u32 = 3;
@@ -181,7 +181,8 @@ async fn decide_again(acting: Acting<'_>, judged: &Judged, guards: &Guards, corr
 fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Live) -> Option<JudgedCase> {
     let Some(Pair::Matched(matched)) = &case.pair else { return None };
     let matched = Matched { live, ..matched.as_ref().clone() };
-    Some(JudgedCase::of(Pair::Matched(Box::new(matched)), judged, acting.pinned, acting.policy, &acting.session.key))
+    let judging = Judging { source: &acting.pinned.name, policy: acting.policy, key: &acting.session.key };
+    Some(JudgedCase::of(Pair::Matched(Box::new(matched)), &judged.name, judging))
 }
 
 /// What follows from an outlook: an undo holds its places, a correction that did not hold is left to people.
@@ -189,8 +190,9 @@ async fn conclude(acting: Acting<'_>, run: &RunId, correction: &Correction, outl
     let places = || correction.corrected.iter().map(|(_, place)| place.clone()).collect();
     if let Some(undone) = &correction.undoes {
         let undone: RunId = undone.parse().expect("an undo names a run of the ledger");
-        let reason = format!("undone by run {run}: held until Git changes there or `trueup resume`");
-        let hold = Entry::Hold(Hold { places: places(), reason, commit: acting.pinned.commit.to_string() });
+        let reason = format!("undone by run {run}: held until Git or a person changes it");
+        let findings = correction.corrected.iter().map(|(id, _)| id.clone()).collect();
+        let hold = Entry::Hold(Hold { places: places(), reason, findings });
         report.records.push(acting.ledger.append(&Entry::Undone { run: undone, by: run.clone() }, Timestamp::now()).await?.seq);
         report.records.push(acting.ledger.append(&hold, Timestamp::now()).await?.seq);
     } else if outlook == Outlook::Drifting {

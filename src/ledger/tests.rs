@@ -77,7 +77,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         let run = run_id(number);
         match choice {
             0 => patch(number, &note),
-            1 => intent(number, Effect::PullRequest { branch: note.clone() }, "Deployment", &note),
+            1 => intent(number, Effect::PullRequest { branch: note.clone(), head_commit: note.clone() }, "Deployment", &note),
             2 => Entry::Outcome { run, outcome: Outcome::Applied { resource_version: Some(note) } },
             3 => Entry::Outcome { run, outcome: Outcome::Unknown { reason: note } },
             4 => Entry::Verification { run, outlook: Outlook::Unseen },
@@ -88,6 +88,8 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 base_commit: "a".into(),
                 head_commit: "b".into(),
                 url: note,
+                number: 1,
+                author: String::new(),
                 fingerprint: FindingId(format!("f-{number}")),
             }),
             6 => Entry::ProposalClosed { run, fate: Fate::Denied },

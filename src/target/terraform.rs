@@ -4,6 +4,7 @@ use trueup_core::diff::Comparison;
 use trueup_core::facts::Problem;
 use trueup_core::finding::Subject;
 use trueup_terraform::expect::{self, Expectation};
+use trueup_terraform::secret::Secret;
 use trueup_terraform::state::State;
 use trueup_terraform::{check, file, http};
 
@@ -87,9 +88,17 @@ async fn read(place: &StatePlace) -> Result<(State, Vec<Problem>), String> {
             }
         }
         StatePlace::Http(url) => {
-            let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-            let read = http::read(&http::Backend::new(url, variable("TF_HTTP_USERNAME"), variable("TF_HTTP_PASSWORD"))).await;
+            let address: http::Address = url.parse().map_err(|error| format!("{:#}", anyhow::Error::new::<http::HttpError>(error)))?;
+            let settings = http::Settings { credentials: http_credentials(), ..http::Settings::default() };
+            let read = http::read(&address, &settings).await;
             read.map(|state| (state, Vec::new())).map_err(|error| format!("{:#}", anyhow::Error::new(error)))
         }
     }
+}
+
+/// As Terraform's `http` backend takes them.
+fn http_credentials() -> Option<http::Credentials> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let password = Secret::new(variable("TF_HTTP_PASSWORD").unwrap_or_default());
+    variable("TF_HTTP_USERNAME").map(|username| http::Credentials { username, password })
 }

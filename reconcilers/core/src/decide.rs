@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::facts::{Evidence, Live, Matched, Operation, Pair};
-use crate::finding::{Difference, Divergence, Drift, Finding, FindingId, Lane, Place, Stage};
+use crate::finding::{Difference, Divergence, Drift, Finding, FindingId, Lane, Place, Predicate, Stage};
 use crate::object::{ObjectId, TargetName};
 use crate::patch::{Repair, changes_nothing, repair};
 use crate::policy::{Class, Ownership, Policy};
@@ -69,8 +69,8 @@ pub struct Guards {
     pub ground: Ground,
     /// Why nothing may be written to this target now, if so.
     pub frozen: Option<String>,
-    /// Places that a person's undo or a failed correction holds, and why.
-    pub held: BTreeMap<Place, String>,
+    /// Places that a person's undo holds, and why.
+    pub held: BTreeMap<Place, HeldPlace>,
     /// Our writes to each place within the fight window.
     pub recent_writes: BTreeMap<Place, u32>,
     /// Our writes by each class within the last hour.
@@ -92,6 +92,15 @@ impl Guards {
             denied: BTreeSet::new(),
         }
     }
+}
+
+/// A place where nothing is written for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldPlace {
+    /// Why.
+    pub reason: String,
+    /// The findings that are held: with other values there, Git or a person has changed it, and the hold is over.
+    pub findings: BTreeSet<FindingId>,
 }
 
 /// What is done about one finding, or with one object's findings.
@@ -289,7 +298,13 @@ fn held(finding: &Finding, live: &Live, guards: &Guards) -> Option<String> {
     if guards.ground == Ground::Cluster && (live.uid.is_none() || live.resource_version.is_none()) {
         return Some("the object was read without uid or resourceVersion".to_owned());
     }
-    guards.held.get(&finding.place).cloned()
+    held_place(finding, guards)
+}
+
+/// Why nothing is written at a finding's place, whatever its object.
+fn held_place(finding: &Finding, guards: &Guards) -> Option<String> {
+    let held = guards.held.get(&finding.place)?;
+    held.findings.contains(&finding.id).then(|| held.reason.clone())
 }
 
 fn hold_annotation(live: &Live) -> Option<&str> {
@@ -322,8 +337,9 @@ fn towards_people(finding: &Finding, lane: Lane, reason: String, guards: &Guards
             let hint = format!("trueup creates and deletes nothing: `kubectl apply -f {}`", finding.difference.origin.file);
             because(settled, &hint)
         }
-        (_, Divergence::Field(_) | Divergence::Expectation(_)) => match guards.held.get(&finding.place) {
-            Some(hold) => Decision::Hold(Settled { reasons: vec![hold.clone()], ..settled }),
+        (_, Divergence::Expectation(expectation)) if expectation.predicate != Predicate::Equals => Decision::Escalate(settled),
+        (_, Divergence::Field(_) | Divergence::Expectation(_)) => match held_place(finding, guards) {
+            Some(hold) => Decision::Hold(Settled { reasons: vec![hold], ..settled }),
             None => Decision::Propose(Proposal { finding: settled.finding, place: settled.place, reasons: settled.reasons }),
         },
     }

@@ -1,8 +1,17 @@
-//! Kubernetes for trueup. Modules stand in reading order.
+//! Kubernetes for trueup: read manifests, observe, expect, patch. Modules stand in reading order.
 
+pub mod manifest;
 pub mod request;
 pub mod cluster;
 pub mod discovery;
 pub mod owners;
 pub mod normal;
+pub mod list;
 pub mod table;
+pub mod pattern;
+pub mod allowances;
+pub mod baseline;
+pub mod expect;
+pub mod autoscaling;
+pub mod observe;
+pub mod patch;

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
-use trueup_core::facts::{Desired, Lifecycle, Live};
+use trueup_core::facts::{Desired, Live};
 use trueup_core::object::ObjectId;
 
 use crate::owners::owners;
@@ -29,10 +29,7 @@ pub fn live(id: ObjectId, mut value: Value) -> Live {
     let metadata = value.get("metadata");
     let text = |key: &str| metadata.and_then(|metadata| metadata.get(key)).and_then(Value::as_str).map(str::to_owned);
     let (uid, resource_version) = (text("uid"), text("resourceVersion"));
-    let lifecycle = match text("deletionTimestamp") {
-        Some(since) => Lifecycle::Deleting { since },
-        None => Lifecycle::Kept,
-    };
+    let deleting_since = text("deletionTimestamp");
     let owners = metadata.and_then(|metadata| metadata.get("managedFields")).map(owners).unwrap_or_default();
     // Items of a list come without them.
     if let Some(object) = value.as_object_mut() {
@@ -40,7 +37,7 @@ pub fn live(id: ObjectId, mut value: Value) -> Live {
         object.insert("kind".to_owned(), id.kind.clone().into());
     }
     strip(&mut value);
-    Live { id, value, owners, uid, resource_version, lifecycle }
+    Live { id, value, owners, uid, resource_version, deleting_since }
 }
 
 /// What Git declares, in the form in which the server keeps it: a Secret's `stringData` as `data`. Positions follow.
@@ -132,7 +129,7 @@ mod tests {
                 "data": {"k": "v"}})
         );
         assert_eq!((live.uid.as_deref(), live.resource_version.as_deref()), (Some("u"), Some("7")));
-        assert_eq!(live.lifecycle, Lifecycle::Deleting { since: "2026-11-21T02:32:00Z".into() });
+        assert_eq!(live.deleting_since.as_deref(), Some("2026-11-21T02:32:00Z"));
     }
 
     #[test]

@@ -101,13 +101,7 @@ fn sorted(members: &[ExactValue]) -> Vec<&ExactValue> {
     sorted
 }
 
-fn difference(
-    target: &TargetName,
-    expectation: &Expectation,
-    unmet: &Predicated,
-    state: &State,
-    key: &DigestKey,
-) -> Difference {
+fn difference(target: &TargetName, expectation: &Expectation, unmet: &Predicated, state: &State, key: &DigestKey) -> Difference {
     let output = state.outputs.get(&expectation.output);
     let seen = seeing(&unmet.test, output, key);
     Difference {

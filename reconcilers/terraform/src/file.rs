@@ -121,8 +121,11 @@ fn look_at(file: &File, path: &Path) -> Result<Metadata, FileError> {
 /// Terraform holds a write lock on the whole file for as long as a command runs, and writes it several times meanwhile.
 fn refuse_locked(file: &File, path: &Path) -> Result<(), FileError> {
     let mut lock = whole_file(libc::F_RDLCK);
-    fcntl(file, FcntlArg::F_GETLK(&mut lock))
-        .map_err(|source| FileError::Io { step: "ask for the lock of", path: path.to_owned(), source: source.into() })?;
+    fcntl(file, FcntlArg::F_GETLK(&mut lock)).map_err(|source| FileError::Io {
+        step: "ask for the lock of",
+        path: path.to_owned(),
+        source: source.into(),
+    })?;
     if i32::from(lock.l_type) == libc::F_UNLCK {
         return Ok(());
     }
@@ -173,9 +176,7 @@ fn lock_info(path: &Path) -> PathBuf {
 }
 
 fn held_by(holder: Option<&Holder>) -> String {
-    holder.map_or_else(String::new, |Holder { who, operation, created }| {
-        format!(" by `{who}` (`{operation}` since {created})")
-    })
+    holder.map_or_else(String::new, |Holder { who, operation, created }| format!(" by `{who}` (`{operation}` since {created})"))
 }
 
 #[cfg(test)]

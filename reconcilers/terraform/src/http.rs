@@ -166,7 +166,7 @@ pub async fn read(address: &Address, settings: &Settings) -> Result<State, HttpE
     judge(&response, address)?;
     let (sender, receiver) = mpsc::channel(CHUNKS);
     let name = address.name.clone();
-    let reader = tokio::task::spawn_blocking(move || state::read(&name, ChunkReader::new(receiver)));
+    let reader = tokio::task::spawn_blocking(move || state::read(&name, ChunkReader { receiver, chunk: io::Cursor::default() }));
     let forwarded = forward(&mut response, sender, address, settings).await;
     let read = reader.await.map_err(|source| HttpError::Interrupted { address: address.to_string(), source })?;
     // A body that broke off is that, whatever the reader made of its beginning.
@@ -219,9 +219,9 @@ fn redirected_to(response: &Response) -> Option<String> {
 }
 
 /// Hands the body over chunk by chunk; ends early, and well, where the reader has seen enough to refuse it.
-async fn forward<Chunk: From<bytes::Bytes>>(
+async fn forward(
     response: &mut Response,
-    sender: mpsc::Sender<io::Result<Chunk>>,
+    sender: mpsc::Sender<io::Result<Vec<u8>>>,
     address: &Address,
     settings: &Settings,
 ) -> Result<(), HttpError> {
@@ -293,32 +293,22 @@ impl fmt::Display for Address {
 }
 
 /// The blocking end of the channel that the body comes through.
-struct ChunkReader<Chunk> {
-    receiver: mpsc::Receiver<io::Result<Chunk>>,
-    chunk: Option<Chunk>,
-    taken: usize,
+struct ChunkReader {
+    receiver: mpsc::Receiver<io::Result<Vec<u8>>>,
+    chunk: io::Cursor<Vec<u8>>,
 }
 
-impl<Chunk> ChunkReader<Chunk> {
-    fn new(receiver: mpsc::Receiver<io::Result<Chunk>>) -> Self {
-        Self { receiver, chunk: None, taken: 0 }
-    }
-}
-
-impl<Chunk: AsRef<[u8]>> Read for ChunkReader<Chunk> {
+impl Read for ChunkReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if let Some(rest) = self.chunk.as_ref().map(|chunk| &chunk.as_ref()[self.taken..]).filter(|rest| !rest.is_empty()) {
-                let length = rest.len().min(buffer.len());
-                buffer[..length].copy_from_slice(&rest[..length]);
-                self.taken += length;
+            let length = self.chunk.read(buffer)?;
+            if length > 0 || buffer.is_empty() {
                 return Ok(length);
             }
             match self.receiver.blocking_recv() {
-                Some(chunk) => self.chunk = Some(chunk?),
+                Some(chunk) => self.chunk = io::Cursor::new(chunk?),
                 None => return Ok(0),
             }
-            self.taken = 0;
         }
     }
 }

@@ -10,4 +10,5 @@ pub mod expect;
 pub mod state;
 pub mod file;
 pub mod http;
+pub mod backend;
 pub mod check;

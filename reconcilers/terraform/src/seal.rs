@@ -129,7 +129,10 @@ mod tests {
     #[test]
     fn a_seal_is_plain_pbkdf2_of_the_string() {
         let sealed = seal(&text("hunter2"), SALT).unwrap();
-        assert_eq!(sealed.to_string(), "pbkdf2-sha256:600000:MDEyMzQ1Njc4OWFiY2RlZg==:UuYdjzflKURYrCIlEmAIyh4yx4R7IoIh1XTcMF9A+M4=");
+        assert_eq!(
+            sealed.to_string(),
+            "pbkdf2-sha256:600000:MDEyMzQ1Njc4OWFiY2RlZg==:UuYdjzflKURYrCIlEmAIyh4yx4R7IoIh1XTcMF9A+M4="
+        );
         let read: Seal = sealed.to_string().parse().unwrap();
         assert_eq!(read, sealed);
         assert!(read.fits(&text("hunter2")));

@@ -66,9 +66,7 @@ impl ExactValue {
             Self::Number(number) => number.to_json().map_or_else(|| Value::String(number.to_string()), Value::Number),
             Self::String(text) => Value::String(text.clone()),
             Self::List(members) => members.iter().map(Self::shown).collect(),
-            Self::Object(members) => {
-                Value::Object(members.iter().map(|(key, member)| (key.clone(), member.shown())).collect())
-            }
+            Self::Object(members) => Value::Object(members.iter().map(|(key, member)| (key.clone(), member.shown())).collect()),
         }
     }
 

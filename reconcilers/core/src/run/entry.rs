@@ -127,6 +127,8 @@ pub enum Effect {
     PullRequest {
         /// Its branch.
         branch: String,
+        /// The commit that the branch is to hold.
+        head_commit: String,
     },
 }
 
@@ -160,6 +162,10 @@ pub struct Proposal {
     pub head_commit: String,
     /// Where people find it: a URL, or the patch file of the local forge.
     pub url: String,
+    /// Its number on the forge; 0 where the forge has no numbers.
+    pub number: u64,
+    /// The login that opened it; empty where the forge has no logins.
+    pub author: String,
     /// Place and values: what is denied if people close it unmerged.
     pub fingerprint: FindingId,
 }
@@ -199,8 +205,8 @@ pub struct Hold {
     pub places: Vec<Place>,
     /// Why.
     pub reason: String,
-    /// The pinned commit at which the hold began, to tell whether Git has since moved at these places.
-    pub commit: String,
+    /// The findings that are held: with other values there, Git or a person has changed it, and the hold is over.
+    pub findings: Vec<FindingId>,
 }
 
 /// Why stored bytes are no entry.

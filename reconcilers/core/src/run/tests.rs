@@ -181,6 +181,8 @@ mod told {
             base_commit: "c".into(),
             head_commit: "h".into(),
             url: "https://forge/1".into(),
+            number: 1,
+            author: "trueup[bot]".into(),
             fingerprint: FindingId(fingerprint.into()),
         })
     }
@@ -250,7 +252,7 @@ mod told {
 
     #[test]
     fn a_denial_lasts_for_its_fingerprint_until_the_episode_ends() {
-        let propose = Effect::PullRequest { branch: "trueup/p-1".into() };
+        let propose = Effect::PullRequest { branch: "trueup/p-1".into(), head_commit: "c0ffee".into() };
         let closed = vec![
             intent(FIRST, "Deployment", propose),
             proposal(FIRST, "f-1"),

@@ -84,11 +84,7 @@ fn expectation(source: &Source<'_>, (name, value): Entry<'_, '_>) -> Result<Expe
 }
 
 /// One predicate says it all, or `min` and `max` together; anything else contradicts itself or says a thing twice.
-fn contradiction(
-    output: &str,
-    predicates: &[(Range<usize>, Predicated)],
-    table: Range<usize>,
-) -> Option<(Fault, Range<usize>)> {
+fn contradiction(output: &str, predicates: &[(Range<usize>, Predicated)], table: Range<usize>) -> Option<(Fault, Range<usize>)> {
     let fault = |message| Fault { code: "contradiction", message };
     let tests: Vec<_> = predicates.iter().map(|(_, predicate)| &predicate.test).collect();
     match tests[..] {
@@ -147,10 +143,9 @@ fn matches(value: &DeValue<'_>) -> Result<Test, Fault> {
 fn sensitive(value: &DeValue<'_>) -> Result<Test, Fault> {
     let text = value.as_str().ok_or_else(|| wrong_type(format!("`sensitive` is a string, not {}", a(value))))?;
     // The text is not repeated: it may be the secret itself.
-    text.parse().map(Test::Sensitive).map_err(|error: crate::seal::SealError| Fault {
-        code: "bad-digest",
-        message: error.to_string(),
-    })
+    text.parse()
+        .map(Test::Sensitive)
+        .map_err(|error: crate::seal::SealError| Fault { code: "bad-digest", message: error.to_string() })
 }
 
 /// `present = true`; its negation is the other predicate, so `false` is refused.

@@ -1,0 +1,327 @@
+//! Values that are somebody else's by right: allocated by the server, or written by a controller that is known to.
+
+use serde::Deserialize;
+use serde_json::Value;
+use trueup_core::facts::{Allowance, Desired, Extent, Live};
+use trueup_core::object::ObjectId;
+use trueup_core::path::{Path, PathError, Segment};
+use trueup_core::pattern::NamePattern;
+use trueup_core::shape::{Shape, Types};
+
+use crate::pattern::places;
+
+const ALLOCATED: &str = include_str!("../data/allocated.toml");
+const KNOWN_WRITERS: &str = include_str!("../data/known-writers.toml");
+
+/// The rules, as `data/allocated.toml` and `data/known-writers.toml` have them.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    allocated: Vec<Allocated>,
+    writers: Vec<Writer>,
+}
+
+/// Why a rule file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// It is not the TOML that is expected.
+    #[error("`{file}` cannot be read: {source}")]
+    Unreadable {
+        /// Which file.
+        file: &'static str,
+        /// Where and why.
+        source: toml::de::Error,
+    },
+    /// A path in it is none.
+    #[error("in `{file}`: {source}")]
+    Path {
+        /// Which file.
+        file: &'static str,
+        /// Which path, and why.
+        source: PathError,
+    },
+    /// A rule would excuse what is never excused.
+    #[error("in `{file}`: `{path}` of `{kind}` is never excused: it decides what runs, with which rights, or who reaches it")]
+    Protected {
+        /// Which file.
+        file: &'static str,
+        /// The rule's kind.
+        kind: String,
+        /// The rule's path.
+        path: String,
+    },
+}
+
+#[derive(Debug, Clone)]
+struct Allocated {
+    kind: KindName,
+    paths: Vec<Path>,
+    entries: Option<Entries>,
+    when_declared: Option<Path>,
+    reason: String,
+}
+
+#[derive(Debug, Clone)]
+struct Writer {
+    kind: KindName,
+    manager: String,
+    subresource: Option<String>,
+    path: Path,
+    reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct KindName {
+    group: String,
+    kind: String,
+}
+
+/// Which entries of a list may be there beside those that Git declares.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entries {
+    field: Option<String>,
+    one_of: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AllocatedFile {
+    allocated: Vec<AllocatedText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AllocatedText {
+    #[serde(default)]
+    group: String,
+    kind: String,
+    paths: Vec<String>,
+    entries: Option<Entries>,
+    when_declared: Option<String>,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WritersFile {
+    writer: Vec<WriterText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WriterText {
+    #[serde(default)]
+    group: String,
+    kind: String,
+    manager: String,
+    subresource: Option<String>,
+    path: String,
+    reason: String,
+}
+
+impl Rules {
+    /// The rules that trueup comes with.
+    ///
+    /// # Errors
+    /// If they cannot be read; a test holds that they can.
+    pub fn shipped() -> Result<Self, RulesError> {
+        Self::parse(ALLOCATED, KNOWN_WRITERS)
+    }
+
+    fn parse(allocated: &str, writers: &str) -> Result<Self, RulesError> {
+        let file = "allocated.toml";
+        let read: AllocatedFile = toml::from_str(allocated).map_err(|source| RulesError::Unreadable { file, source })?;
+        let allocated = read.allocated.into_iter().map(|rule| rule.checked(file)).collect::<Result<_, _>>()?;
+        let file = "known-writers.toml";
+        let read: WritersFile = toml::from_str(writers).map_err(|source| RulesError::Unreadable { file, source })?;
+        let writers = read.writer.into_iter().map(|rule| rule.checked(file)).collect::<Result<_, _>>()?;
+        Ok(Self { allocated, writers })
+    }
+}
+
+impl AllocatedText {
+    fn checked(self, file: &'static str) -> Result<Allocated, RulesError> {
+        let kind = KindName { group: self.group, kind: self.kind };
+        let paths: Vec<Path> = self.paths.iter().map(|text| path(file, text)).collect::<Result<_, _>>()?;
+        let when_declared = self.when_declared.map(|text| path(file, &text)).transpose()?;
+        // Two things that admission and a controller make of Git's own words, each by a mark of its own.
+        let by_right = |path: &Path| is_token_mount(path) || (kind.kind == "ClusterRole" && when_declared.is_some());
+        if let Some(path) = paths.iter().find(|path| is_protected(&kind, path) && !by_right(path)) {
+            return Err(RulesError::Protected { file, kind: kind.kind, path: path.to_string() });
+        }
+        Ok(Allocated { kind, paths, entries: self.entries, when_declared, reason: self.reason })
+    }
+}
+
+impl WriterText {
+    fn checked(self, file: &'static str) -> Result<Writer, RulesError> {
+        let kind = KindName { group: self.group, kind: self.kind };
+        let path = path(file, &self.path)?;
+        if is_protected(&kind, &path) {
+            return Err(RulesError::Protected { file, kind: kind.kind, path: path.to_string() });
+        }
+        Ok(Writer { kind, manager: self.manager, subresource: self.subresource, path, reason: self.reason })
+    }
+}
+
+fn path(file: &'static str, text: &str) -> Result<Path, RulesError> {
+    text.parse().map_err(|source| RulesError::Path { file, source })
+}
+
+/// Whether a path decides what runs, with which rights, or who reaches it.
+fn is_protected(kind: &KindName, path: &Path) -> bool {
+    const PROTECTED: [&str; 4] = ["containers", "initContainers", "ephemeralContainers", "securityContext"];
+    let covers_all = path.0.len() < 2 && path.0.first().is_none_or(|first| *first == Segment::Key("spec".to_owned()));
+    kind.group == "rbac.authorization.k8s.io"
+        || kind.kind == "NetworkPolicy"
+        || covers_all
+        || path.0.iter().any(|segment| matches!(segment, Segment::Key(key) if PROTECTED.contains(&key.as_str())))
+}
+
+fn is_token_mount(path: &Path) -> bool {
+    const MOUNT: &str = "volumeMounts[mountPath=/var/run/secrets/kubernetes.io/serviceaccount]";
+    path.to_string().ends_with(MOUNT)
+}
+
+/// What of a live object may differ by right.
+#[must_use]
+pub fn allowances(rules: &Rules, desired: &Desired, live: &Live, types: &Types, shape: &Shape) -> Vec<Allowance> {
+    let allocated = rules.allocated.iter().filter(|rule| rule.kind.names(&live.id));
+    let allocated = allocated.flat_map(|rule| allocated_here(rule, desired, live, types, shape));
+    let writers = rules.writers.iter().filter(|rule| rule.kind.names(&live.id));
+    let writers = writers.flat_map(|rule| written_here(rule, live, types, shape));
+    allocated.chain(writers).collect()
+}
+
+impl KindName {
+    fn names(&self, id: &ObjectId) -> bool {
+        self.group == id.group() && self.kind == id.kind
+    }
+}
+
+fn allocated_here(rule: &Allocated, desired: &Desired, live: &Live, types: &Types, shape: &Shape) -> Vec<Allowance> {
+    let declared = |path: &Path| path.find(&desired.value).filter(|value| !value.is_null());
+    if rule.when_declared.as_ref().is_some_and(|path| declared(path).is_none()) {
+        return Vec::new();
+    }
+    let places = rule.paths.iter().flat_map(|pattern| places(pattern, &live.value, types, shape));
+    let allowance = |path: Path| {
+        let extent = match &rule.entries {
+            None => Extent::Undeclared,
+            Some(entries) if entries.explain(declared(&path), path.find(&live.value), &live.id) => Extent::Declared,
+            Some(_) => return None,
+        };
+        Some(Allowance { path, extent, reason: rule.reason.clone() })
+    };
+    places.filter_map(allowance).collect()
+}
+
+impl Entries {
+    /// Whether the live list is the declared one and nothing beside it but these entries.
+    fn explain(&self, declared: Option<&Value>, live: Option<&Value>, id: &ObjectId) -> bool {
+        let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+        let (declared, live) = (list(declared), list(live));
+        declared.iter().all(|entry| live.contains(entry))
+            && live.iter().all(|entry| declared.contains(entry) || self.allows(entry, id))
+    }
+
+    fn allows(&self, entry: &Value, id: &ObjectId) -> bool {
+        let value = self.field.as_ref().map_or(Some(entry), |field| entry.get(field));
+        let text = value.and_then(Value::as_str);
+        let matches = |pattern: &String, text| NamePattern::new(&pattern.replace("{name}", &id.name)).matches(text);
+        text.is_some_and(|text| self.one_of.iter().any(|pattern| matches(pattern, text)))
+    }
+}
+
+fn written_here(rule: &Writer, live: &Live, types: &Types, shape: &Shape) -> Vec<Allowance> {
+    let is_theirs = |path: &Path| {
+        let writer = live.writer_of(path);
+        writer.is_some_and(|writer| writer.manager == rule.manager && writer.subresource == rule.subresource)
+    };
+    let places = places(&rule.path, &live.value, types, shape).into_iter().filter(is_theirs);
+    places.map(|path| Allowance { path, extent: Extent::Undeclared, reason: rule.reason.clone() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normal;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+    use trueup_core::facts::Origin;
+
+    fn pair(api_version: &str, kind: &str, declared: Value, live: Value) -> (Desired, Live) {
+        let id = ObjectId { api_version: api_version.into(), kind: kind.into(), namespace: Some("n".into()), name: "a".into() };
+        let origin = Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 };
+        (Desired { id: id.clone(), value: declared, origin, positions: BTreeMap::new() }, normal::live(id, live))
+    }
+
+    fn allowed(api_version: &str, kind: &str, declared: Value, live: Value) -> Vec<(String, Extent)> {
+        let (desired, live) = pair(api_version, kind, declared, live);
+        let rules = Rules::shipped().expect("the shipped rules");
+        let found = allowances(&rules, &desired, &live, &Types::default(), &Shape::Any);
+        found.into_iter().map(|allowance| (allowance.path.to_string(), allowance.extent)).collect()
+    }
+
+    #[test]
+    fn allocated_values_are_allowed_where_git_is_silent() {
+        let live = json!({"spec": {"clusterIP": "10.96.0.7", "ports": [{"port": 80, "nodePort": 30080}], "type": "NodePort"}});
+        let found = allowed("v1", "Service", json!({}), live);
+        let undeclared = |text: &str| (text.to_owned(), Extent::Undeclared);
+        assert_eq!(found, [undeclared("spec.clusterIP"), undeclared("spec.ports[0].nodePort")]);
+    }
+
+    #[test]
+    fn only_named_entries_may_join_a_list() {
+        let claim = |declared: Value, live: Value| {
+            let object = |finalizers: Value| json!({"metadata": {"finalizers": finalizers}});
+            allowed("v1", "PersistentVolumeClaim", object(declared), object(live))
+        };
+        let all = vec![("metadata.finalizers".to_owned(), Extent::Declared)];
+        assert_eq!(claim(Value::Null, json!(["kubernetes.io/pvc-protection"])), all);
+        assert_eq!(claim(json!(["mine/x"]), json!(["mine/x", "kubernetes.io/pvc-protection"])), all);
+        assert_eq!(claim(json!(["mine/x"]), json!(["kubernetes.io/pvc-protection"])), []);
+        assert_eq!(claim(Value::Null, json!(["kubernetes.io/pvc-protection", "else/y"])), []);
+        let account = |name: &str| allowed("v1", "ServiceAccount", json!({}), json!({"secrets": [{"name": name}]})).len();
+        assert_eq!((account("a-token-x7k2p"), account("b-token-x7k2p")), (1, 0));
+    }
+
+    #[test]
+    fn aggregated_rules_need_the_declared_aggregation() {
+        let found = |declared: Value| allowed("rbac.authorization.k8s.io/v1", "ClusterRole", declared, json!({"rules": [{}]})).len();
+        assert_eq!(found(json!({"aggregationRule": {"clusterRoleSelectors": []}})), 1);
+        assert_eq!(found(json!({})), 0);
+    }
+
+    #[test]
+    fn a_known_writer_is_known_by_manager_subresource_and_path() {
+        let found = |manager: &str, subresource: &str, annotation: &str| {
+            let fields = json!({"f:metadata": {"f:annotations": {format!("f:{annotation}"): {}}}});
+            let live = json!({"metadata": {"annotations": {annotation: "1"}, "managedFields": [{"manager": manager,
+                "operation": "Update", "subresource": subresource, "fieldsType": "FieldsV1", "fieldsV1": fields}]}});
+            allowed("apps/v1", "Deployment", json!({}), live).len()
+        };
+        assert_eq!(found("kube-controller-manager", "", "deployment.kubernetes.io/revision"), 1);
+        assert_eq!(found("kubectl-edit", "", "deployment.kubernetes.io/revision"), 0);
+        assert_eq!(found("kube-controller-manager", "status", "deployment.kubernetes.io/revision"), 0);
+        assert_eq!(found("kube-controller-manager", "", "else"), 0);
+    }
+
+    #[test]
+    fn what_decides_what_runs_is_never_excused() {
+        let writer = |group: &str, kind: &str, path: &str| {
+            format!("[[writer]]\nmanager = \"m\"\ngroup = \"{group}\"\nkind = \"{kind}\"\npath = '{path}'\nreason = \"r\"\n")
+        };
+        let refused = |text: &str| matches!(Rules::parse("allocated = []", text), Err(RulesError::Protected { .. }));
+        assert!(refused(&writer("apps", "Deployment", "spec.template.spec.containers[name=app].image")));
+        assert!(refused(&writer("apps", "Deployment", "spec.template.spec.securityContext.runAsUser")));
+        assert!(refused(&writer("apps", "Deployment", "spec")));
+        assert!(refused(&writer("rbac.authorization.k8s.io", "Role", "metadata.labels.x")));
+        assert!(refused(&writer("networking.k8s.io", "NetworkPolicy", "spec.ingress")));
+        assert!(!refused(&writer("apps", "Deployment", "metadata.labels.x")));
+        let allocated = "[[allocated]]\nkind = \"Pod\"\npaths = [\"spec.containers[name=*].image\"]\nreason = \"r\"\n";
+        assert!(matches!(Rules::parse(allocated, "writer = []"), Err(RulesError::Protected { .. })));
+        let unknown = "[[writer]]\nmanager = \"m\"\nkind = \"Pod\"\npath = 'a.b'\nreason = \"r\"\noperation = \"Update\"\n";
+        assert!(matches!(Rules::parse("allocated = []", unknown), Err(RulesError::Unreadable { .. })));
+    }
+}

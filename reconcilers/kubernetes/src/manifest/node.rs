@@ -1,0 +1,233 @@
+//! One document as a tree of nodes: what the parser's events say, with places in the file.
+
+use std::collections::HashMap;
+
+use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, StructureStyle};
+use trueup_core::facts::Position;
+
+use super::document::{Dialect, Document, number};
+use super::fault::{Fault, Flaw};
+use super::scalar::{Style, Tag, Written};
+use super::{KEY_LIMIT, NESTING_LIMIT};
+
+/// The nodes of one document; children point into the list.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    nodes: Vec<Node>,
+}
+
+/// The index of a node in its tree.
+pub(super) type NodeId = usize;
+
+/// A value or a key as it is written.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub position: Position,
+    pub content: Content,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    Scalar(Written),
+    Sequence(Vec<NodeId>),
+    Mapping(Vec<(NodeId, NodeId)>),
+    Alias(NodeId),
+}
+
+impl Tree {
+    /// The document's value; `None` for an empty document.
+    pub(super) fn root(&self) -> Option<NodeId> {
+        if self.nodes.is_empty() { None } else { Some(0) }
+    }
+
+    pub(super) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id]
+    }
+}
+
+/// A collection whose end is still to come.
+struct Open {
+    node: NodeId,
+    style: StructureStyle,
+    children: Vec<NodeId>,
+}
+
+/// Builds a tree from events.
+struct Builder<'a> {
+    document: Document<'a>,
+    tree: Tree,
+    open: Vec<Open>,
+    anchors: HashMap<usize, NodeId>,
+}
+
+/// Parses one document.
+pub(super) fn parse(document: Document<'_>) -> Result<Tree, Flaw> {
+    if document.dialect == Dialect::Yaml {
+        check_characters(document)?;
+    }
+    let mut builder = Builder { document, tree: Tree::default(), open: Vec::new(), anchors: HashMap::new() };
+    let mut ended = false;
+    for event in Parser::new_from_str_with_options(document.text, options(document.dialect)) {
+        let (event, span) = event.map_err(|error| builder.scan_flaw(&error))?;
+        match event {
+            Event::DocumentStart(..) if ended => return Err(builder.flaw(span.start, Fault::BehindDocumentEnd)),
+            Event::DocumentEnd => ended = true,
+            event => builder.take(event, &span)?,
+        }
+    }
+    Ok(builder.tree)
+}
+
+fn options(dialect: Dialect) -> Options {
+    let mut options = Options::default();
+    options.set_emit_comments(false);
+    options.flow_nesting_limit = NESTING_LIMIT;
+    options.block_nesting_limit = NESTING_LIMIT;
+    if dialect == Dialect::Json {
+        options.simple_key_max_lookahead = KEY_LIMIT;
+    }
+    options
+}
+
+/// Refuses what Go's reader refuses, and the line breaks of YAML 1.1 alone (NEL, LS, PS), which would end a line there.
+fn check_characters(document: Document<'_>) -> Result<(), Flaw> {
+    let refused = |c: char| match c {
+        '\t' | '\n' | '\r' => false,
+        '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{FFFE}' | '\u{FFFF}' => true,
+        c => c.is_control(),
+    };
+    let Some((byte, character)) = document.text.char_indices().find(|(_, c)| refused(*c)) else { return Ok(()) };
+    let before = &document.text[..byte];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    Err(Flaw {
+        fault: Fault::Character { character },
+        line: document.line + number(before.matches('\n').count()),
+        column: number(before[line_start..].chars().count()) + 1,
+    })
+}
+
+impl Builder<'_> {
+    fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), Flaw> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = tag.map_or(Tag::Absent, |tag| tag_of(&tag));
+                // The parser gives an absent value as `~`.
+                let text = if span.is_empty() { String::new() } else { text.into_owned() };
+                let position = self.scalar_position(span, style);
+                let style = if style == ScalarStyle::Plain { Style::Plain } else { Style::Quoted };
+                self.add(position, Content::Scalar(Written { text, style, tag }), anchor);
+            }
+            Event::SequenceStart(style, anchor, _) => self.open(Content::Sequence(Vec::new()), style, anchor, span)?,
+            Event::MappingStart(style, anchor, _) => self.open(Content::Mapping(Vec::new()), style, anchor, span)?,
+            Event::SequenceEnd | Event::MappingEnd => self.close(span),
+            Event::Alias(anchor) => {
+                let position = self.position(span);
+                let target = *self
+                    .anchors
+                    .get(&anchor)
+                    .ok_or_else(|| self.flaw(span.start, Fault::Syntax { reason: "an alias without an anchor".to_owned() }))?;
+                self.add(position, Content::Alias(target), 0);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, position: Position, content: Content, anchor: usize) -> NodeId {
+        let id = self.tree.nodes.len();
+        self.tree.nodes.push(Node { position, content });
+        if anchor > 0 {
+            self.anchors.insert(anchor, id);
+        }
+        if let Some(parent) = self.open.last_mut() {
+            parent.children.push(id);
+        }
+        id
+    }
+
+    fn open(&mut self, content: Content, style: StructureStyle, anchor: usize, span: &Span) -> Result<(), Flaw> {
+        if self.open.len() >= NESTING_LIMIT {
+            return Err(self.flaw(span.start, Fault::TooDeep { limit: NESTING_LIMIT }));
+        }
+        let node = self.add(self.position(span), content, anchor);
+        self.open.push(Open { node, style, children: Vec::new() });
+        Ok(())
+    }
+
+    fn close(&mut self, span: &Span) {
+        let Some(Open { node, style, children }) = self.open.pop() else { return };
+        let end = match (style, children.last()) {
+            (StructureStyle::Block, Some(last)) => self.tree.nodes[*last].position.end,
+            (StructureStyle::Block, None) => self.tree.nodes[node].position.end,
+            (StructureStyle::Flow, _) => self.position(span).end,
+        };
+        let node = &mut self.tree.nodes[node];
+        node.position.end = end.max(node.position.start);
+        match &mut node.content {
+            Content::Sequence(items) => *items = children,
+            Content::Mapping(entries) => *entries = children.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect(),
+            Content::Scalar(_) | Content::Alias(_) => {}
+        }
+    }
+
+    fn position(&self, span: &Span) -> Position {
+        let (line, column) = self.place(span.start);
+        let byte = |marker: Marker| self.document.start + marker.byte_offset().unwrap_or(0).min(self.document.text.len());
+        Position { line, column, start: byte(span.start), end: byte(span.end) }
+    }
+
+    /// The parser's span of a block scalar begins behind the header; a value begins with its `|` or `>`.
+    fn scalar_position(&self, span: &Span, style: ScalarStyle) -> Position {
+        let position = self.position(span);
+        if !matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+            return position;
+        }
+        let before = &self.document.text[..position.start - self.document.start];
+        let Some((at, line_start)) = block_header(before) else { return position };
+        let lines = number(before[line_start..].matches('\n').count());
+        Position {
+            line: position.line - lines,
+            column: number(before[line_start..at].chars().count()) + 1,
+            start: self.document.start + at,
+            end: position.end,
+        }
+    }
+
+    fn place(&self, marker: Marker) -> (u32, u32) {
+        let line = number(marker.line());
+        let column = number(marker.col()) + 1;
+        let shift = if line == 1 { self.document.column } else { 0 };
+        (self.document.line + line.saturating_sub(1), column + shift)
+    }
+
+    fn flaw(&self, marker: Marker, fault: Fault) -> Flaw {
+        let (line, column) = self.place(marker);
+        Flaw { fault, line, column }
+    }
+
+    fn scan_flaw(&self, error: &ScanError) -> Flaw {
+        let fault = match error.kind() {
+            ErrorKind::RecursionLimitExceeded => Fault::TooDeep { limit: NESTING_LIMIT },
+            _ => Fault::Syntax { reason: error.info() },
+        };
+        self.flaw(*error.marker(), fault)
+    }
+}
+
+fn tag_of(tag: &granit_parser::Tag) -> Tag {
+    tag.suffix_in_namespace("tag:yaml.org,2002:").map_or(Tag::Opaque, |name| Tag::of_core_name(&name))
+}
+
+/// Where the `|` or `>` of the block scalar stands whose content follows `before`, and where that line starts.
+fn block_header(before: &str) -> Option<(usize, usize)> {
+    let header_end = before.trim_end().len();
+    let line_start = before[..header_end].rfind('\n').map_or(0, |at| at + 1);
+    let line = &before[line_start..header_end];
+    line.match_indices(['|', '>']).map(|(at, _)| (line_start + at, at)).find_map(|(at, column)| {
+        let behind = line[column + 1..].trim_start_matches(['+', '-']).trim_start_matches(|c: char| c.is_ascii_digit());
+        let behind = behind.trim_start_matches(['+', '-']);
+        let is_header = behind.is_empty() || behind.starts_with([' ', '\t']) && behind.trim_start().starts_with('#');
+        let is_apart = column == 0 || line[..column].ends_with([' ', '\t']);
+        (is_header && is_apart).then_some((at, line_start))
+    })
+}

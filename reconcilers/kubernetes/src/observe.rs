@@ -1,0 +1,234 @@
+//! Step 3: one look at a cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, stream};
+use trueup_core::facts::{Allowance, Desired, Extent, Matched, Observation, Pair, Problem};
+use trueup_core::object::ObjectId;
+
+use crate::autoscaling::{self, Autoscaler};
+use crate::baseline::Baselines;
+use crate::cluster::Cluster;
+use crate::discovery::{Catalog, Lookup, Resource, Scaling, Scope};
+use crate::expect::{CONCURRENCY, DryRuns, Expecting, Found, Moment, expect};
+use crate::list::{self, Listing, Slot};
+use crate::normal;
+use crate::patch::read;
+use crate::request::RequestError;
+
+/// What is done about Secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretsMode {
+    /// They are not read, and counted as skipped.
+    Off,
+    /// They are compared, and their values leave the comparison only as keyed digests.
+    Digest,
+}
+
+/// How a look at a cluster is taken.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    /// What is done about Secrets.
+    pub secrets: SecretsMode,
+    /// Whether the server is asked what it makes of Git's words.
+    pub dry_runs: DryRuns,
+    /// What is known without asking.
+    pub expecting: &'a Expecting<'a>,
+    /// When, and at which version.
+    pub moment: Moment<'a>,
+    /// Objects a page, usually [`list::PAGE`].
+    pub page: u32,
+}
+
+/// Looks at every declared object. Total: each of them is in one pair of the answer.
+pub async fn observe(
+    cluster: &Cluster,
+    catalog: &Catalog,
+    desired: Vec<Desired>,
+    look: &Look<'_>,
+    baselines: &mut Baselines,
+) -> Observation {
+    let mut seen = Observation::default();
+    let placed = place(desired, (catalog, cluster.default_namespace(), look.secrets), &mut seen);
+    let declared_autoscalers = declared_autoscalers(&placed);
+    let listings = list_all(cluster, &placed, look.page).await;
+    for listing in listings.values() {
+        seen.problems.extend(listing.failed.iter().map(|(_, error)| Problem::blind("kind-not-visible", error.to_string(), None)));
+    }
+    let mut found = Vec::new();
+    for (desired, resource) in placed {
+        let listing = &listings[&resource];
+        let slot = slot(&desired.id);
+        match (listing.found.get(&slot), listing.blind_spot(&slot)) {
+            (Some(live), _) => found.push(Found { live: live.clone(), desired, resource }),
+            (None, Some(error)) => seen.pairs.push(Pair::Unseen(desired, error.to_string())),
+            (None, None) => seen.pairs.push(Pair::Missing(desired)),
+        }
+    }
+    let scalable = scalable(&found);
+    let how = (look.expecting, look.dry_runs, look.moment);
+    let mut matched = expect(cluster, found, how, baselines, &mut seen.problems).await;
+    allow_scaling(cluster, catalog, (&mut matched, &scalable), declared_autoscalers, &mut seen.problems).await;
+    seen.problems.extend(matched.iter().filter_map(being_deleted));
+    seen.pairs.extend(matched.into_iter().map(|matched| Pair::Matched(Box::new(matched))));
+    seen
+}
+
+/// Looks at one declared object again, as it is in an [`Observation`] (placed, in normal form).
+///
+/// # Errors
+/// If it cannot be read.
+pub async fn observe_again(
+    cluster: &Cluster,
+    catalog: &Catalog,
+    desired: Desired,
+    look: &Look<'_>,
+    baselines: &mut Baselines,
+) -> Result<(Pair, Vec<Problem>), RequestError> {
+    let mut problems = Vec::new();
+    let Lookup::Served(resource) = catalog.find(&desired.id) else {
+        let reason = format!("`{}` is not served any more", desired.id.kind);
+        return Ok((Pair::Unseen(desired, reason), problems));
+    };
+    let Some(live) = read(cluster, resource, &desired.id).await? else { return Ok((Pair::Missing(desired), problems)) };
+    let found = vec![Found { desired, live, resource: resource.clone() }];
+    let scalable = scalable(&found);
+    let how = (look.expecting, look.dry_runs, look.moment);
+    let mut matched = expect(cluster, found, how, baselines, &mut problems).await;
+    allow_scaling(cluster, catalog, (&mut matched, &scalable), Vec::new(), &mut problems).await;
+    let pair = matched.into_iter().next().map(|matched| Pair::Matched(Box::new(matched)));
+    Ok((pair.expect("one object in gives one object out"), problems))
+}
+
+/// Gives each object its kind and its namespace; what has no served kind is unseen.
+fn place(
+    desired: Vec<Desired>,
+    (catalog, default_namespace, secrets): (&Catalog, &str, SecretsMode),
+    seen: &mut Observation,
+) -> Vec<(Desired, Resource)> {
+    let mut placed = Vec::new();
+    let mut reasons = BTreeSet::new();
+    for desired in desired {
+        let mut desired = normal::desired(desired);
+        if secrets == SecretsMode::Off && desired.id.kind == "Secret" && desired.id.group().is_empty() {
+            desired.id.namespace.get_or_insert_with(|| default_namespace.to_owned());
+            seen.pairs.push(Pair::Skipped(desired));
+            continue;
+        }
+        match catalog.find(&desired.id) {
+            Lookup::Served(resource) => {
+                desired.id.namespace = match resource.scope {
+                    Scope::Namespaced => desired.id.namespace.or_else(|| Some(default_namespace.to_owned())),
+                    Scope::Cluster => None,
+                };
+                placed.push((desired, resource.clone()));
+            }
+            lookup => {
+                let reason = unseen_reason(&desired.id, &lookup);
+                reasons.insert(reason.clone());
+                seen.pairs.push(Pair::Unseen(desired, reason));
+            }
+        }
+    }
+    seen.problems.extend(reasons.into_iter().map(|reason| Problem::blind("kind-not-visible", reason, None)));
+    placed
+}
+
+fn unseen_reason(id: &ObjectId, lookup: &Lookup<'_>) -> String {
+    let ObjectId { api_version, kind, .. } = id;
+    match lookup {
+        Lookup::NotServed(versions) if versions.is_empty() => {
+            format!("the cluster serves no `{kind}` in `{api_version}`; is its CustomResourceDefinition installed?")
+        }
+        Lookup::NotServed(versions) => {
+            format!("the cluster serves no `{kind}` in `{api_version}`, but in {}; change the manifest", versions.join(", "))
+        }
+        Lookup::Unavailable | Lookup::Served(_) => {
+            format!("the API server behind `{api_version}` does not answer, so no `{kind}` can be seen")
+        }
+    }
+}
+
+fn slot(id: &ObjectId) -> Slot {
+    (id.namespace.clone(), id.name.clone())
+}
+
+async fn list_all(cluster: &Cluster, placed: &[(Desired, Resource)], page: u32) -> BTreeMap<Resource, Listing> {
+    let mut wanted: BTreeMap<Resource, BTreeSet<Slot>> = BTreeMap::new();
+    for (desired, resource) in placed {
+        wanted.entry(resource.clone()).or_default().insert(slot(&desired.id));
+    }
+    let lists = wanted.into_iter().map(|(resource, slots)| async move {
+        let listing = list::list(cluster, &resource, &slots, page).await;
+        (resource, listing)
+    });
+    stream::iter(lists).buffer_unordered(CONCURRENCY).collect().await
+}
+
+fn being_deleted(matched: &Matched) -> Option<Problem> {
+    let since = matched.live.deleting_since.as_ref()?;
+    let message = format!("`{}` is being deleted since {since}; nothing is written to it", matched.live.id);
+    Some(Problem::note("being-deleted", message, Some(matched.desired.origin.clone())))
+}
+
+fn declared_autoscalers(placed: &[(Desired, Resource)]) -> Vec<Autoscaler> {
+    let autoscalers = placed.iter().filter(|(desired, _)| Autoscaler::is_one(&desired.id));
+    autoscalers.filter_map(|(desired, _)| Autoscaler::read(&desired.id, &desired.value)).collect()
+}
+
+fn scalable(found: &[Found]) -> BTreeSet<ObjectId> {
+    let scalable = found.iter().filter(|found| found.resource.scaling == Scaling::Scalable);
+    scalable.map(|found| found.desired.id.clone()).collect()
+}
+
+/// Allows the replicas that an autoscaler keeps. Live autoscalers are only asked for where replicas differ.
+async fn allow_scaling(
+    cluster: &Cluster,
+    catalog: &Catalog,
+    (matched, scalable): (&mut [Matched], &BTreeSet<ObjectId>),
+    declared: Vec<Autoscaler>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut live: BTreeMap<String, Result<Vec<Autoscaler>, String>> = BTreeMap::new();
+    for matched in matched.iter_mut().filter(|matched| scalable.contains(&matched.desired.id) && autoscaling::is_scaled(matched)) {
+        if let Some(allowance) = autoscaling::allowance(&matched.live, &declared) {
+            matched.expected.allowances.push(allowance);
+            continue;
+        }
+        let Some(namespace) = matched.desired.id.namespace.clone() else { continue };
+        if !live.contains_key(&namespace) {
+            let read = live_autoscalers(cluster, catalog, &namespace).await;
+            live.insert(namespace.clone(), read);
+        }
+        match &live[&namespace] {
+            Ok(autoscalers) => {
+                // What Git declares of an autoscaler counts before what is live of it.
+                let known: Vec<_> = declared.iter().chain(autoscalers).cloned().collect();
+                matched.expected.allowances.extend(autoscaling::allowance(&matched.live, &known));
+            }
+            Err(reason) if autoscaling::is_written_by_autoscaler(&matched.live) => {
+                let message = format!("whether an autoscaler keeps the replicas of `{}` cannot be seen: {reason}", matched.live.id);
+                problems.push(Problem::blind("autoscalers-not-visible", message, Some(matched.desired.origin.clone())));
+                let reason = "an autoscaler may keep it, and autoscalers cannot be seen".to_owned();
+                matched.expected.allowances.push(Allowance { path: autoscaling::replicas(), extent: Extent::Declared, reason });
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+async fn live_autoscalers(cluster: &Cluster, catalog: &Catalog, namespace: &str) -> Result<Vec<Autoscaler>, String> {
+    let id = |version: &str| ObjectId {
+        api_version: format!("autoscaling/{version}"),
+        kind: "HorizontalPodAutoscaler".to_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: String::new(),
+    };
+    let (second, first) = (id("v2"), id("v1"));
+    let resource = match (catalog.find(&second), catalog.find(&first)) {
+        (Lookup::Served(resource), _) | (_, Lookup::Served(resource)) => resource,
+        _ => return Ok(Vec::new()),
+    };
+    let objects = list::list_one(cluster, resource, Some(namespace), list::PAGE).await.map_err(|error| error.to_string())?;
+    Ok(objects.iter().filter_map(|live| Autoscaler::read(&live.id, &live.value)).collect())
+}

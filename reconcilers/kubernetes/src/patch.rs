@@ -1,0 +1,204 @@
+//! The one kind of write to a cluster: a merge patch of one object, bound to the very version that was judged.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use trueup_core::facts::Live;
+use trueup_core::object::ObjectId;
+
+use crate::cluster::Cluster;
+use crate::discovery::Resource;
+use crate::list::decode;
+use crate::request::{Call, Effect, Refusal, RequestError, ask, send as send_once};
+
+/// Why a patch was not carried out, or why that is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum PatchError {
+    /// The patch names no version to hold it to.
+    #[error("a patch of `{id}` without `metadata.uid` and `metadata.resourceVersion` is never sent")]
+    Unconditional {
+        /// The object.
+        id: Box<ObjectId>,
+    },
+    /// The object changed since it was read (409): read it and decide again.
+    #[error("`{id}` has changed since it was read; it will be read and judged again")]
+    Conflict {
+        /// The object.
+        id: Box<ObjectId>,
+    },
+    /// The object was deleted and made anew since it was read.
+    #[error("`{id}` was replaced by another object of that name since it was read; the decision is void")]
+    Replaced {
+        /// The object.
+        id: Box<ObjectId>,
+    },
+    /// Admission refused: a webhook, a policy, a quota.
+    #[error("admission denied the patch of `{id}`: {message}")]
+    Denied {
+        /// The object.
+        id: Box<ObjectId>,
+        /// The server's words.
+        message: String,
+    },
+    /// A field that cannot change once it is set.
+    #[error("`{id}` would have to be created anew, as a field in it cannot change: {message}")]
+    Immutable {
+        /// The object.
+        id: Box<ObjectId>,
+        /// The server's words.
+        message: String,
+    },
+    /// What would result is no valid object.
+    #[error("`{id}` would not be valid after the patch: {message}")]
+    Invalid {
+        /// The object.
+        id: Box<ObjectId>,
+        /// The server's words.
+        message: String,
+    },
+    /// There is no right to.
+    #[error("no right to patch `{id}`: {message}; grant the verb `patch` on `{resource}` to trueup's account")]
+    Forbidden {
+        /// The object.
+        id: Box<ObjectId>,
+        /// `deployments.apps`
+        resource: String,
+        /// The server's words.
+        message: String,
+    },
+    /// The object is gone.
+    #[error("`{id}` is not there any more")]
+    NotFound {
+        /// The object.
+        id: Box<ObjectId>,
+    },
+    /// The server has too much to do; the patch was not carried out.
+    #[error("the API server asks to wait before `{id}` is patched (429)")]
+    Throttled {
+        /// The object.
+        id: Box<ObjectId>,
+        /// How long.
+        retry_after: Option<Duration>,
+    },
+    /// The server refused in another way; the patch was not carried out.
+    #[error("the API server refused the patch of `{id}`: {message}")]
+    Refused {
+        /// The object.
+        id: Box<ObjectId>,
+        /// The server's words.
+        message: String,
+    },
+    /// No usable answer: the patch may have been carried out. Read the object and compare; never send it again.
+    #[error("whether `{id}` was patched is not known; it will be read")]
+    Unknown {
+        /// The object.
+        id: Box<ObjectId>,
+        /// What went wrong.
+        source: RequestError,
+    },
+}
+
+/// The object as it is now; `None` if there is none.
+///
+/// # Errors
+/// If it cannot be read.
+pub async fn read(cluster: &Cluster, resource: &Resource, id: &ObjectId) -> Result<Option<Live>, RequestError> {
+    match ask(cluster, Call::Get { path: &resource.path(id) }).await {
+        Ok(value) => Ok(Some(decode(resource, value))),
+        Err(error) if error.refusal().is_some_and(|refusal| refusal.code == 404) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the object would be after the patch, as admission and validation have it. Changes nothing.
+///
+/// # Errors
+/// As [`send`]; here, `Unknown` means only that there was no answer.
+pub async fn dry_run(cluster: &Cluster, resource: &Resource, id: &ObjectId, patch: &Value) -> Result<Live, PatchError> {
+    guard(id, patch)?;
+    let call = Call::MergePatch { path: &resource.path(id), body: patch, effect: Effect::DryRun };
+    ask(cluster, call).await.map(|value| decode(resource, value)).map_err(|error| failure(resource, id, error))
+}
+
+/// Patches the object (RFC 7386), exactly once, and gives what it is now.
+///
+/// `patch` carries `metadata.uid` and `metadata.resourceVersion` of the version that was judged.
+///
+/// # Errors
+/// With all but `Unknown`, nothing was changed.
+pub async fn send(cluster: &Cluster, resource: &Resource, id: &ObjectId, patch: &Value) -> Result<Live, PatchError> {
+    guard(id, patch)?;
+    let call = Call::MergePatch { path: &resource.path(id), body: patch, effect: Effect::Real };
+    send_once(cluster, call).await.map(|value| decode(resource, value)).map_err(|error| failure(resource, id, error))
+}
+
+/// A patch is bound to one version of one object, or it is not sent.
+pub(crate) fn guard(id: &ObjectId, patch: &Value) -> Result<(), PatchError> {
+    let given = |key: &str| patch.pointer(key).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    if given("/metadata/uid") && given("/metadata/resourceVersion") {
+        Ok(())
+    } else {
+        Err(PatchError::Unconditional { id: Box::new(id.clone()) })
+    }
+}
+
+fn failure(resource: &Resource, id: &ObjectId, source: RequestError) -> PatchError {
+    match source {
+        RequestError::Refused { refusal, .. } if refusal.code < 500 => {
+            let refusal = if id.kind == "Secret" { refusal.without_words() } else { *refusal };
+            refused(resource, id, refusal)
+        }
+        source => PatchError::Unknown { id: Box::new(id.clone()), source },
+    }
+}
+
+fn refused(resource: &Resource, id: &ObjectId, refusal: Refusal) -> PatchError {
+    let id = Box::new(id.clone());
+    let by_admission = refusal.message.contains("denied the request") || refusal.message.contains("denied request");
+    let message = refusal.message;
+    match refusal.code {
+        _ if by_admission => PatchError::Denied { id, message },
+        404 => PatchError::NotFound { id },
+        409 => PatchError::Conflict { id },
+        422 if refusal.causes.iter().any(|cause| cause.field == "metadata.uid") => PatchError::Replaced { id },
+        422 if refusal.causes.iter().any(|cause| cause.message.contains("immutable")) || is_forbidden_update(&message) => {
+            PatchError::Immutable { id, message }
+        }
+        422 => PatchError::Invalid { id, message },
+        // Without the right, the server names the verb; all other 403 come from admission: quota, limits, Pod security.
+        403 if message.contains(" cannot patch resource ") => {
+            PatchError::Forbidden { id, resource: resource.to_string(), message }
+        }
+        403 => PatchError::Denied { id, message },
+        401 => PatchError::Forbidden { id, resource: resource.to_string(), message },
+        429 => PatchError::Throttled { id, retry_after: refusal.retry_after },
+        _ => PatchError::Refused { id, message },
+    }
+}
+
+/// Pods and StatefulSets say it in other words.
+fn is_forbidden_update(message: &str) -> bool {
+    message.contains("updates to statefulset spec for fields other than")
+        || message.contains("pod updates may not change fields other than")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_patch_without_preconditions_is_never_sent() {
+        let id = ObjectId { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: None, name: "a".into() };
+        for patch in [
+            json!({"data": {}}),
+            json!({"metadata": {"uid": "u"}}),
+            json!({"metadata": {"resourceVersion": "1"}}),
+            json!({"metadata": {"uid": "", "resourceVersion": "1"}}),
+            json!({"metadata": {"uid": "u", "resourceVersion": 1}}),
+        ] {
+            assert!(matches!(guard(&id, &patch), Err(PatchError::Unconditional { .. })), "{patch}");
+        }
+        assert!(guard(&id, &json!({"metadata": {"uid": "u", "resourceVersion": "1"}})).is_ok());
+    }
+}

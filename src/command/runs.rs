@@ -1,0 +1,115 @@
+//! `trueup runs`.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use trueup_core::run::{Effect, Run, RunId, RunStatus};
+
+use crate::cli::Output;
+use crate::command::print;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ledger::Ledger;
+use crate::session::Session;
+use crate::visible::visible;
+
+pub(super) async fn runs(session: &Session, id: Option<&str>, output: Output) -> Result<Exit, Failure> {
+    let path = session.state.ledger();
+    if !path.exists() {
+        return print(if output == Output::Json { "[]\n" } else { "no runs yet: `trueup sync` makes them\n" });
+    }
+    let ledger = Ledger::open_to_read(&path).await.map_err(Failure::usage)?;
+    let mut runs = ledger.runs().await.map_err(Failure::usage)?;
+    if let Some(id) = id {
+        let wanted: RunId = id.parse().map_err(Failure::usage)?;
+        runs.retain(|run| run.intent.run == wanted);
+        let Some(run) = runs.first() else {
+            return Err(Failure::usage(anyhow::anyhow!("no run `{id}`: `trueup runs` lists them")));
+        };
+        if output == Output::Text {
+            return print(&whole(run));
+        }
+    }
+    match output {
+        Output::Text => print(&runs.iter().rev().map(line).collect::<String>()),
+        Output::Json => {
+            let runs: Vec<Value> = runs.iter().map(as_json).collect();
+            print(&format!("{}\n", serde_json::to_string_pretty(&runs).map_err(Failure::usage)?))
+        }
+        Output::Yaml => Err(Failure::usage(anyhow::anyhow!("-o yaml belongs to `trueup render`: use text or json"))),
+    }
+}
+
+fn line(run: &Run) -> String {
+    let what = format!("{} {}", run.intent.subject, run.intent.paths.join(", "));
+    format!("{}  {}  {:<12}  {:<9}  {}: {}\n", run.intent.run, second(run.begun), run.intent.effect.kind(), run.status, run.intent.target, visible(&what))
+}
+
+fn second(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn whole(run: &Run) -> String {
+    let mut text = line(run);
+    let mut add = |name: &str, value: String| {
+        if !value.is_empty() {
+            writeln!(text, "  {name:<9} {}", visible(&value)).expect("writing to a String cannot fail");
+        }
+    };
+    add("commit", run.intent.commit.clone());
+    add("class", run.intent.class.clone().unwrap_or_else(|| "none: a person asked for it".to_owned()));
+    add("findings", run.intent.findings.iter().map(|id| id.0.as_str()).collect::<Vec<_>>().join(" "));
+    add("reasons", run.intent.reasons.join("; "));
+    add("status", status(&run.status));
+    match &run.intent.effect {
+        Effect::Patch(effect) => {
+            add("patch", effect.patch.to_string());
+            add("before", effect.pre_image.to_string());
+            add("inverse", effect.inverse.to_string());
+        }
+        Effect::PullRequest { branch, head_commit } => {
+            add("branch", branch.clone());
+            add("head", head_commit.clone());
+            for proposal in run.proposals.values() {
+                add("url", proposal.url.clone());
+            }
+        }
+    }
+    add("records", run.records.iter().map(u64::to_string).collect::<Vec<_>>().join(" "));
+    text
+}
+
+/// The status with what it carries.
+fn status(status: &RunStatus) -> String {
+    match status {
+        RunStatus::Void { reason } | RunStatus::Unknown { reason, .. } => format!("{status}: {reason}"),
+        RunStatus::Refused { message } => format!("{status}: {message}"),
+        RunStatus::Undone { by } => format!("{status} by {by}"),
+        RunStatus::Intended(_) | RunStatus::Applied { .. } | RunStatus::Proposed { .. } | RunStatus::Closed(_) | RunStatus::Verified(_) => {
+            status.to_string()
+        }
+    }
+}
+
+fn as_json(run: &Run) -> Value {
+    let (patch, inverse) = match &run.intent.effect {
+        Effect::Patch(effect) => (Some(&effect.patch), Some(&effect.inverse)),
+        Effect::PullRequest { .. } => (None, None),
+    };
+    json!({
+        "id": run.intent.run.to_string(),
+        "begun": second(run.begun),
+        "target": run.intent.target,
+        "finding": run.intent.findings,
+        "paths": run.intent.paths,
+        "action": run.intent.effect.kind().name(),
+        "status": status(&run.status),
+        "commit": run.intent.commit,
+        "class": run.intent.class,
+        "reasons": run.intent.reasons,
+        "patch": patch,
+        "inverse": inverse,
+        "url": run.proposals.values().next().map(|proposal| &proposal.url),
+        "records": run.records,
+    })
+}

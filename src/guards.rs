@@ -1,0 +1,101 @@
+//! What stands against acting on a target, as the ledger and the target itself tell.
+
+use jiff::{SignedDuration, Timestamp};
+use trueup_core::decide::{Ground, Guards, HeldPlace};
+use trueup_core::run::{Entry, Standing};
+
+use crate::config::TargetKind;
+use crate::failure::Failure;
+use crate::ledger::Ledger;
+use crate::session::Session;
+use crate::target::{Judged, identity};
+
+/// A fight is counted over this long.
+const FIGHT_WINDOW: SignedDuration = SignedDuration::from_hours(1);
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// The guards of a target. A cluster seen for the first time is remembered; another one under its name is frozen.
+///
+/// # Errors
+/// When the ledger cannot be read or appended to, or the cluster is another one: exit code 2.
+pub async fn of(session: &Session, ledger: &Ledger, judged: &Judged, now: Timestamp) -> Result<Guards, Failure> {
+    let standing = ledger.standing().await.map_err(Failure::usage)?;
+    let seen = seen_cluster(session, &standing, judged).await?;
+    if let Cluster::New(uid) = &seen {
+        let entry = Entry::Identity { target: judged.name.clone(), cluster_uid: uid.clone() };
+        ledger.append(&entry, now).await.map_err(Failure::usage)?;
+    }
+    Ok(guards(&standing, judged, seen, now))
+}
+
+/// The guards of a target for a dry run: nothing is remembered.
+///
+/// # Errors
+/// As [`of`].
+pub async fn preview(session: &Session, ledger: Option<&Ledger>, judged: &Judged, now: Timestamp) -> Result<Guards, Failure> {
+    let standing = match ledger {
+        Some(ledger) => ledger.standing().await.map_err(Failure::usage)?,
+        None => Standing::default(),
+    };
+    let seen = seen_cluster(session, &standing, judged).await?;
+    Ok(guards(&standing, judged, seen, now))
+}
+
+/// Which cluster stands behind a target.
+enum Cluster {
+    /// None: the target is no cluster, or was not reached.
+    None,
+    /// The one that is known.
+    Known,
+    /// One that is seen for the first time.
+    New(String),
+    /// It cannot be told.
+    Unseen(String),
+}
+
+async fn seen_cluster(session: &Session, standing: &Standing, judged: &Judged) -> Result<Cluster, Failure> {
+    if judged.ground != Ground::Cluster {
+        return Ok(Cluster::None);
+    }
+    let uid = match identity(&judged.reach).await {
+        Ok(Some(uid)) => uid,
+        Ok(None) => return Ok(Cluster::None),
+        Err(error) => return Ok(Cluster::Unseen(error)),
+    };
+    let given = session.settings.targets.iter().find(|target| target.name == judged.name).and_then(|target| match &target.kind {
+        TargetKind::Kubernetes { cluster_uid, .. } => cluster_uid.as_deref(),
+        TargetKind::Snapshot { .. } | TargetKind::Terraform { .. } => None,
+    });
+    match given.or(standing.cluster_of(&judged.name)) {
+        Some(known) if known == uid => Ok(Cluster::Known),
+        Some(known) => Err(Failure::usage(anyhow::anyhow!(
+            "target `{}` is another cluster now: its kube-system namespace has uid {uid}, and {known} is known; \
+             correct the context, or set cluster_uid in trueup.toml",
+            judged.name
+        ))),
+        None => Ok(Cluster::New(uid)),
+    }
+}
+
+fn guards(standing: &Standing, judged: &Judged, seen: Cluster, now: Timestamp) -> Guards {
+    let mut guards = Guards::none(judged.ground);
+    if let Cluster::Unseen(error) = seen {
+        guards.frozen = Some(format!("which cluster this is cannot be read: {error}"));
+    }
+    for (place, hold) in standing.holds() {
+        let findings = hold.findings.iter().cloned().collect();
+        guards.held.insert(place.clone(), HeldPlace { reason: hold.reason.clone(), findings });
+    }
+    for write in standing.writes_since(now - FIGHT_WINDOW) {
+        for place in &write.places {
+            *guards.recent_writes.entry(place.clone()).or_default() += 1;
+        }
+    }
+    for write in standing.writes_since(now - HOUR) {
+        if let Some(class) = &write.class {
+            *guards.class_writes.entry(class.clone()).or_default() += 1;
+        }
+    }
+    guards.denied = standing.denied().values().flatten().cloned().collect();
+    guards
+}

@@ -1,0 +1,113 @@
+//! The straight line: source → desired → live → diff → classify → decide → act → verify → record.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use serde::Serialize;
+use trueup_core::decide::{Case, Decision, decide};
+use trueup_core::facts::Problem;
+
+use crate::act::{self, Acting};
+use crate::failure::Failure;
+use crate::guards;
+use crate::ledger::Ledger;
+use crate::report::RunReport;
+use crate::session::{self, Session};
+use crate::source::Pinned;
+use crate::stop::Stop;
+use crate::target::{self, Freshness, Judged};
+
+/// What a round has come to after step 5.
+#[derive(Debug)]
+pub struct Round {
+    /// What Git said.
+    pub source: SourceState,
+    /// The pinned commit.
+    pub pinned: Pinned,
+    /// What was judged by.
+    pub policy: trueup_core::policy::Policy,
+    /// Each target.
+    pub targets: Vec<Judged>,
+    /// What concerns no single target.
+    pub problems: Vec<Problem>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What Git said, for reports.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceState {
+    /// The repository.
+    pub repo: String,
+    /// The ref.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The commit that all of this is about.
+    pub commit: String,
+    /// Whether the files were read from disk and differ from that commit.
+    pub dirty: bool,
+}
+
+/// Steps 1 to 5: looks, and writes nothing anywhere. All targets at once, each for itself.
+///
+/// # Errors
+/// Where nothing can be judged: no source, or a policy with a mistake.
+pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Failure> {
+    let begun = Instant::now();
+    let pinned = session::pin(session).await?;
+    let policy = session::policy(session, &pinned)?;
+    let judging = session.settings.targets.iter().map(|target| target::judge(session, &pinned, &policy, target, freshness));
+    let targets = join_all(judging).await;
+    let source = SourceState {
+        repo: pinned.name.clone(),
+        reference: pinned.reference.clone(),
+        commit: pinned.commit.to_string(),
+        dirty: pinned.dirty,
+    };
+    Ok(Round { source, pinned, policy, targets, problems: Vec::new(), took: begun.elapsed() })
+}
+
+/// Steps 6 to 9 for what [`look`] saw: decide, then act, each effect recorded before it and verified after it.
+///
+/// # Errors
+/// Where the ledger cannot be used: nothing is written without one.
+pub async fn act(session: &Session, round: &mut Round, ledger: &Ledger, only: &[String], stop: &Stop) -> Result<Vec<RunReport>, Failure> {
+    let mut reports = Vec::new();
+    for judged in &mut round.targets {
+        act::recover(ledger, judged).await.map_err(Failure::usage)?;
+        let guards = guards::of(session, ledger, judged, Timestamp::now()).await?;
+        let decisions = select(decide(&cases(judged), &[], &guards, &round.policy), only);
+        let acting = Acting { session, pinned: &round.pinned, policy: &round.policy, ledger, stop };
+        reports.extend(act::perform(acting, judged, &guards, decisions).await.map_err(Failure::usage)?);
+    }
+    Ok(reports)
+}
+
+/// Step 6 alone: what [`act`] would do.
+///
+/// # Errors
+/// Where a ledger exists and cannot be read.
+pub async fn preview(session: &Session, round: &mut Round, ledger: Option<&Ledger>, only: &[String]) -> Result<Vec<RunReport>, Failure> {
+    let mut reports = Vec::new();
+    for judged in &mut round.targets {
+        let guards = guards::preview(session, ledger, judged, Timestamp::now()).await?;
+        reports.extend(act::preview(&select(decide(&cases(judged), &[], &guards, &round.policy), only)));
+    }
+    Ok(reports)
+}
+
+fn cases(judged: &Judged) -> Vec<Case<'_>> {
+    judged.cases.iter().map(|case| Case { pair: case.pair.as_ref(), findings: &case.findings }).collect()
+}
+
+/// The decisions about these findings; all where none is named.
+fn select(decisions: Vec<Decision>, only: &[String]) -> Vec<Decision> {
+    let wanted = |id: &trueup_core::finding::FindingId| only.is_empty() || only.contains(&id.0);
+    let keep = |decision: &Decision| match decision {
+        Decision::Correct(correction) => correction.corrected.iter().all(|(id, _)| wanted(id)),
+        Decision::Propose(proposal) => wanted(&proposal.finding),
+        Decision::Leave(settled) | Decision::Escalate(settled) | Decision::Hold(settled) => wanted(&settled.finding),
+    };
+    decisions.into_iter().filter(keep).collect()
+}
