@@ -1,6 +1,7 @@
 """The search for the smallest rules that explain every sample."""
 
 import json
+import re
 from itertools import combinations
 
 import samples
@@ -38,6 +39,8 @@ OPTIONS = (
     "backoffLimitPerIndex", "completions", "egress", "externalIPs", "parallelism", "podFailurePolicy", "priorityClassName",
     "selector", "type",
 )
+# Fields whose value stands in an object that another field names: one name tells nothing about the next.
+NAMED = {("core.v1.PodSpec", "preemptionPolicy"): "priorityClassName", ("core.v1.PodSpec", "priority"): "priorityClassName"}
 # Fields of an enclosing object that reach down to another.
 FAR = (("core.v1.PodSpec", "hostNetwork", True), ("apps.v1.DaemonSetUpdateStrategy", "type", "OnDelete"))
 
@@ -100,7 +103,7 @@ def outcome(shape, field, sample, sources):
     if declared is not None:
         return NOTHING if same(declared, admitted) and any(value is not None for _, value in given) else UNTOLD
     if admitted is None:
-        return UNTOLD if sources and all(value is None for _, value in given) else NOTHING
+        return NOTHING
     if isinstance(shape, dict) and "object" in shape:
         return json.dumps({"value": {}})
     return json.dumps({"value": admitted}, sort_keys=True)
@@ -110,10 +113,15 @@ def same(one, other):
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
+COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+DOMAIN = r"(?:localhost|[^/]*[.:A-Z][^/]*)"
+IMAGE = re.compile(rf"(?:{DOMAIN}/)?{COMPONENT}(?:/{COMPONENT})*(?::(?P<tag>[^/@]*))?(?P<digest>@.*)?")
+
+
 def is_latest(image):
     """Whether the tag is `latest`, as written or as meant by neither tag nor digest."""
-    name, digest = image.rsplit("/", 1)[-1].partition("@")[::2]
-    return name.endswith(":latest") or ":" not in name and not digest
+    name = IMAGE.fullmatch(image)
+    return bool(name) and (name["tag"] == "latest" or name["tag"] is None and not name["digest"])
 
 
 # ---- conditions ----------------------------------------------------------------
@@ -164,19 +172,34 @@ def conditions(positives, negatives, siblings):
     return None
 
 
-def alternatives(positives, negatives, siblings):
+def alternatives(positives, negatives, siblings, field):
     """Lists of conditions of which one holds for every positive and none for any negative."""
+    name = NAMED.get((positives[0].type, field))
+    if name:
+        found = [by_name(name, text, part, negatives, siblings) for text, part in parts(positives, name)]
+        return None if None in found else found
     whole = conditions(positives, negatives, siblings)
     if whole is not None:
         return [whole]
     for sibling in [sibling for sibling in DISCRIMINATORS if sibling in siblings]:
-        parts = {}
-        for sample in positives:
-            parts.setdefault(str(sample.admitted.get(sibling)), []).append(sample)
-        found = [conditions(part, negatives, siblings) for _, part in sorted(parts.items())]
+        found = [conditions(part, negatives, siblings) for _, part in parts(positives, sibling)]
         if len(found) > 1 and None not in found:
             return found
     return None
+
+
+def parts(positives, sibling):
+    found = {}
+    for sample in positives:
+        found.setdefault(sample.admitted.get(sibling, ""), []).append(sample)
+    return sorted(found.items())
+
+
+def by_name(name, text, positives, negatives, siblings):
+    named = {"is": {"field": name, "values": [text]}} if text else {"absent": [name]}
+    others = [sample for sample in negatives if holds(named, sample)]
+    found = conditions(positives, others, [sibling for sibling in siblings if sibling != name])
+    return None if found is None else [named, *found]
 
 
 # ---- rules ---------------------------------------------------------------------
@@ -204,7 +227,7 @@ def next_told(pending, nothing, siblings, field):
     for source, positives in pending:
         others = nothing + [sample for other, group in pending if other != source for sample in group]
         negatives = [sample for sample in others if gives(json.loads(source), sample, field)]
-        found = alternatives(positives, negatives, siblings)
+        found = alternatives(positives, negatives, siblings, field)
         if found is not None:
             return source, found
     source, positives = pending[0]

@@ -13,9 +13,11 @@ use serde_json::Value;
 use trueup_core::object::ObjectId;
 use trueup_core::shape::{Shape, Types};
 
+use crate::discovery::Scope;
 use rule::Rule;
 
 pub mod rule;
+mod image;
 mod place;
 mod said;
 mod completed;
@@ -40,16 +42,15 @@ pub struct Table {
 struct Kind {
     #[serde(rename = "type")]
     type_name: String,
+    #[serde(with = "ScopeText")]
     scope: Scope,
 }
 
-/// Whether a kind's objects live in namespaces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    /// Each lives in one.
+/// How the table writes a scope.
+#[derive(Deserialize)]
+#[serde(remote = "Scope", rename_all = "kebab-case")]
+enum ScopeText {
     Namespaced,
-    /// None does.
     Cluster,
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::image::is_latest;
 use super::place::Place;
 
 /// How one field of a type gets a value that Git does not give. A type's rules are tried in order.
@@ -166,28 +167,9 @@ fn text<'a>(fields: &'a Map<String, Value>, field: &str) -> Option<&'a str> {
     fields.get(field)?.as_str()
 }
 
-/// As `parsers.ParseImageName` of Kubernetes has it: without tag and digest the tag is `latest`.
-fn is_latest(image: &str) -> bool {
-    let name = image.rsplit_once('/').map_or(image, |(_, name)| name);
-    match name.split_once('@') {
-        Some((name, _digest)) => name.ends_with(":latest"),
-        None => name.ends_with(":latest") || !name.contains(':'),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_tag_latest_as_written_or_meant() {
-        for image in ["nginx", "nginx:latest", "registry:5000/nginx", "a/b:latest@sha256:00"] {
-            assert!(is_latest(image), "{image}");
-        }
-        for image in ["nginx:1", "registry:5000/a/nginx:1.27", "nginx@sha256:00"] {
-            assert!(!is_latest(image), "{image}");
-        }
-    }
 
     #[test]
     fn an_unknown_form_is_an_error() {

@@ -3,3 +3,4 @@
 mod manifest;
 mod live;
 mod snapshot;
+mod table;
