@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod discovery;
 pub mod owners;
 pub mod normal;
+pub mod table;
 pub mod list;
 pub mod pattern;
 pub mod allowances;
