@@ -175,7 +175,7 @@ fn hostile_text_is_inert() {
 /// Splits Markdown as `CommonMark` does into what a renderer takes as text and what it takes as code, and looks at the text.
 fn assert_inert(markdown: &str, word: &str) {
     assert!(markdown.chars().count() <= LIMIT);
-    assert!(markdown.chars().all(|c| c == '\n' || c == '\t' || !is_hidden(c)), "{word:?}: {markdown}");
+    assert!(markdown.chars().all(|c| c == '\n' || c == '\t' || !crate::visible::is_hidden(c)), "{word:?}: {markdown}");
     let mut text = String::new();
     let mut fence: Option<usize> = None;
     for line in markdown.lines() {
@@ -228,6 +228,6 @@ proptest! {
         let finding = image(&live, &word);
         assert_inert(&body(&finding, &word, &edit(&live, &word)), &word);
         let plain = title(&finding) + &commit_message(&finding);
-        prop_assert!(plain.chars().all(|c| c == '\n' || !is_hidden(c)) && !plain.contains(['@', '#', '<', '`']));
+        prop_assert!(plain.chars().all(|c| c == '\n' || !crate::visible::is_hidden(c)) && !plain.contains(['@', '#', '<', '`']));
     }
 }
