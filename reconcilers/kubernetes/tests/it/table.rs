@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
 use http::Request;
@@ -13,6 +12,7 @@ use trueup_core::object::ObjectId;
 use trueup_core::seen::DigestKey;
 use trueup_kubernetes::cluster;
 use trueup_kubernetes::discovery::{Catalog, Lookup, Scope, discover};
+use trueup_kubernetes::manifest;
 use trueup_kubernetes::normal;
 use trueup_kubernetes::table::Table;
 
@@ -191,18 +191,16 @@ fn id(object: &Value) -> ObjectId {
     }
 }
 
-/// A file's objects as kubectl reads them; none where it cannot.
+/// A file's objects, as far as it can be read.
 fn objects(file: &FilePath) -> Vec<Value> {
-    let kubectl = env::var("TRUEUP_KUBECTL").unwrap_or_else(|_| "kubectl".into());
-    let arguments = ["patch", "--local", "--type=merge", "-p={}", "-o=json", "-f"];
-    let run = Command::new(kubectl).args(arguments).arg(file).output().expect("kubectl runs");
-    let read = serde_json::Deserializer::from_slice(&run.stdout).into_iter::<Value>();
-    read.map(|object| object.expect("JSON")).collect()
+    let (objects, _problems) = manifest::read(&file.display().to_string(), &fs::read(file).expect("a file"));
+    objects.into_iter().map(|desired| desired.value).collect()
 }
 
 fn files(folder: &FilePath, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+    assert!(folder.is_dir(), "{} is no folder", folder.display());
+    for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             found.extend(files(&path, extension));
