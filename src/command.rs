@@ -9,6 +9,7 @@ mod sync;
 mod undo;
 
 pub(crate) use diff::{diff_once, show};
+pub(crate) use sync::sync;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -60,7 +61,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
                 sync::preview(&session, &only).await?
             } else {
                 let stop = stop::on_signal().map_err(Failure::usage)?;
-                sync::sync(&session, &only, &stop).await?
+                sync(&session, &only, &stop).await?
             };
             show(&report, output(&global))?;
             Ok(report.exit())
@@ -71,7 +72,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Run { listen } => {
             let session = session::open(&global)?;
             let stop = stop::on_signal().map_err(Failure::usage)?;
-            let round = || sync::sync(&session, &[], &stop);
+            let round = || sync(&session, &[], &stop);
             daemon::run(session.settings.run, listen, stop.clone(), round).await?;
             Ok(Exit::True)
         }

@@ -109,8 +109,8 @@ pub enum TargetKind {
     },
     /// A Terraform state.
     Terraform {
-        /// Where the state is.
-        state: StatePlace,
+        /// A path, relative to the configuration's folder, or the URL of Terraform's `http` backend.
+        state: String,
         /// Expectation files in the source.
         expect: Vec<String>,
     },
@@ -125,15 +125,6 @@ pub enum Secrets {
     Off,
     /// By keyed digest.
     Digest,
-}
-
-/// Where a Terraform state is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StatePlace {
-    /// A file on disk.
-    File(PathBuf),
-    /// Terraform's `http` backend.
-    Http(String),
 }
 
 /// What the command line says about the configuration.

@@ -3,7 +3,6 @@
 //! `adopt` edits the source file, `body` says to people what the edit means, and a forge opens the pull request.
 
 pub mod adopt;
-mod expectation;
 mod plan;
 mod print;
 mod prove;
@@ -19,7 +18,6 @@ pub mod forge;
 use trueup_core::finding::{Finding, Place};
 
 pub use adopt::{Refused, adopt};
-pub use expectation::adopt_expectation;
 
 /// One file as the proposal changes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

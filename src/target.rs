@@ -136,7 +136,9 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
                 Ok((desired, problems)) => snapshot::judge(target, (live, *secrets), (desired, problems), judging),
                 Err(problems) => Judged::unseen(target, problems),
             },
-            TargetKind::Terraform { state, expect } => terraform::judge(pinned, target, (state, expect), judging).await,
+            TargetKind::Terraform { state, expect } => {
+                terraform::judge(pinned, target, (state, &session.settings.folder, expect), judging).await
+            },
         }
     };
     tokio::time::timeout(DEADLINE, looking).await.unwrap_or_else(|_| {

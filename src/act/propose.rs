@@ -4,9 +4,8 @@ use jiff::Timestamp;
 use trueup_core::decide::Proposal as Proposed;
 use trueup_core::diff::compare;
 use trueup_core::facts::{Desired, Matched, Pair};
-use trueup_core::finding::{Divergence, Drift, Finding, Predicate, Subject};
+use trueup_core::finding::{Divergence, Drift, Finding, Subject};
 use trueup_core::run::{Effect, Entry, Fate, Intent, Outcome, Proposal as Record, RunId};
-use trueup_core::seen::Seen;
 use trueup_kubernetes::manifest;
 use trueup_kubernetes::table::Table;
 
@@ -17,7 +16,7 @@ use crate::review::commit::{Author, Change, Edit as CommitEdit, commit_on};
 use crate::review::forge::{self, Failed, Offer};
 use crate::review::{self, Audience, Edit, Known, Opened, Standing};
 use crate::source::{self, CommitId};
-use crate::target::{Judged, JudgedCase};
+use crate::target::{Judged, JudgedCase, Reach};
 
 /// Offers the proposal of one finding. What cannot be edited with certainty is refused with the reason.
 pub(super) async fn propose(acting: Acting<'_>, judged: &Judged, proposed: &Proposed) -> Result<RunReport, LedgerError> {
@@ -27,7 +26,7 @@ pub(super) async fn propose(acting: Acting<'_>, judged: &Judged, proposed: &Prop
         Some((case, finding))
     });
     let Some((case, finding)) = found else { return Ok(report) };
-    match prepare(acting, case, finding) {
+    match prepare(acting, (case, &judged.reach), finding) {
         Ok((proposal, commit)) => offer(acting, finding, (proposal, commit), report).await,
         Err(reason) => {
             report.action = ActionName::None;
@@ -38,7 +37,7 @@ pub(super) async fn propose(acting: Acting<'_>, judged: &Judged, proposed: &Prop
 }
 
 /// The proposal and its commit. Writes Git objects only, which nothing refers to yet.
-fn prepare(acting: Acting<'_>, case: &JudgedCase, finding: &Finding) -> Result<(review::Proposal, CommitId), String> {
+fn prepare(acting: Acting<'_>, case: (&JudgedCase, &Reach), finding: &Finding) -> Result<(review::Proposal, CommitId), String> {
     let edit = edit(acting, case, finding)?;
     let settings = &acting.session.settings.review;
     let audience = Audience { labels: settings.labels.clone(), reviewers: settings.reviewers.clone() };
@@ -56,13 +55,13 @@ fn prepare(acting: Acting<'_>, case: &JudgedCase, finding: &Finding) -> Result<(
     Ok((proposal, commit))
 }
 
-fn edit(acting: Acting<'_>, case: &JudgedCase, finding: &Finding) -> Result<Edit, String> {
+fn edit(acting: Acting<'_>, (case, reach): (&JudgedCase, &Reach), finding: &Finding) -> Result<Edit, String> {
     let file = finding.difference.origin.file.clone();
     let read = source::read(acting.pinned, &file).map_err(|error| error.to_string())?;
     let before = read.ok_or_else(|| format!("`{file}` is not in commit {}", acting.pinned.commit))?;
     let after = match (&finding.difference.divergence, &case.pair) {
         (Divergence::Field(drift), Some(Pair::Matched(matched))) => adopt(acting, &file, &before, matched, drift)?,
-        (Divergence::Expectation(_), _) => adopt_expectation(&file, &before, finding)?,
+        (Divergence::Expectation(_), _) => adopt_expectation(&file, &before, finding, reach)?,
         (Divergence::Field(_) | Divergence::Object(_), _) => return Err("only a value can be adopted".to_owned()),
     };
     Ok(Edit { file, before, after })
@@ -91,19 +90,15 @@ fn declared_as_read(file: &str, text: &[u8], desired: &Desired) -> Result<Desire
     objects.iter().find(same_place).cloned().ok_or_else(|| format!("`{}` is no longer found in `{file}`", desired.id))
 }
 
-fn adopt_expectation(file: &str, before: &[u8], finding: &Finding) -> Result<Vec<u8>, String> {
-    let Divergence::Expectation(unmet) = &finding.difference.divergence else { return Err("no expectation".to_owned()) };
-    let (Predicate::Equals, Some(Seen::Plain(value))) = (unmet.predicate, &unmet.live) else {
-        return Err(format!("only an `equals` of a plain value can be adopted, not a `{}`", unmet.predicate.name()));
+/// The expected value follows the state.
+fn adopt_expectation(file: &str, before: &[u8], finding: &Finding, reach: &Reach) -> Result<Vec<u8>, String> {
+    let (Subject::Output(id), Reach::State(state)) = (&finding.difference.subject, reach) else {
+        return Err("the state cannot be reached".to_owned());
     };
-    let (expectations, _) = trueup_terraform::expect::read(file, &String::from_utf8_lossy(before));
-    let Subject::Output(output) = &finding.difference.subject else { return Err("no output".to_owned()) };
-    let expectation = expectations.iter().find(|expectation| expectation.output == output.output);
-    let position = expectation
-        .and_then(|expectation| expectation.predicates.iter().find(|predicate| predicate.test.predicate() == Predicate::Equals))
-        .map(|predicate| predicate.position)
-        .ok_or_else(|| format!("`{file}` no longer expects output `{}` to equal a value", output.output))?;
-    review::adopt_expectation(file, before, position.start..position.end, value).map_err(|refused| refused.to_string())
+    let output = state.outputs.get(&id.output).ok_or_else(|| format!("the state has no output `{}`: nothing to adopt", id.output))?;
+    let text = std::str::from_utf8(before).map_err(|_| format!("`{file}` is not UTF-8"))?;
+    let after = trueup_terraform::adopt::adopt(file, text, &id.output, &output.value).map_err(|error| error.to_string())?;
+    Ok(after.into_bytes())
 }
 
 /// An open proposal that says the same is only asked after; anything else is a new run.

@@ -10,7 +10,7 @@ use trueup_core::facts::Origin;
 use trueup_core::object::TargetName;
 use trueup_core::policy::origin_at;
 
-use super::{Forge, ReviewSettings, RunSettings, Secrets, Settings, SourceSettings, StatePlace, Target, TargetKind};
+use super::{Forge, ReviewSettings, RunSettings, Secrets, Settings, SourceSettings, Target, TargetKind};
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
@@ -272,15 +272,11 @@ fn target(entry: TargetEntry, folder: &Path) -> Result<Target, String> {
             secrets: entry.secrets.unwrap_or_default(),
         },
         KindName::Terraform => TargetKind::Terraform {
-            state: state_place(entry.state.ok_or_else(|| need("state = \"terraform.tfstate\" or a URL"))?, folder),
+            state: entry.state.ok_or_else(|| need("state = \"terraform.tfstate\" or a URL"))?,
             expect: entry.expect.ok_or_else(|| need("expect = [\"infra/data.expect.toml\"]"))?,
         },
     };
     Ok(Target { name: TargetName(entry.name), kind })
-}
-
-fn state_place(state: String, folder: &Path) -> StatePlace {
-    if state.starts_with("http://") || state.starts_with("https://") { StatePlace::Http(state) } else { StatePlace::File(folder.join(state)) }
 }
 
 /// The first key that a target of this kind has no use for.

@@ -1,6 +1,9 @@
 //! A cluster: connect, discover, list, expect.
 
+use serde_json::Value;
 use trueup_core::facts::{Desired, Problem};
+use trueup_core::object::ObjectId;
+use trueup_core::shape::Shape;
 use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::baseline::Baselines;
 use trueup_kubernetes::cluster::{self, Cluster, ClusterError};
@@ -32,13 +35,7 @@ pub(super) async fn judge(
             return Judged::unseen(target, problems);
         }
     };
-    let table = Table::load();
-    let expecting = Expecting {
-        defaulted: &|id, value| table.knows(id).then(|| table.expected(id, value)),
-        shape: &|id| table.root_shape(id),
-        types: table.types(),
-        rules: Rules::load(),
-    };
+    let expecting = expecting();
     let look = Look {
         secrets: secrets_mode(*secrets),
         dry_runs: match freshness {
@@ -65,7 +62,22 @@ async fn reach(context: Option<&str>) -> Result<(Cluster, Catalog, String), Stri
     Ok((cluster, catalog, version))
 }
 
-fn secrets_mode(secrets: Secrets) -> SecretsMode {
+/// What is known of the kinds without asking a server.
+pub(super) fn expecting() -> Expecting<'static> {
+    let table = Table::load();
+    Expecting { defaulted: &defaulted, shape: &shape, types: table.types(), rules: Rules::load() }
+}
+
+fn defaulted(id: &ObjectId, value: &Value) -> Option<Value> {
+    let table = Table::load();
+    table.knows(id).then(|| table.expected(id, value))
+}
+
+fn shape(id: &ObjectId) -> Shape {
+    Table::load().root_shape(id)
+}
+
+pub(super) fn secrets_mode(secrets: Secrets) -> SecretsMode {
     match secrets {
         Secrets::Off => SecretsMode::Off,
         Secrets::Digest => SecretsMode::Digest,
@@ -79,7 +91,7 @@ fn secrets_mode(secrets: Secrets) -> SecretsMode {
 pub async fn identity(reach: &Reach) -> Result<Option<String>, String> {
     match reach {
         Reach::Cluster(cluster, _) => cluster::identity(cluster).await.map(Some).map_err(|error| error.to_string()),
-        Reach::Snapshot(_) | Reach::None => Ok(None),
+        Reach::Snapshot(_) | Reach::State(_) | Reach::None => Ok(None),
     }
 }
 

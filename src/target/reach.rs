@@ -11,6 +11,7 @@ use trueup_kubernetes::cluster::Cluster;
 use trueup_kubernetes::discovery::{Catalog, Lookup, Resource};
 use trueup_kubernetes::patch::{self, PatchError};
 use trueup_kubernetes::snapshot;
+use trueup_terraform::state::State;
 
 /// Where a target's objects are.
 #[derive(Debug, Clone)]
@@ -19,7 +20,9 @@ pub enum Reach {
     Cluster(Box<Cluster>, Box<Catalog>),
     /// In a folder.
     Snapshot(PathBuf),
-    /// Nowhere that can be reached now, or nowhere that is ever written.
+    /// In a Terraform state, which is never written.
+    State(Box<State>),
+    /// Nowhere that can be reached now.
     None,
 }
 
@@ -48,6 +51,7 @@ impl Reach {
                 patch::read(cluster, resource, id).await.map_err(|error| error.to_string())
             }
             Self::Snapshot(folder) => snapshot::read(folder, id).map_err(|error| error.to_string()),
+            Self::State(_) => Err("a Terraform state holds no objects of an API server".to_owned()),
             Self::None => Err("the target cannot be reached".to_owned()),
         }
     }
@@ -68,12 +72,13 @@ impl Reach {
                     uid: correction.uid.as_deref(),
                     resource_version: correction.resource_version.as_deref(),
                 };
-                match snapshot::patch(folder, &correction.object, &correction.patch, preconditions) {
+                match snapshot::patch(folder, &correction.object, &correction.patch, preconditions, jiff::Timestamp::now()) {
                     Ok(live) => Sent::Applied(Box::new(live)),
                     Err(error) if error.is_conflict() => Sent::Conflict(error.to_string()),
                     Err(error) => Sent::Refused(format!("{:#}", anyhow::Error::new(error))),
                 }
             }
+            Self::State(_) => Sent::Refused("a Terraform state is never written".to_owned()),
             Self::None => Sent::Refused("the target cannot be reached".to_owned()),
         }
     }

@@ -1,15 +1,18 @@
 //! A Terraform state against the expectations in Git.
 
+use std::path::Path;
+
 use trueup_core::diff::Comparison;
 use trueup_core::facts::Problem;
 use trueup_core::finding::Subject;
 use trueup_terraform::expect::{self, Expectation};
 use trueup_terraform::secret::Secret;
-use trueup_terraform::state::State;
-use trueup_terraform::{check, file, http};
+use trueup_terraform::backend::{self, Backend};
+use trueup_terraform::file::Reading;
+use trueup_terraform::{check, http};
 
-use super::{Judged, JudgedCase, Judging};
-use crate::config::{StatePlace, Target};
+use super::{Judged, JudgedCase, Judging, Reach};
+use crate::config::Target;
 use crate::source::{self, Pinned};
 
 /// A state that is being written is read again this often, a second apart.
@@ -19,7 +22,7 @@ const READINGS: u32 = 3;
 pub(super) async fn judge(
     pinned: &Pinned,
     target: &Target,
-    (state, files): (&StatePlace, &[String]),
+    (state, folder, files): (&str, &Path, &[String]),
     judging: Judging<'_>,
 ) -> Judged {
     let (expectations, mut problems) = expectations(pinned, files);
@@ -28,13 +31,13 @@ pub(super) async fn judge(
         problems.push(Problem::blind("nothing-declared", message, None));
         return Judged::unseen(target, problems);
     }
-    let state = match read(state).await {
-        Ok((state, found)) => {
-            problems.extend(found);
-            state
+    let state = match read(state, folder).await {
+        Ok(read) => {
+            problems.extend(read.problems);
+            read.state
         }
-        Err(message) => {
-            problems.push(Problem::blind("state-unreadable", message, None));
+        Err(problem) => {
+            problems.push(problem);
             return Judged::unseen(target, problems);
         }
     };
@@ -46,7 +49,8 @@ pub(super) async fn judge(
         let findings = findings.iter().filter(|finding| is_meant(&finding.difference.subject)).cloned().collect();
         JudgedCase { pair: None, comparison: Comparison::default(), findings }
     };
-    Judged { cases: expectations.iter().map(case).collect(), serial: Some(state.serial), ..Judged::unseen(target, problems) }
+    let cases = expectations.iter().map(case).collect();
+    Judged { cases, serial: Some(state.serial), reach: Reach::State(Box::new(state)), ..Judged::unseen(target, problems) }
 }
 
 /// What Git expects, from all files of a target.
@@ -69,29 +73,19 @@ pub(crate) fn expectations(pinned: &Pinned, files: &[String]) -> (Vec<Expectatio
     (expectations, problems)
 }
 
-async fn read(place: &StatePlace) -> Result<(State, Vec<Problem>), String> {
-    match place {
-        StatePlace::File(path) => {
-            let mut reading = 1;
-            loop {
-                let location = path.display().to_string();
-                let path = path.clone();
-                let read = tokio::task::spawn_blocking(move || file::read(&path, &location)).await;
-                match read.map_err(|error| error.to_string())? {
-                    Ok(read) => return Ok((read.state, read.problems)),
-                    Err(error) if error.is_being_written() && reading < READINGS => {
-                        reading += 1;
-                        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-                    }
-                    Err(error) => return Err(format!("{:#}", anyhow::Error::new(error))),
-                }
+/// What the state says; one that is being written is read again a little later.
+async fn read(state: &str, folder: &Path) -> Result<Reading, Problem> {
+    let backend = Backend::new(state, folder).map_err(|error| Problem::blind("state-unreadable", error.to_string(), None))?;
+    let settings = http::Settings { credentials: http_credentials(), ..http::Settings::default() };
+    let mut reading = 1;
+    loop {
+        match backend::read(&backend, &settings).await {
+            Ok(read) => return Ok(read),
+            Err(error) if error.is_being_written() && reading < READINGS => {
+                reading += 1;
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
-        }
-        StatePlace::Http(url) => {
-            let address: http::Address = url.parse().map_err(|error| format!("{:#}", anyhow::Error::new::<http::HttpError>(error)))?;
-            let settings = http::Settings { credentials: http_credentials(), ..http::Settings::default() };
-            let read = http::read(&address, &settings).await;
-            read.map(|state| (state, Vec::new())).map_err(|error| format!("{:#}", anyhow::Error::new(error)))
+            Err(error) => return Err(error.problem()),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Values that are somebody else's by right: allocated by the server, or written by a controller that is known to.
 
+use std::sync::LazyLock;
+
 use serde::Deserialize;
 use serde_json::Value;
 use trueup_core::facts::{Allowance, Desired, Extent, Live};
@@ -120,15 +122,19 @@ struct WriterText {
 }
 
 impl Rules {
-    /// The rules that trueup comes with.
-    ///
-    /// # Errors
-    /// If they cannot be read; a test holds that they can.
-    pub fn shipped() -> Result<Self, RulesError> {
-        Self::parse(ALLOCATED, KNOWN_WRITERS)
+    /// The rules that are part of the program.
+    #[must_use]
+    pub fn load() -> &'static Self {
+        static RULES: LazyLock<Rules> =
+            LazyLock::new(|| Rules::parse(ALLOCATED, KNOWN_WRITERS).expect("the shipped rules are read by a test"));
+        &RULES
     }
 
-    fn parse(allocated: &str, writers: &str) -> Result<Self, RulesError> {
+    /// Reads rules; those that would excuse what is never excused are an error.
+    ///
+    /// # Errors
+    /// If the text is not what is expected, or a rule goes too far.
+    pub fn parse(allocated: &str, writers: &str) -> Result<Self, RulesError> {
         let file = "allocated.toml";
         let read: AllocatedFile = toml::from_str(allocated).map_err(|source| RulesError::Unreadable { file, source })?;
         let allocated = read.allocated.into_iter().map(|rule| rule.checked(file)).collect::<Result<_, _>>()?;
@@ -258,8 +264,7 @@ mod tests {
 
     fn allowed(api_version: &str, kind: &str, declared: Value, live: Value) -> Vec<(String, Extent)> {
         let (desired, live) = pair(api_version, kind, declared, live);
-        let rules = Rules::shipped().expect("the shipped rules");
-        let found = allowances(&rules, &desired, &live, &Types::default(), &Shape::Any);
+        let found = allowances(Rules::load(), &desired, &live, &Types::default(), &Shape::Any);
         found.into_iter().map(|allowance| (allowance.path.to_string(), allowance.extent)).collect()
     }
 
@@ -301,10 +306,10 @@ mod tests {
                 "operation": "Update", "subresource": subresource, "fieldsType": "FieldsV1", "fieldsV1": fields}]}});
             allowed("apps/v1", "Deployment", json!({}), live).len()
         };
-        assert_eq!(found("kube-controller-manager", "", "deployment.kubernetes.io/revision"), 1);
-        assert_eq!(found("kubectl-edit", "", "deployment.kubernetes.io/revision"), 0);
-        assert_eq!(found("kube-controller-manager", "status", "deployment.kubernetes.io/revision"), 0);
-        assert_eq!(found("kube-controller-manager", "", "else"), 0);
+        assert_eq!(found("kube-controller-manager", "status", "deployment.kubernetes.io/revision"), 1);
+        assert_eq!(found("kubectl-edit", "status", "deployment.kubernetes.io/revision"), 0);
+        assert_eq!(found("kube-controller-manager", "", "deployment.kubernetes.io/revision"), 0);
+        assert_eq!(found("kube-controller-manager", "status", "else"), 0);
     }
 
     #[test]

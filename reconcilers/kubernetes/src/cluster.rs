@@ -1,6 +1,7 @@
 //! A connection to one cluster, found as kubectl finds it.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,14 +109,33 @@ impl Cluster {
     }
 }
 
-/// Connects as kubectl would: `KUBECONFIG` or `~/.kube/config` with `context` (else its current one), else the service
-/// account of the pod. Sends nothing yet.
+/// Connects as kubectl would: by the kubeconfig (`KUBECONFIG`, else `~/.kube/config`) with `context` (else its current one),
+/// and where there is no kubeconfig, by the service account of the pod. Sends nothing yet.
 ///
 /// # Errors
 /// If there is no usable configuration.
 pub async fn connect(context: Option<&str>, agent: &str) -> Result<Cluster, ClusterError> {
+    match Kubeconfig::read() {
+        Ok(kubeconfig) => connect_with(config(kubeconfig, context).await?, agent),
+        Err(error) if context.is_none() && is_absent(&error) => {
+            connect_with(Config::incluster().map_err(|source| ClusterError::Nowhere { source })?, agent)
+        }
+        Err(source) => Err(ClusterError::Kubeconfig { source: Box::new(source) }),
+    }
+}
+
+/// Connects by this kubeconfig alone.
+///
+/// # Errors
+/// If it is not usable.
+pub async fn connect_by(kubeconfig: &Path, context: Option<&str>, agent: &str) -> Result<Cluster, ClusterError> {
+    let kubeconfig =
+        Kubeconfig::read_from(kubeconfig).map_err(|source| ClusterError::Kubeconfig { source: Box::new(source) })?;
+    connect_with(config(kubeconfig, context).await?, agent)
+}
+
+fn connect_with(mut config: Config, agent: &str) -> Result<Cluster, ClusterError> {
     let agent = header(agent)?;
-    let mut config = config(context).await?;
     config.connect_timeout = Some(CONNECT_DEADLINE);
     // kube would send a PATCH again after a 503 or 504, when the first one may have been carried out.
     config.default_retry = false;
@@ -170,14 +190,7 @@ fn unread(cluster: &Cluster, subject: &'static str, source: RequestError) -> Clu
     }
 }
 
-async fn config(context: Option<&str>) -> Result<Config, ClusterError> {
-    let kubeconfig = match Kubeconfig::read() {
-        Ok(kubeconfig) => kubeconfig,
-        Err(error) if context.is_none() && is_absent(&error) => {
-            return Config::incluster().map_err(|source| ClusterError::Nowhere { source });
-        }
-        Err(source) => return Err(ClusterError::Kubeconfig { source: Box::new(source) }),
-    };
+async fn config(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config, ClusterError> {
     let known: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| match error {

@@ -15,3 +15,5 @@ pub mod expect;
 pub mod autoscaling;
 pub mod observe;
 pub mod patch;
+pub mod snapshot;
+pub mod rights;

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use trueup_core::facts::{Desired, Problem};
 
 mod document;
+mod refused;
 mod node;
 mod scalar;
 mod number;

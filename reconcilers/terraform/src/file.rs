@@ -181,6 +181,11 @@ fn held_by(holder: Option<&Holder>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
 
     /// A lock of an open file description, unlike one of a process, stands in the way of the process that holds it, too.
@@ -244,6 +249,29 @@ mod tests {
         let before = look_at(&file, &path).unwrap();
         fs::write(&path, "{ }").unwrap();
         assert!(changed(&before, &file, &path).unwrap(), "it grew");
+    }
+
+    /// What is appended is white space, so that each reading by itself would be a whole state.
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_being_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = state(folder.path());
+        let mut writer = File::options().append(true).open(&path).unwrap();
+        writer.write_all(&vec![b' '; 2_000_000]).unwrap();
+        assert!(read(&path, "s").is_ok());
+        let has_read = AtomicBool::new(false);
+        let read = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !has_read.load(Ordering::Relaxed) {
+                    writer.write_all(b" ").unwrap();
+                    thread::sleep(Duration::from_millis(1));
+                }
+            });
+            let read = read(&path, "s");
+            has_read.store(true, Ordering::Relaxed);
+            read
+        });
+        assert!(matches!(read, Err(FileError::Changed(_))), "{read:?}");
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Default for Settings {
         Self {
             credentials: None,
             connect_timeout: Duration::from_secs(10),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             max_bytes: 512 * 1024 * 1024,
         }
     }

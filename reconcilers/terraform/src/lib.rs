@@ -12,3 +12,4 @@ pub mod file;
 pub mod http;
 pub mod backend;
 pub mod check;
+pub mod adopt;

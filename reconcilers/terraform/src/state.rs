@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
@@ -29,6 +30,15 @@ pub struct State {
     pub outputs: BTreeMap<String, Output>,
 }
 
+/// One state of many: what is kept of it to know its successors by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edition {
+    /// Its lineage.
+    pub lineage: String,
+    /// Its serial.
+    pub serial: u64,
+}
+
 /// One output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
@@ -45,6 +55,28 @@ pub enum OutputValue {
     Open(ExactValue),
     /// `sensitive = true`.
     Sensitive(Secret<ExactValue>),
+}
+
+impl State {
+    /// Which edition this is.
+    #[must_use]
+    pub fn edition(&self) -> Edition {
+        Edition { lineage: self.lineage.clone(), serial: self.serial }
+    }
+
+    /// Refuses a state that cannot come after the one of the last look: its findings would be about the past.
+    ///
+    /// # Errors
+    /// Where the lineage is another, or the serial went back.
+    pub fn refuse_before(&self, last: &Edition) -> Result<(), StateError> {
+        if self.lineage != last.lineage {
+            return Err(StateError::OtherLineage { before: last.lineage.clone(), now: self.lineage.clone() });
+        }
+        if self.serial < last.serial {
+            return Err(StateError::SerialWentBack { before: last.serial, now: self.serial });
+        }
+        Ok(())
+    }
 }
 
 impl OutputValue {
@@ -89,7 +121,7 @@ pub enum StateError {
         /// Where they begin.
         column: usize,
     },
-    /// OpenTofu's state encryption.
+    /// By `OpenTofu`.
     #[error("the state is encrypted (`encrypted_data`): trueup holds no keys; give a state written without `encryption`")]
     Encrypted,
     /// `terraform plan -out`.
@@ -122,6 +154,22 @@ pub enum StateError {
     /// A field without which a finding would mean nothing.
     #[error("the state has no `{0}`, which Terraform always writes; restore a backup")]
     Missing(&'static str),
+    /// Another state in its place.
+    #[error("the state's lineage was `{before}` and is `{now}`: another state took its place; if it should, rename the target")]
+    OtherLineage {
+        /// At the last look.
+        before: String,
+        /// At this one.
+        now: String,
+    },
+    /// An old state put back.
+    #[error("the state's serial went back from {before} to {now}: an old state was put back; apply, or push the newer one")]
+    SerialWentBack {
+        /// At the last look.
+        before: u64,
+        /// At this one.
+        now: u64,
+    },
     /// One output's value.
     #[error("the output `{output}` cannot be read: {source}")]
     Output {
@@ -272,7 +320,7 @@ impl<'de> Deserialize<'de> for Document {
 /// The outputs as they stand, twins included.
 struct Outputs(Vec<(String, RawOutput)>);
 
-#[derive(serde::Deserialize)]
+#[derive(Deserialize)]
 struct RawOutput {
     value: Box<RawValue>,
     #[serde(rename = "type")]

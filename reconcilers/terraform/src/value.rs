@@ -69,19 +69,6 @@ impl ExactValue {
             Self::Object(members) => Value::Object(members.iter().map(|(key, member)| (key.clone(), member.shown())).collect()),
         }
     }
-
-    /// `a string`, `a list`: for messages.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Bool(_) => "a boolean",
-            Self::Number(_) => "a number",
-            Self::String(_) => "a string",
-            Self::List(_) => "a list",
-            Self::Object(_) => "an object",
-        }
-    }
 }
 
 /// Canonical JSON: no white space, keys sorted by their bytes, each number in its one form.

@@ -116,7 +116,7 @@ fn is_blank(text: &str) -> bool {
 }
 
 /// The line of a byte, from 1, and the characters before it on that line.
-fn place(text: &str, byte: usize) -> (u32, u32) {
+pub(super) fn place(text: &str, byte: usize) -> (u32, u32) {
     let before = &text[..byte];
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     (count(before.matches('\n').count()), number(before[line_start..].chars().count()))

@@ -11,16 +11,18 @@ pub(super) enum Fault {
     TooLarge { bytes: usize, limit: usize },
     #[error("the document is not YAML: {reason}; correct it at this place")]
     Syntax { reason: String },
-    #[error(
-        "`{line}` is no document separator for Kubernetes, which takes only a comment behind `---`; move the rest to the next line"
-    )]
+    #[error("`{line}` separates no documents for Kubernetes (only a comment may follow `---`); move the rest to the next line")]
     Separator { line: String },
-    #[error("the document contains U+{:04X}, which Kubernetes' YAML reader refuses; remove it or write it as an escape in double quotes", u32::from(*.character))]
+    #[error("U+{code:04X} is no plain text for Kubernetes' YAML reader; remove it or escape it in double quotes", code = u32::from(*.character))]
     Character { character: char },
-    #[error(
-        "what stands behind `...` is no part of the document, and Kubernetes drops it without a word; begin a document with `---` instead"
-    )]
+    #[error("Kubernetes drops what stands behind `...` without a word; begin a document with `---` instead")]
     BehindDocumentEnd,
+    #[error("Kubernetes' YAML reader does not know the escape `{escape}`; write the character itself")]
+    Escape { escape: String },
+    #[error("Kubernetes' YAML reader takes only letters, digits, `-` and `_` in the anchor `{name}`; rename it")]
+    AnchorName { name: String },
+    #[error("Kubernetes' YAML reader takes no tab here; use spaces")]
+    Tab,
     #[error("`{text}` is not what its tag `{tag}` says; remove the tag or correct the value")]
     TagDisagrees { text: String, tag: &'static str },
     #[error("the text of `!!binary` is not base64; correct it or remove the tag")]
@@ -73,6 +75,9 @@ impl Fault {
             Self::Syntax { .. }
             | Self::Separator { .. }
             | Self::Character { .. }
+            | Self::Escape { .. }
+            | Self::AnchorName { .. }
+            | Self::Tab
             | Self::CircularAlias
             | Self::MergesNoMapping => "yaml-syntax",
             Self::BehindDocumentEnd => "behind-document-end",

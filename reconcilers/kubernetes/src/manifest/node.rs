@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 use trueup_core::facts::Position;
 
-use super::document::{Dialect, Document, number};
+use super::document::{Dialect, Document, number, place};
 use super::fault::{Fault, Flaw};
+use super::refused::{self, Before};
 use super::scalar::{Style, Tag, Written};
 use super::{KEY_LIMIT, NESTING_LIMIT};
 
@@ -49,6 +50,8 @@ impl Tree {
 struct Open {
     node: NodeId,
     style: StructureStyle,
+    /// Where it begins on its line, from 1: lines further left than that do not belong to its values.
+    column: usize,
     children: Vec<NodeId>,
 }
 
@@ -58,20 +61,31 @@ struct Builder<'a> {
     tree: Tree,
     open: Vec<Open>,
     anchors: HashMap<usize, NodeId>,
+    /// Where the last token ended in the file, and what it was.
+    last: (usize, Before),
 }
 
 /// Parses one document.
 pub(super) fn parse(document: Document<'_>) -> Result<Tree, Flaw> {
     if document.dialect == Dialect::Yaml {
-        check_characters(document)?;
+        refused::check_characters(document)?;
     }
-    let mut builder = Builder { document, tree: Tree::default(), open: Vec::new(), anchors: HashMap::new() };
+    let mut builder = Builder {
+        document,
+        tree: Tree::default(),
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        last: (document.start, Before::Start),
+    };
     let mut ended = false;
     for event in Parser::new_from_str_with_options(document.text, options(document.dialect)) {
         let (event, span) = event.map_err(|error| builder.scan_flaw(&error))?;
         match event {
             Event::DocumentStart(..) if ended => return Err(builder.flaw(span.start, Fault::BehindDocumentEnd)),
-            Event::DocumentEnd => ended = true,
+            Event::DocumentEnd => {
+                builder.check_gap(document.start + span.start.byte_offset().unwrap_or(0))?;
+                ended = true;
+            }
             event => builder.take(event, &span)?,
         }
     }
@@ -81,6 +95,7 @@ pub(super) fn parse(document: Document<'_>) -> Result<Tree, Flaw> {
 fn options(dialect: Dialect) -> Options {
     let mut options = Options::default();
     options.set_emit_comments(false);
+    options.emit_anchor_events = true;
     options.flow_nesting_limit = NESTING_LIMIT;
     options.block_nesting_limit = NESTING_LIMIT;
     if dialect == Dialect::Json {
@@ -89,48 +104,69 @@ fn options(dialect: Dialect) -> Options {
     options
 }
 
-/// Refuses what Go's reader refuses, and the line breaks of YAML 1.1 alone (NEL, LS, PS), which would end a line there.
-fn check_characters(document: Document<'_>) -> Result<(), Flaw> {
-    let refused = |c: char| match c {
-        '\t' | '\n' | '\r' => false,
-        '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{FFFE}' | '\u{FFFF}' => true,
-        c => c.is_control(),
-    };
-    let Some((byte, character)) = document.text.char_indices().find(|(_, c)| refused(*c)) else { return Ok(()) };
-    let before = &document.text[..byte];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    Err(Flaw {
-        fault: Fault::Character { character },
-        line: document.line + number(before.matches('\n').count()),
-        column: number(before[line_start..].chars().count()) + 1,
-    })
-}
-
 impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), Flaw> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.map_or(Tag::Absent, |tag| tag_of(&tag));
-                // The parser gives an absent value as `~`.
-                let text = if span.is_empty() { String::new() } else { text.into_owned() };
-                let position = self.scalar_position(span, style);
-                let style = if style == ScalarStyle::Plain { Style::Plain } else { Style::Quoted };
-                self.add(position, Content::Scalar(Written { text, style, tag }), anchor);
+                self.scalar(text.into_owned(), style, tag, anchor, span)?;
             }
             Event::SequenceStart(style, anchor, _) => self.open(Content::Sequence(Vec::new()), style, anchor, span)?,
             Event::MappingStart(style, anchor, _) => self.open(Content::Mapping(Vec::new()), style, anchor, span)?,
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
+            Event::Anchor(_, name) => refused::check_anchor(&name).map_err(|fault| self.flaw(span.start, fault))?,
             Event::Alias(anchor) => {
                 let position = self.position(span);
+                self.check_gap(position.start)?;
+                let name = self.source(position).trim_start_matches('*');
+                refused::check_anchor(name).map_err(|fault| Flaw::at(position, fault))?;
                 let target = *self
                     .anchors
                     .get(&anchor)
                     .ok_or_else(|| self.flaw(span.start, Fault::Syntax { reason: "an alias without an anchor".to_owned() }))?;
                 self.add(position, Content::Alias(target), 0);
+                self.last = (position.end, Before::Value);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    fn scalar(&mut self, text: String, style: ScalarStyle, tag: Tag, anchor: usize, span: &Span) -> Result<(), Flaw> {
+        let position = self.scalar_position(span, style);
+        let is_plain = style == ScalarStyle::Plain;
+        if is_plain && span.is_empty() {
+            // An absent value; the parser gives it as `~`.
+            self.add(position, Content::Scalar(Written { text: String::new(), style: Style::Plain, tag }), anchor);
+            return Ok(());
+        }
+        self.check_gap(position.start)?;
+        if self.document.dialect == Dialect::Yaml && style == ScalarStyle::DoubleQuoted {
+            refused::check_escapes(self.source(position)).map_err(|fault| Flaw::at(position, fault))?;
+        }
+        let before = match self.open.last() {
+            Some(open) if is_plain => Before::Plain(open.column),
+            None if is_plain => Before::Plain(0),
+            _ => Before::Value,
+        };
+        let style = if is_plain { Style::Plain } else { Style::Quoted };
+        self.add(position, Content::Scalar(Written { text, style, tag }), anchor);
+        self.last = (position.end, before);
+        Ok(())
+    }
+
+    /// Looks for refused tabs between the last token and the next, in a block.
+    fn check_gap(&self, next: usize) -> Result<(), Flaw> {
+        let in_flow = self.open.last().is_some_and(|open| open.style == StructureStyle::Flow);
+        let (end, before) = self.last;
+        let start = self.document.start;
+        let Some(gap) = self.document.text.get(end - start..next - start) else { return Ok(()) };
+        if in_flow || self.document.dialect == Dialect::Json {
+            return Ok(());
+        }
+        let Some(tab) = refused::find_tab(gap, before) else { return Ok(()) };
+        let (line, column) = place(self.document.text, end - start + tab);
+        Err(Flaw { fault: Fault::Tab, line: self.document.line + line - 1, column: column + 1 })
     }
 
     fn add(&mut self, position: Position, content: Content, anchor: usize) -> NodeId {
@@ -149,18 +185,25 @@ impl Builder<'_> {
         if self.open.len() >= NESTING_LIMIT {
             return Err(self.flaw(span.start, Fault::TooDeep { limit: NESTING_LIMIT }));
         }
-        let node = self.add(self.position(span), content, anchor);
-        self.open.push(Open { node, style, children: Vec::new() });
+        let position = self.position(span);
+        self.check_gap(position.start)?;
+        self.last = (position.start, Before::Value);
+        let node = self.add(position, content, anchor);
+        let column = position.column as usize;
+        self.open.push(Open { node, style, column, children: Vec::new() });
         Ok(())
     }
 
     fn close(&mut self, span: &Span) {
-        let Some(Open { node, style, children }) = self.open.pop() else { return };
+        let Some(Open { node, style, children, .. }) = self.open.pop() else { return };
         let end = match (style, children.last()) {
             (StructureStyle::Block, Some(last)) => self.tree.nodes[*last].position.end,
             (StructureStyle::Block, None) => self.tree.nodes[node].position.end,
             (StructureStyle::Flow, _) => self.position(span).end,
         };
+        if style == StructureStyle::Flow {
+            self.last = (end, Before::Value);
+        }
         let node = &mut self.tree.nodes[node];
         node.position.end = end.max(node.position.start);
         match &mut node.content {
@@ -176,12 +219,19 @@ impl Builder<'_> {
         Position { line, column, start: byte(span.start), end: byte(span.end) }
     }
 
-    /// The parser's span of a block scalar begins behind the header; a value begins with its `|` or `>`.
+    /// The parser's span of a block scalar begins behind the header, that of an absent value before the `:`; a value begins
+    /// with its `|` or `>`, an absent one behind the `:`.
     fn scalar_position(&self, span: &Span, style: ScalarStyle) -> Position {
         let position = self.position(span);
+        if span.is_empty() && self.document.text[position.start - self.document.start..].starts_with(':') {
+            let Position { line, column, start, end } = position;
+            return Position { line, column: column + 1, start: start + 1, end: end + 1 };
+        }
         if !matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
             return position;
         }
+        // It ends with its last line, not with the indentation of the next.
+        let end = position.start + self.source(position).trim_end_matches(' ').len();
         let before = &self.document.text[..position.start - self.document.start];
         let Some((at, line_start)) = block_header(before) else { return position };
         let lines = number(before[line_start..].matches('\n').count());
@@ -189,8 +239,13 @@ impl Builder<'_> {
             line: position.line - lines,
             column: number(before[line_start..at].chars().count()) + 1,
             start: self.document.start + at,
-            end: position.end,
+            end,
         }
+    }
+
+    fn source(&self, position: Position) -> &str {
+        let start = self.document.start;
+        self.document.text.get(position.start - start..position.end - start).unwrap_or_default()
     }
 
     fn place(&self, marker: Marker) -> (u32, u32) {

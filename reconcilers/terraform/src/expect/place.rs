@@ -22,11 +22,11 @@ impl<'a> Source<'a> {
     /// Where these bytes stand. Beyond the end of the file means its end.
     pub(super) fn position(&self, span: Range<usize>) -> Position {
         let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let lines = before.iter().filter(|byte| **byte == b'\n').count();
+        let lines = before.split(|byte| *byte == b'\n');
+        let line = lines.clone().next_back().unwrap_or_default();
         // A continuation byte begins no character.
-        let characters = before[line_start..].iter().filter(|byte| **byte & 0xC0 != 0x80).count();
-        Position { line: count(lines), column: count(characters), start: span.start, end: span.end }
+        let characters = line.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+        Position { line: count(lines.count()), column: count(characters + 1), start: span.start, end: span.end }
     }
 
     pub(super) fn origin(&self, span: Range<usize>) -> Origin {
@@ -35,7 +35,6 @@ impl<'a> Source<'a> {
     }
 }
 
-/// What people count from 1.
-fn count(before: usize) -> u32 {
-    u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
+fn count(lines_or_characters: usize) -> u32 {
+    u32::try_from(lines_or_characters).unwrap_or(u32::MAX)
 }

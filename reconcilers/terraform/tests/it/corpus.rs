@@ -74,7 +74,7 @@ fn every_file_that_is_no_state_says_what_it_is() {
             "show_json_state.json" => matches!(error, StateError::ShowJson),
             "output_json.json" | "http_backend_requests.jsonl" => matches!(error, StateError::NotAState),
             _ if name.starts_with("show_json_") => matches!(error, StateError::PlanJson),
-            _ if name.ends_with(".jsonl") => matches!(error, StateError::Log),
+            _ if path.extension() == Some("jsonl".as_ref()) => matches!(error, StateError::Log),
             _ => matches!(error, StateError::NotJson(_)),
         };
         assert!(is_right, "{name}: {error:?}");

@@ -1,4 +1,4 @@
-use trueup_core::finding::Predicate;
+use trueup_core::finding::Predicate::{self, Absent, Equals, Matches, Max, Min, OneOf, Present, Sensitive, Set, Subset};
 use trueup_terraform::expect::{Test, read};
 
 fn problems(text: &str) -> Vec<String> {
@@ -27,7 +27,6 @@ fn each_predicate_is_read_where_it_stands() {
         .iter()
         .map(|one| (one.output.clone(), one.predicates.iter().map(|predicate| predicate.test.predicate()).collect()))
         .collect();
-    use Predicate::{Absent, Equals, Matches, Max, Min, OneOf, Present, Sensitive, Set, Subset};
     let named = |name: &str, predicates: &[Predicate]| (name.to_owned(), predicates.to_vec());
     assert_eq!(
         read,

@@ -1,5 +1,8 @@
 //! The crate from outside: states, expectation files, servers and a real Terraform.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod adopt;
 mod check;
 mod corpus;
 mod expect;

@@ -2,7 +2,7 @@ use std::io::{self, Read};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use trueup_terraform::state::{StateError, read};
+use trueup_terraform::state::{Edition, StateError, read};
 
 use crate::state_text;
 
@@ -72,6 +72,19 @@ fn nothing_that_terraform_always_writes_may_be_missing_or_twice() {
     assert!(matches!(error(&state_text(r#"{"a":{"value":1,"value":2,"type":"number"}}"#)), StateError::Malformed(_)));
     let twin = r#"{"a":{"value":{"k":1,"k":2},"type":["map","number"]}}"#;
     assert!(matches!(error(&state_text(twin)), StateError::Output { output, .. } if output == "a"));
+}
+
+#[test]
+fn a_state_does_not_go_back() {
+    let state = read("s", state_text("{}").as_bytes()).unwrap();
+    let edition = |lineage: &str, serial| Edition { lineage: lineage.to_owned(), serial };
+    assert_eq!(state.edition(), edition("l-1", 118));
+    assert!(state.refuse_before(&edition("l-1", 118)).is_ok());
+    assert!(state.refuse_before(&edition("l-1", 7)).is_ok());
+    let back = state.refuse_before(&edition("l-1", 119));
+    assert!(matches!(back, Err(StateError::SerialWentBack { before: 119, now: 118 })));
+    let other = state.refuse_before(&edition("l-0", 1));
+    assert!(matches!(other, Err(StateError::OtherLineage { before, .. }) if before == "l-0"));
 }
 
 #[test]

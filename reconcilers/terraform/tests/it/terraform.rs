@@ -131,7 +131,7 @@ fn a_running_apply_is_left_alone() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !folder.path().join("started").exists() {
         assert!(Instant::now() < deadline && running.try_wait().unwrap().is_none(), "the apply did not come so far");
         std::thread::sleep(Duration::from_millis(20));

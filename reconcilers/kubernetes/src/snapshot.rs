@@ -1,0 +1,312 @@
+//! A folder of live objects as `kubectl get -o yaml --show-managed-fields` prints them, looked at and patched like a cluster.
+
+mod ownership;
+mod rewrite;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use trueup_core::facts::{Desired, Live, Matched, Observation, Pair, Problem};
+use trueup_core::object::ObjectId;
+
+use crate::autoscaling::{self, Autoscaler};
+use crate::expect::Expecting;
+use crate::manifest;
+use crate::normal;
+use crate::observe::SecretsMode;
+
+/// Why a snapshot cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The folder or a file in it cannot be read.
+    #[error("the snapshot's `{}` cannot be read: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// A file is not what kubectl prints.
+    #[error("a file of the snapshot cannot be read: {problem}")]
+    Unreadable {
+        /// Where and why.
+        problem: Problem,
+    },
+    /// The object is in several places.
+    #[error("the snapshot holds `{id}` twice, in `{}` and `{}`; keep one of the two", first.display(), second.display())]
+    Twice {
+        /// The object.
+        id: Box<ObjectId>,
+        /// One file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// The object is not there.
+    #[error("the snapshot holds no `{id}`")]
+    NotFound {
+        /// The object.
+        id: Box<ObjectId>,
+    },
+    /// The object is another than the one that was judged.
+    #[error("`{id}` has changed in the snapshot: its `{field}` is `{found}`, not `{wanted}`; it will be read and judged again")]
+    Conflict {
+        /// The object.
+        id: Box<ObjectId>,
+        /// `metadata.uid` or `metadata.resourceVersion`.
+        field: &'static str,
+        /// What is there.
+        found: String,
+        /// What was judged.
+        wanted: String,
+    },
+    /// The object is being deleted.
+    #[error("`{id}` is being deleted; nothing is written to it")]
+    Deleting {
+        /// The object.
+        id: Box<ObjectId>,
+    },
+    /// The new text would not say what it should.
+    #[error("`{id}` cannot be rewritten in `{}` without touching something else; nothing was changed", file.display())]
+    Misplaced {
+        /// The object.
+        id: Box<ObjectId>,
+        /// The file.
+        file: PathBuf,
+    },
+    /// The file cannot be written.
+    #[error("`{}` cannot be written: {source}; it is as it was", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+impl SnapshotError {
+    /// Whether the object is to be read and judged again.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict { .. })
+    }
+}
+
+/// Which version of an object a patch is for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Preconditions<'a> {
+    /// Its `metadata.uid`.
+    pub uid: Option<&'a str>,
+    /// Its `metadata.resourceVersion`.
+    pub resource_version: Option<&'a str>,
+}
+
+/// One object of a snapshot and the file that holds it.
+#[derive(Debug, Clone)]
+struct Held {
+    file: PathBuf,
+    object: Desired,
+}
+
+/// All that a folder holds.
+#[derive(Debug, Default)]
+struct Contents {
+    held: Vec<Held>,
+    problems: Vec<Problem>,
+}
+
+/// Looks at every declared object in the folder. Total: each of them is in one pair of the answer.
+///
+/// What is not in the folder is missing only if all of the folder could be read.
+#[must_use]
+pub fn observe(folder: &Path, desired: Vec<Desired>, secrets: SecretsMode, expecting: &Expecting<'_>) -> Observation {
+    let contents = match read_folder(folder) {
+        Ok(contents) => contents,
+        Err(error) => Contents { held: Vec::new(), problems: vec![Problem::blind("snapshot-unreadable", error.to_string(), None)] },
+    };
+    let mut by_key: BTreeMap<Key, Vec<&Held>> = BTreeMap::new();
+    for held in &contents.held {
+        let id = &held.object.id;
+        by_key.entry(key(id, id.namespace.as_deref())).or_default().push(held);
+    }
+    let blind = contents.problems.first().map(ToString::to_string);
+    let autoscalers = autoscalers(&desired, &contents.held);
+    let mut seen = Observation { pairs: Vec::new(), problems: contents.problems.clone() };
+    for desired in desired {
+        let desired = normal::desired(desired);
+        if secrets == SecretsMode::Off && desired.id.kind == "Secret" && desired.id.group().is_empty() {
+            seen.pairs.push(Pair::Skipped(desired));
+            continue;
+        }
+        seen.pairs.push(match (find(&by_key, &desired.id), &blind) {
+            ([held], _) => judge(desired, held, expecting, &autoscalers),
+            ([], None) => Pair::Missing(desired),
+            ([], Some(reason)) => Pair::Unseen(desired, format!("a part of the snapshot cannot be read: {reason}")),
+            ([first, second, ..], _) => {
+                let error = twice(first, second);
+                seen.problems.push(Problem::blind("snapshot-ambiguous", error.to_string(), None));
+                Pair::Unseen(desired, error.to_string())
+            }
+        });
+    }
+    seen
+}
+
+/// The object as the folder holds it; `None` if there is none.
+///
+/// # Errors
+/// If the folder cannot be read as a whole: then nothing is known to be missing.
+pub fn read(folder: &Path, id: &ObjectId) -> Result<Option<Live>, SnapshotError> {
+    Ok(locate(folder, id)?.map(|held| live(&held)))
+}
+
+/// Applies a merge patch (RFC 7386) to one object, as an API server would: preconditions, resourceVersion, managedFields. The
+/// file is replaced as a whole; the bytes of the other objects in it stay.
+///
+/// # Errors
+/// With each of them, nothing was changed.
+pub fn patch(
+    folder: &Path,
+    id: &ObjectId,
+    patch: &Value,
+    preconditions: Preconditions<'_>,
+    now: Timestamp,
+) -> Result<Live, SnapshotError> {
+    let held = locate(folder, id)?.ok_or_else(|| SnapshotError::NotFound { id: Box::new(id.clone()) })?;
+    check(&held, preconditions)?;
+    let mut value = held.object.value.clone();
+    json_patch::merge(&mut value, patch);
+    ownership::record(&mut value, &held.object.value, now);
+    let read = |source| SnapshotError::Read { path: held.file.clone(), source };
+    let bytes = fs::read(&held.file).map_err(read)?;
+    let misplaced = || SnapshotError::Misplaced { id: Box::new(id.clone()), file: held.file.clone() };
+    let rewritten = rewrite::replace(&bytes, &held.object, &value).ok_or_else(misplaced)?;
+    replace_file(&held.file, &rewritten).map_err(|source| SnapshotError::Write { path: held.file.clone(), source })?;
+    Ok(live(&Held { file: held.file, object: Desired { value, ..held.object } }))
+}
+
+fn check(held: &Held, preconditions: Preconditions<'_>) -> Result<(), SnapshotError> {
+    let id = Box::new(held.object.id.clone());
+    let text = |key: &str| held.object.value["metadata"][key].as_str();
+    if text("deletionTimestamp").is_some() {
+        return Err(SnapshotError::Deleting { id });
+    }
+    let wanted = [
+        ("metadata.uid", preconditions.uid, text("uid")),
+        ("metadata.resourceVersion", preconditions.resource_version, text("resourceVersion")),
+    ];
+    match wanted.into_iter().find(|(_, wanted, found)| wanted != found) {
+        None => Ok(()),
+        Some((field, wanted, found)) => {
+            let shown = |text: Option<&str>| text.unwrap_or("none").to_owned();
+            Err(SnapshotError::Conflict { id, field, found: shown(found), wanted: shown(wanted) })
+        }
+    }
+}
+
+fn judge(mut desired: Desired, held: &Held, expecting: &Expecting<'_>, autoscalers: &[Autoscaler]) -> Pair {
+    if held.object.id.api_version != desired.id.api_version {
+        let reason = format!("the snapshot holds `{}` as `{}`, which is not converted", desired.id, held.object.id.api_version);
+        return Pair::Unseen(desired, reason);
+    }
+    desired.id.namespace.clone_from(&held.object.id.namespace);
+    let mut matched: Matched = expecting.by_table(desired, live(held));
+    if autoscaling::is_scaled(&matched) {
+        matched.expected.allowances.extend(autoscaling::allowance(&matched.live, autoscalers));
+    }
+    Pair::Matched(Box::new(matched))
+}
+
+/// Those that Git declares first.
+fn autoscalers(desired: &[Desired], held: &[Held]) -> Vec<Autoscaler> {
+    let all = desired.iter().chain(held.iter().map(|held| &held.object));
+    let autoscalers = all.filter(|object| Autoscaler::is_one(&object.id));
+    autoscalers.filter_map(|object| Autoscaler::read(&object.id, &object.value)).collect()
+}
+
+fn live(held: &Held) -> Live {
+    normal::live(held.object.id.clone(), held.object.value.clone())
+}
+
+/// Group, kind, namespace and name.
+type Key = (String, String, Option<String>, String);
+
+fn key(id: &ObjectId, namespace: Option<&str>) -> Key {
+    (id.group().to_owned(), id.kind.clone(), namespace.map(str::to_owned), id.name.clone())
+}
+
+/// The object of this id. There is no discovery here: an id without a namespace may be cluster-scoped or in `default`, and
+/// one with a namespace may be cluster-scoped all the same.
+fn find<'a>(by_key: &'a BTreeMap<Key, Vec<&'a Held>>, id: &ObjectId) -> &'a [&'a Held] {
+    let other = if id.namespace.is_some() { None } else { Some("default") };
+    let at = |namespace| by_key.get(&key(id, namespace)).map(Vec::as_slice);
+    at(id.namespace.as_deref()).or_else(|| at(other)).unwrap_or_default()
+}
+
+fn locate(folder: &Path, id: &ObjectId) -> Result<Option<Held>, SnapshotError> {
+    let contents = read_folder(folder)?;
+    let mut found = contents.held.into_iter().filter(|held| held.object.id.same_object(id));
+    match (found.next(), found.next()) {
+        (Some(first), Some(second)) => Err(twice(&first, &second)),
+        (Some(held), None) => Ok(Some(held)),
+        (None, _) => match contents.problems.into_iter().next() {
+            Some(problem) => Err(SnapshotError::Unreadable { problem }),
+            None => Ok(None),
+        },
+    }
+}
+
+fn twice(first: &Held, second: &Held) -> SnapshotError {
+    SnapshotError::Twice { id: Box::new(first.object.id.clone()), first: first.file.clone(), second: second.file.clone() }
+}
+
+fn read_folder(folder: &Path) -> Result<Contents, SnapshotError> {
+    let mut contents = Contents::default();
+    for file in files(folder)? {
+        let bytes = fs::read(&file).map_err(|source| SnapshotError::Read { path: file.clone(), source })?;
+        let name = file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().into_owned();
+        let (objects, problems) = manifest::read(&name, &bytes);
+        contents.held.extend(objects.into_iter().map(|object| Held { file: file.clone(), object }));
+        let blind = problems.into_iter().map(|problem| Problem { blinds: true, ..problem });
+        contents.problems.extend(blind);
+    }
+    Ok(contents)
+}
+
+/// All YAML and JSON files below, in order; hidden ones are none.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
+    let unread = |source| SnapshotError::Read { path: folder.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unread)? {
+        let entry = entry.map_err(unread)?;
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        // A link to a folder is not followed: it may lead around in a circle.
+        if entry.file_type().map_err(unread)?.is_dir() {
+            found.extend(files(&path)?);
+        } else if path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known)) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Replaces the file in one step: a reader sees the old or the new text, also after a power cut.
+fn replace_file(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let part = folder.join(format!(".{name}.trueup"));
+    let mut output = fs::File::create(&part)?;
+    output.write_all(bytes)?;
+    output.set_permissions(fs::metadata(file)?.permissions())?;
+    output.sync_all()?;
+    fs::rename(&part, file)?;
+    fs::File::open(folder)?.sync_all()
+}

@@ -1,0 +1,155 @@
+//! `trueup doctor`: what can be reached, what may be done, and what is missing.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+use trueup_core::finding::Lane;
+
+use crate::cli::Output;
+use crate::command::print;
+use crate::config::{Forge, TargetKind};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ledger::{Audit, Ledger};
+use crate::session::{self, Session};
+use crate::target::{Judged, Reach, connect, declared, identity};
+use crate::visible::visible;
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    what: String,
+    state: State,
+    detail: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Good,
+    Note,
+    Missing,
+}
+
+/// Looks at Git, policy, ledger, forge and each target, and prints what it found.
+///
+/// # Errors
+/// When the result cannot be printed.
+pub async fn doctor(session: &Session, output: Output) -> Result<Exit, Failure> {
+    let mut checks = vec![ledger(session).await, forge(session)];
+    match session::pin(session).await {
+        Ok(pinned) => {
+            checks.push(good("source", format!("{} @ {} ({})", pinned.name, pinned.commit, pinned.reference)));
+            checks.push(match session::policy(session, &pinned) {
+                Ok(policy) => {
+                    let auto = policy.classes.iter().filter(|class| class.lane == Lane::Auto).count();
+                    good("policy", format!("{} classes, {auto} of them in lane auto", policy.classes.len()))
+                }
+                Err(failure) => missing("policy", failure.to_string()),
+            });
+            for target in &session.settings.targets {
+                let name = format!("target {}", target.name);
+                match connect(target).await {
+                    Ok(judged) => checks.extend(target_checks(&name, &judged, &target.kind, &pinned).await),
+                    Err(reason) => checks.push(missing(&name, reason)),
+                }
+            }
+        }
+        Err(failure) => checks.push(missing("source", failure.to_string())),
+    }
+    show(&checks, output)?;
+    Ok(if checks.iter().any(|check| check.state == State::Missing) { Exit::Drift } else { Exit::True })
+}
+
+async fn ledger(session: &Session) -> Check {
+    let path = session.state.ledger();
+    if !path.exists() {
+        return Check { what: "ledger".to_owned(), state: State::Note, detail: format!("none yet: `trueup sync` makes {}", path.display()) };
+    }
+    match Ledger::open_to_read(&path).await {
+        Ok(ledger) => match ledger.verify().await {
+            Ok(Audit::Whole { records, .. }) => good("ledger", format!("{records} records, the chain holds")),
+            Ok(Audit::Broken { seq, why }) => missing("ledger", format!("broken at record {seq}: {why}")),
+            Err(error) => missing("ledger", error.to_string()),
+        },
+        Err(error) => missing("ledger", error.to_string()),
+    }
+}
+
+fn forge(session: &Session) -> Check {
+    match (&session.settings.review.forge, &session.forge_token) {
+        (Forge::Local, _) => good("forge", "local: branches trueup/… and patch files".to_owned()),
+        (Forge::GitHub { repo, .. }, Some(_)) => good("forge", format!("github {repo}, with a token")),
+        (Forge::GitHub { repo, .. }, None) => {
+            missing("forge", format!("github {repo} without a token: set TRUEUP_GITHUB_TOKEN, GITHUB_TOKEN or GH_TOKEN"))
+        }
+    }
+}
+
+async fn target_checks(name: &str, judged: &Judged, kind: &TargetKind, pinned: &crate::source::Pinned) -> Vec<Check> {
+    let mut checks = Vec::new();
+    match (&judged.reach, kind) {
+        (Reach::Cluster(cluster, catalog), TargetKind::Kubernetes { paths, .. }) => {
+            checks.push(match identity(&judged.reach).await {
+                Ok(uid) => good(name, format!("{}, kube-system {}", cluster.server(), uid.unwrap_or_default())),
+                Err(error) => missing(name, format!("which cluster this is cannot be read (get on namespaces): {error}")),
+            });
+            match declared(pinned, paths) {
+                Ok((desired, _)) => checks.extend(rights(name, cluster, catalog, &desired).await),
+                Err(problems) => checks.extend(problems.iter().map(|problem| missing(name, problem.to_string()))),
+            }
+        }
+        (Reach::Snapshot(folder), _) if folder.is_dir() => checks.push(good(name, format!("folder {}", folder.display()))),
+        (Reach::Snapshot(folder), _) => checks.push(missing(name, format!("no folder `{}`", folder.display()))),
+        (Reach::State(_) | Reach::None | Reach::Cluster(..), _) => checks.push(good(name, "read at each round".to_owned())),
+    }
+    checks
+}
+
+/// Each verb on each declared kind, as the API server itself says.
+async fn rights(
+    name: &str,
+    cluster: &trueup_kubernetes::cluster::Cluster,
+    catalog: &trueup_kubernetes::discovery::Catalog,
+    desired: &[trueup_core::facts::Desired],
+) -> Vec<Check> {
+    match trueup_kubernetes::rights::missing(cluster, catalog, desired).await {
+        Ok(rights) => {
+            let mut checks = Vec::new();
+            for right in rights {
+                let state = if right.verb == "list" { State::Missing } else { State::Note };
+                checks.push(Check { what: name.to_owned(), state, detail: right.to_string() });
+            }
+            if checks.is_empty() {
+                checks.push(good(name, "may list, patch and dry-run every declared kind".to_owned()));
+            }
+            checks
+        }
+        Err(error) => vec![missing(name, error.to_string())],
+    }
+}
+
+fn good(what: &str, detail: String) -> Check {
+    Check { what: what.to_owned(), state: State::Good, detail }
+}
+
+fn missing(what: &str, detail: String) -> Check {
+    Check { what: what.to_owned(), state: State::Missing, detail }
+}
+
+fn show(checks: &[Check], output: Output) -> Result<Exit, Failure> {
+    if output == Output::Json {
+        return print(&format!("{}\n", serde_json::to_string_pretty(checks).map_err(Failure::usage)?));
+    }
+    let width = checks.iter().map(|check| check.what.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for check in checks {
+        let mark = match check.state {
+            State::Good => "ok     ",
+            State::Note => "note   ",
+            State::Missing => "missing",
+        };
+        writeln!(text, "{mark}  {:<width$}  {}", visible(&check.what), visible(&check.detail)).expect("writing to a String cannot fail");
+    }
+    print(&text)
+}
