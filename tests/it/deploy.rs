@@ -19,7 +19,8 @@ struct Answer {
 /// `TRUEUP_KUBECTL`, else the one in PATH. Without any, a test says that it did not run; in CI that is a failure.
 fn kubectl() -> Option<String> {
     let program = std::env::var("TRUEUP_KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
-    let runs = Command::new(&program).args(["version", "--client"]).stdout(Stdio::null()).status().is_ok_and(|status| status.success());
+    let runs =
+        Command::new(&program).args(["version", "--client"]).stdout(Stdio::null()).status().is_ok_and(|status| status.success());
     if !runs {
         did_not_run(&format!("`{program}` does not run; name a kubectl in TRUEUP_KUBECTL"));
     }

@@ -11,10 +11,13 @@ use super::{kubectl, rendered};
 
 const FOLDERS: [&str; 5] = ["base", "loop", "cron", "baseline", "example"];
 /// Groups whose objects decide who may do what.
-const POWER: [&str; 4] = ["admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "rbac.authorization.k8s.io"];
+const POWER: [&str; 4] =
+    ["admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "rbac.authorization.k8s.io"];
 
 fn objects(text: &str) -> Vec<Value> {
-    serde_yaml::Deserializer::from_str(text).map(|document| Value::deserialize(document).expect("kustomize prints YAML")).collect()
+    serde_yaml::Deserializer::from_str(text)
+        .map(|document| Value::deserialize(document).expect("kustomize prints YAML"))
+        .collect()
 }
 
 fn of_kind<'a>(objects: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
@@ -33,8 +36,8 @@ fn texts(value: &Value) -> Vec<&str> {
 
 /// Every rule of every role: the role, a group, a resource, a verb.
 fn grants(objects: &[Value]) -> Vec<(&Value, &str, &str, &str)> {
-    let roles = of_kind(objects, "ClusterRole").chain(of_kind(objects, "Role"));
-    let rules = roles.flat_map(|role| role["rules"].as_array().into_iter().flatten().map(move |rule| (role, rule)));
+    let all = of_kind(objects, "ClusterRole").chain(of_kind(objects, "Role"));
+    let rules = all.flat_map(|role| role["rules"].as_array().into_iter().flatten().map(move |rule| (role, rule)));
     let mut grants = Vec::new();
     for (role, rule) in rules {
         assert!(rule.get("nonResourceURLs").is_none(), "{rule}");
@@ -134,7 +137,11 @@ fn the_pod_is_confined() {
         assert_eq!(container["readOnlyRootFilesystem"], true);
         assert_eq!(container["allowPrivilegeEscalation"], false);
         assert_eq!(container["capabilities"]["drop"], serde_json::json!(["ALL"]));
-        let claim = pod["volumes"].as_array().into_iter().flatten().find_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str());
+        let claim = pod["volumes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str());
         assert_eq!(claim, Some("trueup-state"));
     }
 }
