@@ -1,0 +1,3 @@
+//! The program on a real API server, as the shipped account with the shipped rights.
+
+mod line;
