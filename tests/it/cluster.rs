@@ -1,3 +1,5 @@
 //! The program on a real API server, as the shipped account with the shipped rights.
 
 mod line;
+mod refusals;
+mod rights;

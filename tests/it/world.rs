@@ -221,3 +221,8 @@ pub fn within<T: std::fmt::Debug>(limit: Duration, attempt: impl Fn() -> T, hold
         std::thread::sleep(Duration::from_millis(100));
     }
 }
+
+/// Whether a request of the audit log was to change nothing.
+pub fn is_dry_run(event: &Value) -> bool {
+    event["requestURI"].as_str().unwrap().contains("dryRun=All")
+}
