@@ -147,6 +147,10 @@ impl World {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    pub fn kubectl_program(&self) -> &str {
+        &self.kubectl
+    }
+
     /// A live object's value by JSON pointer.
     pub fn live(&self, object: &str, pointer: &str) -> Value {
         let object: Value = serde_json::from_str(&self.kubectl(&["get", object, "-o", "json"])).unwrap();
