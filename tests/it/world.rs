@@ -190,9 +190,9 @@ impl World {
         self.json(&["audit", "verify"], 0)["records"].as_u64().unwrap()
     }
 
-    /// The account's writes that the API server carried out, dry runs among them, as its audit log has them; `None`, and
-    /// said so, where the log is not at hand.
-    pub fn writes(&self) -> Option<Vec<Value>> {
+    /// The account's requests in their order, as the API server's audit log has them; `None`, and said so, where the log is
+    /// not at hand.
+    pub fn requests(&self) -> Option<Vec<Value>> {
         let Some(log) = std::env::var_os("TRUEUP_AUDIT_LOG") else {
             eprintln!("not asserted: what the audit log says, as TRUEUP_AUDIT_LOG names none");
             return None;
@@ -200,10 +200,17 @@ impl World {
         let account = format!("\"username\":\"system:serviceaccount:{}:trueup\"", self.install.namespace());
         let text = std::fs::read_to_string(log).unwrap();
         let own = text.lines().filter(|line| line.contains(&account)).map(|line| serde_json::from_str(line).unwrap());
+        let mut requests: Vec<Value> = own.collect();
+        requests.sort_by_key(|event| event["requestReceivedTimestamp"].as_str().unwrap().to_owned());
+        Some(requests)
+    }
+
+    /// Those of its requests that write, or would but for their dry run.
+    pub fn writes(&self) -> Option<Vec<Value>> {
         let is_write = |event: &Value| !matches!(event["verb"].as_str(), Some("get" | "list" | "watch"));
         // Asking about one's own rights is a create that makes nothing.
         let is_question = |event: &Value| event["objectRef"]["apiGroup"] == "authorization.k8s.io";
-        Some(own.filter(|event| is_write(event) && !is_question(event)).collect())
+        Some(self.requests()?.into_iter().filter(|event| is_write(event) && !is_question(event)).collect())
     }
 }
 
@@ -213,7 +220,7 @@ pub fn ended(mut command: Command) -> Ended {
     Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// Tries until it holds; the last answer where it never does.
+/// Tries until it holds; returns how long that took.
 pub fn within<T: std::fmt::Debug>(limit: Duration, attempt: impl Fn() -> T, holds: impl Fn(&T) -> bool) -> Duration {
     let begun = Instant::now();
     loop {

@@ -39,7 +39,12 @@ const IMAGE: &str = "Deployment/blackbox-exporter spec.template.spec.containers[
 const DRIFT: [(&str, &str, &str, &str); 6] = [
     ("ConfigMap/blackbox-exporter-configuration data[\"config.yml\"]", "changed", "auto", "kubectl-edit"),
     (IMAGE, "changed", "review", "kubectl-set"),
-    ("Deployment/grafana spec.template.spec.containers[name=grafana].env[name=GF_LOG_LEVEL]", "undeclared", "review", "kubectl-set"),
+    (
+        "Deployment/grafana spec.template.spec.containers[name=grafana].env[name=GF_LOG_LEVEL]",
+        "undeclared",
+        "review",
+        "kubectl-set",
+    ),
     ("Deployment/prometheus-adapter spec.replicas", "changed", "review", "kubectl"),
     ("NetworkPolicy/grafana metadata.annotations.note", "undeclared", "review", "kubectl-annotate"),
     ("Service/kube-state-metrics metadata.labels.team", "undeclared", "review", "kubectl-label"),
@@ -102,7 +107,8 @@ fn seen_with_their_writers(report: &Value) {
     let seen: Vec<_> = findings
         .map(|finding| (place(finding), text(&finding["change"]), text(&finding["lane"]), text(&finding["cause"]["manager"])))
         .collect();
-    let planted = DRIFT.map(|(place, change, lane, manager)| (place.to_owned(), change.to_owned(), lane.to_owned(), manager.to_owned()));
+    let planted =
+        DRIFT.map(|(place, change, lane, manager)| (place.to_owned(), change.to_owned(), lane.to_owned(), manager.to_owned()));
     assert_eq!(seen, planted);
     for finding in report["findings"].as_array().unwrap() {
         assert_eq!(finding["evidence"], "baseline", "{finding:#}");
@@ -149,7 +155,10 @@ fn proposed(world: &World, report: &Value, synced: &Value) -> BTreeMap<String, S
         let clone = TempDir::new().unwrap();
         git(clone.path(), &["clone", "-q", world.repo.path().to_str().unwrap(), "."]);
         git(clone.path(), &["am", "-q", run["url"].as_str().unwrap()]);
-        assert_eq!(git(clone.path(), &["rev-parse", "HEAD^{tree}"]), world.repo.git(&["rev-parse", &format!("{branch}^{{tree}}")]));
+        assert_eq!(
+            git(clone.path(), &["rev-parse", "HEAD^{tree}"]),
+            world.repo.git(&["rev-parse", &format!("{branch}^{{tree}}")])
+        );
         branches.insert(place(finding), branch);
     }
     assert_eq!(branches.len(), 5);

@@ -92,7 +92,11 @@ fn carry(client: TcpStream, server: TcpStream, hook: &Hook) {
         });
     });
     std::thread::spawn(move || {
-        copy(server_in, client_out, |_| if writing.swap(false, Ordering::SeqCst) { of_answers(Moment::After) } else { Fate::Pass });
+        copy(
+            server_in,
+            client_out,
+            |_| if writing.swap(false, Ordering::SeqCst) { of_answers(Moment::After) } else { Fate::Pass },
+        );
     });
 }
 

@@ -135,7 +135,10 @@ fn an_object_that_a_team_applies_server_side_goes_to_review() {
     drift(&world);
     let synced = world.json(&["sync"], 1);
     let [run] = &synced["runs"].as_array().unwrap()[..] else { panic!("{synced:#}") };
-    assert_eq!((&synced["findings"][0]["lane"], &run["action"], &run["status"]), (&json!("auto"), &json!("pull-request"), &json!("opened")));
+    assert_eq!(
+        (&synced["findings"][0]["lane"], &run["action"], &run["status"]),
+        (&json!("auto"), &json!("pull-request"), &json!("opened"))
+    );
     assert!(run["reasons"].to_string().contains("`team` applies this object server-side"), "{run:#}");
     assert!(!is_right(&world));
     assert!(patches(&world).is_none_or(|codes| codes.is_empty()));
@@ -145,7 +148,8 @@ fn an_object_that_a_team_applies_server_side_goes_to_review() {
 fn a_patch_without_the_right_is_refused_and_recorded() {
     let Some(world) = world() else { return };
     world.kubectl(&["delete", "rolebinding", &world.install.named("trueup-correct")]);
-    let patch = ["patch", CONFIG, "-n", &world.namespace, "--dry-run=server", "-p", "{\"metadata\": {\"labels\": {\"a\": \"b\"}}}"];
+    let patch =
+        ["patch", CONFIG, "-n", &world.namespace, "--dry-run=server", "-p", "{\"metadata\": {\"labels\": {\"a\": \"b\"}}}"];
     crate::deploy::install::eventually(|| world.install.ask(&patch), |answer| !answer.ok);
     let synced = world.json(&["sync"], 1);
     let run = &synced["runs"][0];
