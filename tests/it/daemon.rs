@@ -41,9 +41,10 @@ impl Loop {
                 written.lock().unwrap().push(record);
             }
         });
+        const LISTENS: &str = "answering /healthz, /readyz and /metrics";
         let mut running = Self { child, address: String::new(), log };
-        running.await_log("answering /healthz, /readyz and /metrics", 1);
-        running.address = running.logged("answering /healthz, /readyz and /metrics")[0]["address"].as_str().unwrap().to_owned();
+        running.await_log(LISTENS, 1);
+        running.logged(LISTENS)[0]["address"].as_str().unwrap().clone_into(&mut running.address);
         running
     }
 
@@ -66,11 +67,11 @@ impl Loop {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
-    /// One metric's value; 0 where it was never set.
-    fn metric(&self, sample: &str) -> f64 {
+    /// One number; 0 where it was never set.
+    fn metric(&self, sample: &str) -> u64 {
         let (status, text) = self.get("/metrics");
         assert_eq!(status, 200);
-        metrics::read(&text).get(sample).copied().unwrap_or_default()
+        metrics::read(&text).get(sample).map_or(0, |value| value.parse().unwrap())
     }
 
     /// SIGTERM; how it ended, and after how long.

@@ -12,7 +12,7 @@ use crate::deploy::install::{EXAMPLE, Install, eventually};
 use crate::deploy::{did_not_run, kubectl};
 use crate::git::Repo;
 
-/// What ConfigMaps hold is put right, everything else goes to review.
+/// What `ConfigMap`s hold is put right, everything else goes to review.
 const POLICY: &str = r#"
 [[class]]
 name = "settings"

@@ -124,10 +124,10 @@ fn corrected_by_one_patch(world: &World, synced: &Value) -> String {
     let id = run["id"].as_str().unwrap().to_owned();
     assert!(!world.live(CONFIG, "/data/config.yml").as_str().unwrap().contains("ip6"));
     let Some(writes) = world.writes() else { return id };
-    let (asked, patched): (Vec<Value>, Vec<Value>) = writes.into_iter().partition(|event| event["verb"] == "create");
+    let (asked, sent): (Vec<Value>, Vec<Value>) = writes.into_iter().partition(|event| event["verb"] == "create");
     assert!(asked.iter().all(is_dry_run), "{asked:#?}");
-    let [dry_run, patch] = &patched[..] else { panic!("one dry run and one patch, not {patched:#?}") };
-    assert!(is_dry_run(dry_run) && !is_dry_run(patch), "{patched:#?}");
+    let [dry_run, patch] = &sent[..] else { panic!("one dry run and one patch, not {sent:#?}") };
+    assert!(is_dry_run(dry_run) && !is_dry_run(patch), "{sent:#?}");
     for event in [dry_run, patch] {
         assert_eq!((&event["verb"], &event["responseStatus"]["code"]), (&json!("patch"), &json!(200)), "{event:#}");
         assert!(event["userAgent"].as_str().unwrap().ends_with(&format!("run/{id}")), "{event:#}");

@@ -52,7 +52,7 @@ impl Proxy {
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let server = TcpStream::connect(&upstream).unwrap();
-                carry(client, server, &hook);
+                carry(&client, &server, &hook);
             }
         });
         let kubeconfig = world.repo.path().join(".git").join(format!("proxy-{}", address.port()));
@@ -73,7 +73,7 @@ impl Drop for Proxy {
 
 /// Both directions of one connection, each on a thread. A client sends its next request only after the answer, so a
 /// request begins where a reading does.
-fn carry(client: TcpStream, server: TcpStream, hook: &Hook) {
+fn carry(client: &TcpStream, server: &TcpStream, hook: &Hook) {
     let writing = Arc::new(AtomicBool::new(false));
     let both = || (client.try_clone().unwrap(), server.try_clone().unwrap());
     let ((client_in, server_out), (client_out, server_in)) = (both(), both());

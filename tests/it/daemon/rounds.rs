@@ -50,20 +50,20 @@ fn each_safe_edit_is_put_right_and_a_proposal_is_made_once() {
         let took = within(PATIENCE, || config(&world), |live| *live == declared);
         eprintln!("edit {time} was put right after {took:.1?}, with a round every 2 s");
     }
-    assert!(running.metric("trueup_rounds_total") >= 3.0);
-    within(PATIENCE, || running.metric(PATCHED), |patched| *patched >= 3.0);
+    assert!(running.metric("trueup_rounds_total") >= 3);
+    within(PATIENCE, || running.metric(PATCHED), |patched| *patched >= 3);
 
     // Written back each time: the fourth is left to people, who are told once.
     edit(&world, "by hand, again");
     running.await_log("needs people", 1);
     let rounds = running.metric("trueup_rounds_total");
-    within(PATIENCE, || running.metric("trueup_rounds_total"), |now| *now >= rounds + 2.0);
+    within(PATIENCE, || running.metric("trueup_rounds_total"), |now| *now >= rounds + 2);
     assert_eq!(config(&world), "by hand, again");
-    assert_eq!([PATCHED, OPENED, ESCALATED].map(|sample| running.metric(sample)), [3.0, 1.0, 1.0]);
-    assert_eq!(running.metric("trueup_findings{lane=\"review\"}"), 1.0);
-    assert_eq!(running.metric("trueup_findings{lane=\"auto\"}"), 1.0);
-    assert_eq!(running.metric("trueup_unknown_objects{target=\"monitoring\"}"), 0.0);
-    assert_eq!(running.metric("trueup_rounds_failed_total"), 0.0);
+    assert_eq!([PATCHED, OPENED, ESCALATED].map(|sample| running.metric(sample)), [3, 1, 1]);
+    assert_eq!(running.metric("trueup_findings{lane=\"review\"}"), 1);
+    assert_eq!(running.metric("trueup_findings{lane=\"auto\"}"), 1);
+    assert_eq!(running.metric("trueup_unknown_objects{target=\"monitoring\"}"), 0);
+    assert_eq!(running.metric("trueup_rounds_failed_total"), 0);
     assert_eq!(running.logged("needs people").len(), 1);
 
     let (status, took) = running.terminate();
@@ -92,7 +92,7 @@ fn a_slow_round_is_waited_for_and_those_that_were_due_are_counted() {
     assert_eq!(running.get("/healthz").0, 200, "but it turns");
     running.await_log("round ended", 2);
     assert_eq!(config(&world), declared);
-    assert!(running.metric("trueup_rounds_skipped_total") >= 3.0, "{}", running.get("/metrics").1);
+    assert!(running.metric("trueup_rounds_skipped_total") >= 3, "{}", running.get("/metrics").1);
     assert_eq!(actions(&world), ["patch settled"]);
     let Some(requests) = world.requests() else { return };
     let patched = requests.iter().position(|event| event["verb"] == "patch" && !is_dry_run(event)).unwrap();
