@@ -7,7 +7,7 @@ mod recover;
 use jiff::Timestamp;
 use trueup_core::decide::{Decision, Guards, Settled};
 use trueup_core::policy::Policy;
-use trueup_core::run::{Entry, Episode, Escalation, Recorded, RunId};
+use trueup_core::run::{Entry, Episode, Escalation, RunId};
 
 use crate::ledger::{Ledger, LedgerError};
 use crate::report::{ActionName, RunReport};
@@ -115,5 +115,5 @@ async fn escalate(acting: Acting<'_>, settled: Settled) -> Result<Option<RunRepo
 
 /// A new run's id: sortable by time.
 fn new_run() -> RunId {
-    ulid::Ulid::new().to_string().parse().expect("a ULID is a run id")
+    ulid::Ulid::generate().to_string().parse().expect("a ULID is a run id")
 }

@@ -168,7 +168,7 @@ pub struct RunReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// The ledger's records, by number.
-    pub records: Vec<i64>,
+    pub records: Vec<u64>,
 }
 
 /// What was done.

@@ -9,7 +9,8 @@ use crate::cli::Global;
 use crate::config::{self, Forge, Overrides, Settings};
 use crate::failure::Failure;
 use crate::source::credentials::{Credentials, Secret, Token};
-use crate::source::{self, Access, Pinned, Revision, SourceError, SourceSpec};
+use crate::source::error::SourceError;
+use crate::source::{self, Access, Pinned, Revision, SourceSpec};
 use crate::state::{StateEnvironment, StateFolder, digest_key};
 
 /// One command's world.
@@ -38,7 +39,7 @@ pub fn open(global: &Global) -> Result<Session, Failure> {
     let overrides = Overrides { file: global.config.clone(), targets: global.targets.clone(), context: global.context.clone() };
     let settings = config::load(&overrides, &here, &variable).map_err(Failure::usage)?;
     let state = state_folder(&settings)?;
-    let key = digest_key(&state, variable("TRUEUP_KEY").as_deref()).map_err(Failure::usage)?;
+    let key = digest_key(variable("TRUEUP_KEY").as_deref(), &state).map_err(Failure::usage)?;
     let access = Access::new(state.path().join("cache"), credentials(&settings)).map_err(Failure::usage)?;
     Ok(Session { revision: revision(global), access, state, key, forge_token: forge_token(), settings })
 }

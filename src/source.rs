@@ -96,25 +96,28 @@ impl Access {
 
 /// A commit's id: 40 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CommitId(String);
+pub struct CommitId {
+    id: Oid,
+    text: String,
+}
 
 impl CommitId {
     /// All 40 digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// For libgit2.
     #[must_use]
     pub fn oid(&self) -> Oid {
-        Oid::from_str(&self.0).expect("a commit id holds 40 hexadecimal digits")
+        self.id
     }
 }
 
 impl From<Oid> for CommitId {
     fn from(id: Oid) -> Self {
-        Self(id.to_string())
+        Self { id, text: id.to_string() }
     }
 }
 
@@ -122,14 +125,14 @@ impl FromStr for CommitId {
     type Err = SourceError;
 
     fn from_str(text: &str) -> Result<Self, SourceError> {
-        let whole = text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if whole { Ok(Self(text.to_ascii_lowercase())) } else { Err(SourceError::CommitId { text: text.to_owned() }) }
+        let whole = Some(text).filter(|text| text.len() == 40).and_then(|text| Oid::from_str(text).ok());
+        whole.map(Self::from).ok_or_else(|| SourceError::CommitId { text: text.to_owned() })
     }
 }
 
 impl fmt::Display for CommitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

@@ -1,32 +1,12 @@
 """The search for the smallest rules that explain every sample."""
 
 import json
+import re
 from itertools import combinations
 
 import samples
+from sources import SOURCES, adds, made
 
-# Values that are made from other values; everything else that the server adds is a literal. What a source gives is
-# compared with what was admitted, and the conditions are found like those of literals.
-SOURCES = {
-    ("apiextensions.v1.CustomResourceDefinitionNames", "listKind"): [{"suffixed": {"field": "kind", "suffix": "List"}}],
-    ("apiextensions.v1.CustomResourceDefinitionNames", "singular"): [{"lowercase": "kind"}],
-    ("core.v1.ContainerPort", "hostPort"): [{"copy": "containerPort"}],
-    ("core.v1.LimitRangeItem", "default"): [{"fill": ["max"]}],
-    ("core.v1.LimitRangeItem", "defaultRequest"): [{"fill": ["default", "min"]}],
-    ("core.v1.PodSpec", "serviceAccount"): [{"copy": "serviceAccountName"}],
-    ("core.v1.PodSpec", "serviceAccountName"): [{"copy": "serviceAccount"}],
-    ("core.v1.PersistentVolumeClaimSpec", "dataSource"): [{"copy": "dataSourceRef"}],
-    ("core.v1.PersistentVolumeClaimSpec", "dataSourceRef"): [{"copy": "dataSource"}],
-    ("core.v1.ReplicationControllerSpec", "selector"): [{"copy": "template.metadata.labels"}],
-    ("core.v1.ResourceRequirements", "requests"): [{"fill": ["limits"]}],
-    ("core.v1.ServicePort", "targetPort"): [{"copy": "port"}],
-    ("core.v1.ServiceSpec", "clusterIPs"): [{"list": "clusterIP"}],
-    ("meta.v1.ObjectMeta", "labels"): [
-        {"outer": {"type": "batch.v1.Job", "field": "spec.template.metadata.labels"}},
-        {"outer": {"type": "core.v1.ReplicationController", "field": "spec.template.metadata.labels"}},
-        {"entry": {"key": "kubernetes.io/metadata.name", "field": "name"}},
-    ],
-}
 IMAGES = ("image", "reference")
 # Fields whose values tell forms of an object apart.
 DISCRIMINATORS = (
@@ -38,6 +18,8 @@ OPTIONS = (
     "backoffLimitPerIndex", "completions", "egress", "externalIPs", "parallelism", "podFailurePolicy", "priorityClassName",
     "selector", "type",
 )
+# Fields whose value stands in an object that another field names: one name tells nothing about the next.
+NAMED = {("core.v1.PodSpec", "preemptionPolicy"): "priorityClassName", ("core.v1.PodSpec", "priority"): "priorityClassName"}
 # Fields of an enclosing object that reach down to another.
 FAR = (("core.v1.PodSpec", "hostNetwork", True), ("apps.v1.DaemonSetUpdateStrategy", "type", "OnDelete"))
 
@@ -46,38 +28,9 @@ class Unexplained(Exception):
     """No rule of the known forms tells samples apart."""
 
 
-def find(value, path):
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def made(source, sample, declared):
-    """What a source gives for a sample, or None."""
-    (form, where), own = next(iter(source.items())), sample.admitted
-    if form == "copy":
-        twin = (sample.type, where) in SOURCES and where not in sample.declared
-        return None if twin else find(own, where)
-    if form == "list":
-        return [own[where]] if where in own else None
-    if form == "lowercase":
-        return own.get(where, "").lower() or None
-    if form == "suffixed":
-        return own[where["field"]] + where["suffix"] if where["field"] in own else None
-    if form == "outer":
-        return next((find(value, where["field"]) for name, value in sample.enclosing if name == where["type"]), None)
-    if form == "entry":
-        new = where["field"] in own and where["key"] not in (declared or {})
-        return {**(declared or {}), where["key"]: own[where["field"]]} if new else None
-    filled = dict(declared or {})
-    for sibling in where:
-        filled = {**(own.get(sibling) or {}), **filled}
-    return filled if form == "fill" and filled != (declared or {}) else None
-
-
 def gives(source, sample, field):
     """Whether a rule with this source could act on a sample at all."""
-    if field in sample.declared and not ("fill" in source or "entry" in source):
+    if field in sample.declared and not adds(source):
         return False
     return "value" in source or made(source, sample, sample.declared.get(field)) is not None
 
@@ -92,7 +45,7 @@ def outcome(shape, field, sample, sources):
     if (sample.type, field, sample.holder) in samples.SUMMED:
         return NOTHING
     if declared is not None:
-        sources = [source for source in sources if "fill" in source or "entry" in source]
+        sources = [source for source in sources if adds(source)]
     given = [(source, made(source, sample, declared)) for source in sources]
     for source, value in given:
         if value is not None and same(value, admitted):
@@ -100,7 +53,7 @@ def outcome(shape, field, sample, sources):
     if declared is not None:
         return NOTHING if same(declared, admitted) and any(value is not None for _, value in given) else UNTOLD
     if admitted is None:
-        return UNTOLD if sources and all(value is None for _, value in given) else NOTHING
+        return NOTHING
     if isinstance(shape, dict) and "object" in shape:
         return json.dumps({"value": {}})
     return json.dumps({"value": admitted}, sort_keys=True)
@@ -110,10 +63,15 @@ def same(one, other):
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
+COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+DOMAIN = r"(?:localhost|[^/]*[.:A-Z][^/]*)"
+IMAGE = re.compile(rf"(?:{DOMAIN}/)?{COMPONENT}(?:/{COMPONENT})*(?::(?P<tag>[^/@]*))?(?P<digest>@.*)?")
+
+
 def is_latest(image):
     """Whether the tag is `latest`, as written or as meant by neither tag nor digest."""
-    name, digest = image.rsplit("/", 1)[-1].partition("@")[::2]
-    return name.endswith(":latest") or ":" not in name and not digest
+    name = IMAGE.fullmatch(image)
+    return bool(name) and (name["tag"] == "latest" or name["tag"] is None and not name["digest"])
 
 
 # ---- conditions ----------------------------------------------------------------
@@ -164,19 +122,34 @@ def conditions(positives, negatives, siblings):
     return None
 
 
-def alternatives(positives, negatives, siblings):
+def alternatives(positives, negatives, siblings, field):
     """Lists of conditions of which one holds for every positive and none for any negative."""
+    name = NAMED.get((positives[0].type, field))
+    if name:
+        found = [by_name(name, text, part, negatives, siblings) for text, part in parts(positives, name)]
+        return None if None in found else found
     whole = conditions(positives, negatives, siblings)
     if whole is not None:
         return [whole]
     for sibling in [sibling for sibling in DISCRIMINATORS if sibling in siblings]:
-        parts = {}
-        for sample in positives:
-            parts.setdefault(str(sample.admitted.get(sibling)), []).append(sample)
-        found = [conditions(part, negatives, siblings) for _, part in sorted(parts.items())]
+        found = [conditions(part, negatives, siblings) for _, part in parts(positives, sibling)]
         if len(found) > 1 and None not in found:
             return found
     return None
+
+
+def parts(positives, sibling):
+    found = {}
+    for sample in positives:
+        found.setdefault(sample.admitted.get(sibling, ""), []).append(sample)
+    return sorted(found.items())
+
+
+def by_name(name, text, positives, negatives, siblings):
+    named = {"is": {"field": name, "values": [text]}} if text else {"absent": [name]}
+    others = [sample for sample in negatives if holds(named, sample)]
+    found = conditions(positives, others, [sibling for sibling in siblings if sibling != name])
+    return None if found is None else [named, *found]
 
 
 # ---- rules ---------------------------------------------------------------------
@@ -204,7 +177,7 @@ def next_told(pending, nothing, siblings, field):
     for source, positives in pending:
         others = nothing + [sample for other, group in pending if other != source for sample in group]
         negatives = [sample for sample in others if gives(json.loads(source), sample, field)]
-        found = alternatives(positives, negatives, siblings)
+        found = alternatives(positives, negatives, siblings, field)
         if found is not None:
             return source, found
     source, positives = pending[0]

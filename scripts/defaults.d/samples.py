@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-import rules
+from sources import SOURCES
 
 SERVER_METADATA = {
     "uid", "creationTimestamp", "resourceVersion", "generation", "managedFields", "selfLink",
@@ -139,7 +139,7 @@ class Collector:
         self.samples.setdefault(name, []).append(Sample(name, declared, admitted, at.probe, at.root, at.holder, at.enclosing))
         self.compare(name, declared, admitted, at)
         for key, value in admitted.items():
-            if key not in declared and (name, key) in rules.SOURCES:
+            if key not in declared and (name, key) in SOURCES:
                 continue
             enclosing = [*at.enclosing, (name, declared)]
             inner = Sample(name, declared, admitted, at.probe, at.root, f"{name}.{key}", enclosing)

@@ -17,7 +17,8 @@ class Server:
 
     def __enter__(self):
         command = [self.kubectl, "proxy", "--port=0"]
-        self.proxy = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        # What it says of single requests is in their answers, too.
+        self.proxy = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         greeting = self.proxy.stdout.readline()
         address = re.search(r"127\.0\.0\.1:(\d+)", greeting)
         if not address:

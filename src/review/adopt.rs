@@ -25,6 +25,8 @@ pub struct Refused {
 
 /// Edits the source of one drifted value so that Git declares what `live` (the whole live object) holds there.
 ///
+/// Several values of one file are adopted one by one, the file being read again in between.
+///
 /// The edit is proven: read again, the file declares the same objects with exactly this one change, and no comment is lost
 /// but those on lines that went.
 ///

@@ -32,7 +32,7 @@ pub fn title(finding: &Finding) -> String {
 #[must_use]
 pub fn commit_message(finding: &Finding) -> String {
     let difference = &finding.difference;
-    let mut message = format!("{}\n\nLive has held this value", title(finding));
+    let mut message = format!("{}\n\nLive has been so", title(finding));
     if let Some(time) = &difference.cause.time {
         write!(message, " since {}", plain(time)).expect("writing to a String cannot fail");
     }
@@ -138,8 +138,8 @@ fn consequences(difference: &Difference) -> String {
         _ => "Git declares the value that is live",
     };
     format!(
-        "**Merging** means: {after}; nothing is written to the target.\n\
-         **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.\n"
+        "- **Merging** means: {after}; nothing is written to the target.\n\
+         - **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.\n"
     )
 }
 
@@ -179,18 +179,23 @@ fn value_code(seen: &Seen) -> String {
     }
 }
 
-/// For titles and commit messages, where no code span protects.
+/// For titles and commit messages, where no code span protects: what could mention, link or close is written out.
 fn plain(text: &str) -> String {
     let mut shown = String::new();
     for character in text.chars() {
+        // `https://…/issues/1` and `GH-1` close issues, too.
+        let closes = match character {
+            '/' => shown.ends_with(":/"),
+            '-' => shown.to_ascii_lowercase().ends_with("gh"),
+            _ => false,
+        };
         match character {
-            ' ' | '.' | '_' | '/' | '-' | '[' | ']' | '=' | '"' | ',' | ':' => shown.push(character),
+            ' ' | '.' | '_' | '/' | '-' | '[' | ']' | '=' | '"' | ',' | ':' if !closes => shown.push(character),
             character if character.is_alphanumeric() => shown.push(character),
             character => shown.extend(character.escape_unicode()),
         }
     }
-    // `https://…/issues/1` and `GH-1` close issues, too.
-    shown.replace("://", ":\\u{2f}\\u{2f}").replace("GH-", "GH\\u{2d}").replace("gh-", "gh\\u{2d}")
+    shown
 }
 
 fn longest_backticks(text: &str) -> usize {
@@ -204,3 +209,6 @@ fn shortened(text: &str, limit: usize) -> String {
     }
     text.chars().take(limit - 1).chain(['…']).collect()
 }
+
+#[cfg(test)]
+mod tests;

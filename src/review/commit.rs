@@ -8,7 +8,7 @@ use git2::{FileMode, ObjectType, Oid, Repository, Signature, Time, Tree};
 use thiserror::Error;
 
 use crate::source::CommitId;
-use crate::source::name::normalise;
+use crate::source::name::{is_toml, normalise};
 use crate::source::transport::at;
 
 /// What a proposal changes.
@@ -167,7 +167,7 @@ pub fn is_protected(parts: &[String], protected: &[String]) -> bool {
     ];
     let lower: Vec<String> = parts.iter().map(|part| part.to_lowercase()).collect();
     let Some((file, folders)) = lower.split_last() else { return true };
-    let policy = file.ends_with(".toml") && folders.iter().any(|folder| folder == "policies");
+    let policy = is_toml(file.as_bytes()) && folders.iter().any(|folder| folder == "policies");
     let own = lower[0] == "policies" || policy || FILES.contains(&file.as_str());
     let ci = lower.iter().any(|part| FOLDERS.contains(&part.as_str()));
     own || ci || protected.iter().filter_map(|path| normalise(path)).any(|path| !path.is_empty() && parts.starts_with(&path))

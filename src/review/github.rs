@@ -172,7 +172,8 @@ pub enum GitHubError {
 /// Where a setting cannot be used; a token never goes over plain HTTP to another machine.
 pub fn connect(settings: &Settings) -> Result<GitHub, GitHubError> {
     let setting = |value: &str, expected| GitHubError::Setting { value: value.to_owned(), expected };
-    let is_name = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    let is_name =
+        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
     let (owner, name) = settings
         .repository
         .split_once('/')
@@ -203,7 +204,8 @@ pub fn connect(settings: &Settings) -> Result<GitHub, GitHubError> {
 /// Offers a proposal: looks for its pull request, pushes the branch, then creates or updates.
 ///
 /// `push` gets the head that the branch has now as far as trueup knows (`None`: the branch is not there) and must not
-/// overwrite any other. It is not called where nothing is to be proposed.
+/// overwrite any other; a branch that is gone (forges delete merged ones) may be made anew. It is not called where nothing is
+/// to be proposed.
 ///
 /// # Errors
 /// Each step's own; after [`GitHubError::Unanswered`] the next round finds out by looking.

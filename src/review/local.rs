@@ -223,8 +223,8 @@ fn is_ours(repository: &Repository, head: Oid, proposal: &Proposal<'_>) -> bool 
 fn checked_out(repository: &Repository, name: &str) -> Option<String> {
     let is_here = |repository: &Repository| {
         let head = repository.find_reference("HEAD").ok();
-        let held = head.and_then(|head| head.symbolic_target().ok().flatten().map(str::to_owned));
-        !repository.is_bare() && held.as_deref() == Some(name)
+        let branch = head.and_then(|head| head.symbolic_target().ok().flatten().map(str::to_owned));
+        !repository.is_bare() && branch.as_deref() == Some(name)
     };
     let worktrees = repository.worktrees().ok();
     let names: Vec<String> = worktrees.iter().flatten().filter_map(|name| name.ok().flatten().map(str::to_owned)).collect();
@@ -237,14 +237,14 @@ fn checked_out(repository: &Repository, name: &str) -> Option<String> {
 }
 
 /// Whole or not at all: a reader never sees half a patch.
-fn write_patch(path: &Path, patch: &[u8]) -> Result<(), LocalError> {
+fn write_patch(path: &Path, content: &[u8]) -> Result<(), LocalError> {
     let temporary = path.with_extension("patch.tmp");
     let write = || -> std::io::Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
         let mut file = File::create(&temporary)?;
-        file.write_all(patch)?;
+        file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&temporary, path)
     };

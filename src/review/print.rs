@@ -133,7 +133,8 @@ fn is_other_scalar(text: &str) -> bool {
     let unsigned = digits.trim_start_matches(['+', '-', '.']);
     let based = ["0x", "0o", "0b"].iter().any(|prefix| unsigned.starts_with(prefix));
     let starts_with_digit = unsigned.starts_with(|c: char| c.is_ascii_digit());
-    let timelike = starts_with_digit && lower.chars().all(|c| c.is_ascii_digit() || matches!(c, ':' | '-' | '.' | 't' | 'z' | '+'));
+    let timelike =
+        starts_with_digit && lower.chars().all(|c| c.is_ascii_digit() || matches!(c, ':' | '-' | '.' | 't' | 'z' | '+'));
     let dotted_version = lower.split('.').count() > 2 && lower.chars().all(|c| c.is_ascii_digit() || c == '.');
     WORDS.contains(&lower.as_str())
         || based

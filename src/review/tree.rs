@@ -108,9 +108,9 @@ fn not_there(node: &YamlNode) -> String {
 
 /// The entry whose key reads as `key`; YAML's own equality would tell `80` from `"80"`, Kubernetes does not.
 fn find_entry(mapping: &Mapping, key: &str) -> Option<MappingEntry> {
-    mapping.entries().find(|entry| {
-        entry.key_node().is_some_and(|node| node.as_scalar().is_some_and(|scalar| scalar.as_string() == key))
-    })
+    mapping
+        .entries()
+        .find(|entry| entry.key_node().is_some_and(|node| node.as_scalar().is_some_and(|scalar| scalar.as_string() == key)))
 }
 
 fn in_mapping(text: &str, mapping: &Mapping, key: &str, write: &Write, layout: Layout) -> Result<Outcome, String> {
@@ -216,7 +216,10 @@ fn printed_entry(key: &str, value: &Value, layout: Layout) -> Result<(YamlNode, 
 fn printed_item(value: &Value, layout: Layout) -> Result<YamlNode, String> {
     let printed = print::item(value, 0, layout) + layout.newline;
     let document = Document::from_str(&printed).map_err(|_| "the live value cannot be printed as YAML")?;
-    document.as_sequence().and_then(|sequence| sequence.get(0)).ok_or_else(|| "the live value cannot be printed as YAML".to_owned())
+    document
+        .as_sequence()
+        .and_then(|sequence| sequence.get(0))
+        .ok_or_else(|| "the live value cannot be printed as YAML".to_owned())
 }
 
 /// The lines of a collection whose last member goes.

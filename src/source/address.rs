@@ -138,7 +138,7 @@ fn parse_url(text: &str, scheme: &str, rest: &str) -> Result<Address, AddressErr
     let (authority, path) = rest.split_once('/').ok_or_else(|| AddressError::Malformed(shown(text)))?;
     let (user, host) = login(text, authority)?;
     let (host, port) = split_port(host);
-    if !port.is_none_or(|port| port.parse::<u16>().is_ok()) {
+    if port.is_some_and(|port| port.parse::<u16>().is_err()) {
         return Err(AddressError::Malformed(shown(text)));
     }
     check_host(text, host)?;

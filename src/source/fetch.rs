@@ -142,18 +142,28 @@ fn listed(
     Err(RemoteError::MissingReference { remote: address.to_string(), reference: request.reference.clone(), near })
 }
 
-/// Where a remote's reference is kept in the cache.
+/// Where a remote's reference is kept in the cache: without folders, as `a` may give way to `a/b` there.
 fn cached_name(name: &str) -> String {
-    format!("refs/remote/{}", name.strip_prefix("refs/").unwrap_or(name))
+    format!("refs/remote/{}", name.replace('/', "%"))
 }
 
 fn open_cache(path: &Path) -> Result<Repository, RemoteError> {
     let failed = |error: git2::Error| RemoteError::Repository { path: at(path), detail: error.message().to_owned() };
     if path.join("HEAD").exists() {
+        sweep(path);
         return Repository::open_bare(path).map_err(failed);
     }
     // no template: a template folder may hold hooks and configuration
     let mut options = RepositoryInitOptions::new();
     options.bare(true).mkpath(true).external_template(false).mode(git2::RepositoryInitMode::from_bits_retain(0o700));
     Repository::init_opts(path, &options).map_err(failed)
+}
+
+/// Removes what a transfer left that was killed at its deadline. The cache's lock is held, so none is under way.
+fn sweep(cache: &Path) {
+    let left = std::fs::read_dir(cache.join("objects/pack")).into_iter().flatten().flatten();
+    for entry in left.filter(|entry| entry.file_name().to_string_lossy().starts_with("pack_git2_")) {
+        // one that cannot be removed costs space, nothing else
+        drop(std::fs::remove_file(entry.path()));
+    }
 }

@@ -1,6 +1,6 @@
 //! How the pinned commit stands to other commits.
 
-use git2::{ErrorCode, Oid, Repository};
+use git2::{Oid, Repository};
 
 use super::error::SourceError;
 use super::transport::at;
@@ -40,16 +40,15 @@ pub fn contains(pinned: &Pinned, commit: &CommitId) -> Result<bool, SourceError>
 }
 
 fn descends(repository: &Repository, commit: Oid, ancestor: Oid) -> Result<bool, SourceError> {
+    let shallow = || SourceError::Shallow { repository: at(repository.path()) };
+    // all ancestors of a pinned commit are here, so what is not here is none; but for a shallow clone, where it may be
+    // behind the cut
+    if !exists(repository, ancestor) {
+        return if repository.is_shallow() { Err(shallow()) } else { Ok(false) };
+    }
     match repository.graph_descendant_of(commit, ancestor) {
-        Ok(true) => Ok(true),
-        // in a shallow clone the ancestor may be behind the cut
-        Ok(false) if repository.is_shallow() => Err(SourceError::Shallow { repository: at(repository.path()) }),
-        Ok(false) => Ok(false),
-        Err(error) if error.code() == ErrorCode::NotFound && repository.is_shallow() => {
-            Err(SourceError::Shallow { repository: at(repository.path()) })
-        }
-        // all ancestors of a pinned commit are here, so what is not here is none
-        Err(error) if error.code() == ErrorCode::NotFound && !exists(repository, ancestor) => Ok(false),
+        Ok(false) if repository.is_shallow() => Err(shallow()),
+        Ok(descends) => Ok(descends),
         Err(error) => Err(SourceError::corrupt(&commit.to_string(), &error)),
     }
 }

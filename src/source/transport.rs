@@ -109,7 +109,7 @@ pub enum RemoteError {
         limit: u64,
     },
     /// The server sends us elsewhere.
-    #[error("`{remote}` answers with a redirect, which is not followed; name the repository's present address")]
+    #[error("`{remote}` sends to another host, which is not followed; name the repository's present address")]
     Redirect {
         /// The remote.
         remote: String,
@@ -208,7 +208,7 @@ pub fn explain(error: &git2::Error, remote: &str, offered: String) -> RemoteErro
         (ErrorCode::Certificate, ErrorClass::Ssh) => RemoteError::HostKey { remote },
         (ErrorCode::Certificate, _) => RemoteError::Certificate { remote, detail },
         // libgit2 tells these two by words alone
-        (_, ErrorClass::Http) if detail.contains("redirect") => RemoteError::Redirect { remote },
+        _ if detail.contains("redirect") => RemoteError::Redirect { remote },
         (_, ErrorClass::Ssh) if detail.contains("authenticat") => RemoteError::Credentials { remote, offered },
         _ => RemoteError::Unreachable { remote, detail },
     }

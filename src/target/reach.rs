@@ -14,7 +14,7 @@ use trueup_kubernetes::snapshot;
 use trueup_terraform::state::State;
 
 /// Where a target's objects are.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Reach {
     /// On an API server.
     Cluster(Box<Cluster>, Box<Catalog>),
@@ -24,6 +24,18 @@ pub enum Reach {
     State(Box<State>),
     /// Nowhere that can be reached now.
     None,
+}
+
+/// Names the place, not what is there.
+impl std::fmt::Debug for Reach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cluster(cluster, _) => write!(f, "Cluster({})", cluster.server()),
+            Self::Snapshot(folder) => write!(f, "Snapshot({})", folder.display()),
+            Self::State(state) => write!(f, "State({})", state.location),
+            Self::None => f.write_str("None"),
+        }
+    }
 }
 
 /// What came of a write.

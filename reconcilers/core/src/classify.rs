@@ -3,6 +3,7 @@
 use crate::facts::{Matched, Pair};
 use crate::finding::{Cause, Change, Confidence, Difference, Divergence, Drift, Finding, Lane, ObjectChange, Stage, Subject};
 use crate::object::TargetName;
+use crate::path::Path;
 use crate::pattern::PathPattern;
 use crate::policy::{Class, Policy, Precedence};
 use crate::risk::assess;
@@ -41,7 +42,7 @@ fn field_difference(target: &TargetName, matched: &Matched, ignored: &[PathPatte
         evidence: Some(matched.expected.evidence),
         origin: matched.desired.origin_of(&drift.path),
         labels: labels(&matched.desired.value),
-        ignored_in_git: ignored.iter().any(|pattern| pattern.matches(&drift.path)),
+        ignored_in_git: around(&drift.path).any(|path| ignored.iter().any(|pattern| pattern.matches(&path))),
         divergence: Divergence::Field(drift),
     }
 }
@@ -71,7 +72,28 @@ fn ignored_paths(desired: &serde_json::Value) -> Vec<PathPattern> {
     let annotation =
         desired.get("metadata").and_then(|metadata| metadata.get("annotations")).and_then(|all| all.get(IGNORE_ANNOTATION));
     let text = annotation.and_then(serde_json::Value::as_str).unwrap_or_default();
-    text.split(',').filter_map(|pattern| pattern.trim().parse().ok()).collect()
+    patterns(text).filter_map(|pattern| pattern.trim().parse().ok()).collect()
+}
+
+/// Splits at the commas that stand outside brackets; in quotes, a bracket is a letter.
+fn patterns(text: &str) -> impl Iterator<Item = &str> {
+    let (mut bracketed, mut quoted, mut escaped) = (false, false, false);
+    text.split(move |letter| {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' if bracketed => quoted = !quoted,
+            '[' if !quoted => bracketed = true,
+            ']' if !quoted => bracketed = false,
+            _ => {}
+        }
+        letter == ',' && !bracketed
+    })
+}
+
+/// A path and every path around it: to ignore a value is to ignore what is inside it.
+fn around(path: &Path) -> impl Iterator<Item = Path> + use<> {
+    std::iter::successors(Some(path.clone()), Path::parent)
 }
 
 /// What policy makes of a difference. All matching classes vote and the strictest lane wins; the name comes from the first.
@@ -119,7 +141,9 @@ fn verdict(difference: &Difference, votes: &[&Class]) -> Verdict {
         let reason = "no class matches: reported only".to_owned();
         return Verdict { lane: Lane::Review, stage: Stage::Observe, reasons: vec![reason] };
     };
-    let stage = votes.iter().map(|class| class.stage).min().unwrap_or(Stage::Observe);
+    // A correction needs the consent of every class; to be told or to propose is for those that ask for it.
+    let asking = votes.iter().filter(|class| lane == Lane::Auto || class.lane == lane);
+    let stage = asking.map(|class| class.stage).min().unwrap_or(Stage::Observe);
     let reasons = votes.iter().map(ToString::to_string).collect();
     tighten(difference, votes, Verdict { lane, stage, reasons })
 }

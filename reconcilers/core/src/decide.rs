@@ -178,7 +178,7 @@ pub struct Proposal {
 /// First what settles a finding (its lane and stage, a denial), then guards, which only move it towards people.
 #[must_use]
 pub fn decide(cases: &[Case<'_>], requests: &[Request], guards: &Guards, policy: &Policy) -> Vec<Decision> {
-    let mut decisions: Vec<Decision> = requests.iter().map(|Request::Undo(undo)| decide_undo(undo, guards)).collect();
+    let mut decisions: Vec<Decision> = requests.iter().filter_map(|Request::Undo(undo)| decide_undo(undo, guards)).collect();
     let mut class_writes = guards.class_writes.clone();
     for case in cases {
         let mut correctable: Vec<(&Finding, &Drift)> = Vec::new();
@@ -277,7 +277,7 @@ fn against_correcting(
         return Objection::To(Lane::Review, error.to_string());
     }
     match class.and_then(|class| Some((&class.name, class.writes_per_hour?))) {
-        Some((name, limit)) if class_writes.get(name).is_some_and(|writes| *writes >= limit) => {
+        Some((name, limit)) if class_writes.get(name).copied().unwrap_or_default() >= limit => {
             Objection::Hold(format!("class {name} has made its {limit} writes of this hour"))
         }
         _ => Objection::None,
@@ -286,6 +286,11 @@ fn against_correcting(
 
 /// What holds every write to an object or a place.
 fn held(finding: &Finding, live: &Live, guards: &Guards) -> Option<String> {
+    held_object(live, guards).or_else(|| held_place(finding, guards))
+}
+
+/// What holds every write to an object.
+fn held_object(live: &Live, guards: &Guards) -> Option<String> {
     if let Some(reason) = &guards.frozen {
         return Some(reason.clone());
     }
@@ -298,7 +303,7 @@ fn held(finding: &Finding, live: &Live, guards: &Guards) -> Option<String> {
     if guards.ground == Ground::Cluster && (live.uid.is_none() || live.resource_version.is_none()) {
         return Some("the object was read without uid or resourceVersion".to_owned());
     }
-    held_place(finding, guards)
+    None
 }
 
 /// Why nothing is written at a finding's place, whatever its object.
@@ -367,7 +372,8 @@ fn correct(
     };
     let classes: Vec<&Class> = correctable.iter().filter_map(|(finding, _)| class_of(finding, policy)).collect();
     let class = classes.first().map(|class| class.name.clone());
-    if let Some(name) = &class {
+    // One write, and one of each class that takes part.
+    for name in classes.iter().map(|class| &class.name).collect::<BTreeSet<_>>() {
         *class_writes.entry(name.clone()).or_default() += 1;
     }
     vec![Decision::Correct(Box::new(Correction {
@@ -387,18 +393,14 @@ fn correct(
     }))]
 }
 
-/// An undo is a correction like any other: it needs the very object, still as the run left it.
-fn decide_undo(undo: &Undo, guards: &Guards) -> Decision {
-    let hold = |reason: String| {
-        let (finding, place) = undo.corrected[0].clone();
-        Decision::Hold(Settled { finding, place, reasons: vec![reason] })
-    };
+/// An undo is a correction like any other: it needs the very object, still as the run left it. A run that corrected
+/// nothing leaves nothing to undo.
+fn decide_undo(undo: &Undo, guards: &Guards) -> Option<Decision> {
+    let (finding, place) = undo.corrected.first().cloned()?;
+    let hold = |reason: String| Some(Decision::Hold(Settled { finding, place, reasons: vec![reason] }));
     let live = &undo.live;
-    if let Some(reason) = &guards.frozen {
-        return hold(reason.clone());
-    }
-    if let Some(since) = &live.deleting_since {
-        return hold(format!("the object is being deleted since {since}"));
+    if let Some(reason) = held_object(live, guards) {
+        return hold(reason);
     }
     if live.uid != undo.uid {
         return hold("the object was replaced by another of the same name".to_owned());
@@ -406,7 +408,7 @@ fn decide_undo(undo: &Undo, guards: &Guards) -> Decision {
     if !changes_nothing(&live.value, &undo.patch) {
         return hold(format!("the object moved on since run {}: what it wrote is no longer there", undo.run));
     }
-    Decision::Correct(Box::new(Correction {
+    Some(Decision::Correct(Box::new(Correction {
         target: undo.target.clone(),
         object: live.id.clone(),
         uid: live.uid.clone(),
@@ -420,7 +422,7 @@ fn decide_undo(undo: &Undo, guards: &Guards) -> Decision {
         window_seconds: 0,
         undoes: Some(undo.run.clone()),
         reasons: vec![format!("undo of run {}", undo.run)],
-    }))
+    })))
 }
 
 /// The part of `value` that `patch` would change: what must be kept to tell what was there.

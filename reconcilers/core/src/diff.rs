@@ -1,10 +1,10 @@
 //! Step 4: what is live, against what the server makes of Git's words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::equal::{entry_names, same};
+use crate::equal::{entry_names, is_in_order, same_field};
 use crate::facts::{Extent, Matched, Secrecy};
 use crate::finding::{Change, Drift};
 use crate::path::{Path, Segment};
@@ -61,17 +61,19 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn value(&mut self, at: &Path, shape: &Shape, sides: Sides<'_>) {
-        if same(self.types, shape, sides.expected, sides.live) {
+        if same_field(self.types, shape, field_name(at), sides.expected, sides.live) {
             return;
         }
         // Live is what Git says, whatever admission would make of it today.
-        if present(sides.declared).is_some() && same(self.types, shape, sides.declared, sides.live) {
+        if present(sides.declared).is_some() && same_field(self.types, shape, field_name(at), sides.declared, sides.live) {
             return;
         }
         match (present(sides.expected), present(sides.live)) {
             (Some(Value::Object(expected)), Some(Value::Object(live))) => self.fields(at, shape, sides, expected, live),
-            (None, Some(Value::Object(live))) if !live.is_empty() => self.fields(at, shape, sides, &Map::new(), live),
-            (Some(Value::Object(expected)), None) if !expected.is_empty() => self.fields(at, shape, sides, expected, &Map::new()),
+            (None, Some(Value::Object(live))) if self.is_filled(shape, live) => self.fields(at, shape, sides, &Map::new(), live),
+            (Some(Value::Object(expected)), None) if self.is_filled(shape, expected) && !self.declares_empty(shape, sides) => {
+                self.fields(at, shape, sides, expected, &Map::new());
+            }
             (Some(Value::Array(expected)), Some(Value::Array(live))) => self.entries(at, shape, sides, expected, live),
             (None, Some(Value::Array(live))) => self.entries(at, shape, sides, &[], live),
             (Some(Value::Array(expected)), None) => self.entries(at, shape, sides, expected, &[]),
@@ -86,23 +88,36 @@ impl Walk<'_> {
         }
     }
 
+    /// Whether there is anything in an object that the server keeps.
+    fn is_filled(&self, shape: &Shape, fields: &Map<String, Value>) -> bool {
+        matches!(shape, Shape::Map(_)) || fields.iter().any(|(key, value)| !self.types.field(shape, key).is_absent(Some(value)))
+    }
+
+    /// Whether Git asks for the object itself and for nothing in it, as in `emptyDir: {}`.
+    fn declares_empty(&self, shape: &Shape, sides: Sides<'_>) -> bool {
+        sides.declared.and_then(Value::as_object).is_some_and(|fields| !self.is_filled(shape, fields))
+    }
+
     fn entries(&mut self, at: &Path, shape: &Shape, sides: Sides<'_>, expected: &[Value], live: &[Value]) {
         let (item, merge) = shape.entries();
         let Merge::Keyed(keys) = merge else { return self.leaf(at, sides) };
+        // Admission adds entries to keyed lists; a whole one is put right with them.
+        let whole = Sides { declared: present(sides.declared).and(sides.expected), ..sides };
         let (Some(expected_names), Some(live_names)) = (entry_names(expected, keys), entry_names(live, keys)) else {
-            return self.leaf(at, sides);
+            return self.leaf(at, whole);
         };
-        if order_matters(at, expected) && is_reordered(&expected_names, &live_names) {
-            return self.leaf(at, sides);
+        if !is_in_order(shape, field_name(at), sides.expected, sides.live) {
+            return self.leaf(at, whole);
         }
         let declared = sides.declared.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let added = live_names.iter().filter(|name| !expected_names.contains(name));
+        let by_name = Entries {
+            declared: declared_entries(declared, &expected_names, &live_names),
+            expected: expected_names.iter().zip(expected).collect(),
+            live: live_names.iter().zip(live).collect(),
+        };
+        let added = live_names.iter().filter(|name| !by_name.expected.contains_key(name));
         for name in expected_names.iter().chain(added) {
-            let entry = Sides {
-                declared: declared_entry(declared, name),
-                expected: expected.iter().find(|entry| name.names_entry(entry)),
-                live: live.iter().find(|entry| name.names_entry(entry)),
-            };
+            let entry = by_name.sides(name);
             let path = at.child(name.clone());
             if entry.expected.is_some() && entry.live.is_some() {
                 self.value(&path, item, entry);
@@ -114,8 +129,10 @@ impl Walk<'_> {
 
     /// One difference that is not taken apart any further.
     fn leaf(&mut self, at: &Path, sides: Sides<'_>) {
-        let change = match (sides.declared, present(sides.live)) {
-            (Some(Value::Null) | None, None) => {
+        // `null` in Git declares nothing.
+        let declared = present(sides.declared);
+        let change = match (declared, present(sides.live)) {
+            (None, None) => {
                 self.found.not_admitted.push(at.clone());
                 return;
             }
@@ -128,7 +145,7 @@ impl Walk<'_> {
             path: at.clone(),
             pointer: at.pointer_in(root).unwrap_or_default(),
             change,
-            desired: sides.declared.or(present(sides.expected)).map(|value| self.seen(value)),
+            desired: declared.or(present(sides.expected)).map(|value| self.seen(value)),
             live: present(sides.live).map(|value| self.seen(value)),
         };
         let allowance = self.matched.expected.allowances.iter().find(|allowance| {
@@ -154,36 +171,63 @@ fn present(value: Option<&Value>) -> Option<&Value> {
     value.filter(|value| !value.is_null())
 }
 
-/// The declared entry that became the entry of this name: the one that agrees on most merge keys and contradicts none
-/// (Git may leave out a key that has a default, as a port's protocol).
-fn declared_entry<'a>(declared: &'a [Value], name: &Segment) -> Option<&'a Value> {
-    let Segment::Entry(keys) = name else { return None };
-    let agreeing = |entry: &Value| {
-        let given: Vec<&(String, String)> = keys.iter().filter(|(key, _)| entry.get(key).is_some()).collect();
-        let agrees = given.iter().all(|(key, text)| entry.get(key).map(Value::to_string).as_ref() == Some(text));
-        (agrees && !given.is_empty()).then_some(given.len())
-    };
-    declared
-        .iter()
-        .filter_map(|entry| Some((agreeing(entry)?, entry)))
-        .max_by_key(|(agreeing, _)| *agreeing)
-        .map(|(_, entry)| entry)
-}
-
-/// Init containers run in order, and an environment value may refer to those before it.
-fn order_matters(at: &Path, entries: &[Value]) -> bool {
+/// The field whose value stands at this path; none for the root and for list entries.
+fn field_name(at: &Path) -> &str {
     match at.0.last() {
-        Some(Segment::Key(key)) if key == "initContainers" => true,
-        Some(Segment::Key(key)) if key == "env" => {
-            entries.iter().any(|entry| entry.get("value").and_then(Value::as_str).is_some_and(|text| text.contains("$(")))
-        }
-        _ => false,
+        Some(Segment::Key(key)) => key,
+        Some(Segment::Index(_) | Segment::Entry(_)) | None => "",
     }
 }
 
-/// Whether the entries that both lists have stand in another order.
-fn is_reordered(expected: &[Segment], live: &[Segment]) -> bool {
-    let common = live.iter().filter(|name| expected.contains(name));
-    let in_order = expected.iter().filter(|name| live.contains(name));
-    !common.eq(in_order)
+/// A keyed list's entries on each side.
+struct Entries<'a> {
+    declared: BTreeMap<&'a Segment, &'a Value>,
+    expected: BTreeMap<&'a Segment, &'a Value>,
+    live: BTreeMap<&'a Segment, &'a Value>,
+}
+
+impl<'a> Entries<'a> {
+    fn sides(&self, name: &Segment) -> Sides<'a> {
+        let get = |side: &BTreeMap<&'a Segment, &'a Value>| side.get(name).copied();
+        Sides { declared: get(&self.declared), expected: get(&self.expected), live: get(&self.live) }
+    }
+}
+
+/// Which declared entry became the entry of each name. Git may leave out a key that has a default, as a port's protocol:
+/// such an entry is the first expected one that it agrees with and that no other entry names in full.
+fn declared_entries<'a>(declared: &'a [Value], expected: &'a [Segment], live: &'a [Segment]) -> BTreeMap<&'a Segment, &'a Value> {
+    let mut by_name = BTreeMap::new();
+    let mut in_part = Vec::new();
+    for entry in declared {
+        match expected.iter().chain(live).find(|name| agreement(name, entry) == Agreement::Full) {
+            Some(name) => drop(by_name.insert(name, entry)),
+            None => in_part.push(entry),
+        }
+    }
+    for entry in in_part {
+        let free = expected.iter().find(|name| !by_name.contains_key(name) && agreement(name, entry) == Agreement::InPart);
+        if let Some(name) = free {
+            by_name.insert(name, entry);
+        }
+    }
+    by_name
+}
+
+/// How far an entry carries the merge keys of a name.
+#[derive(PartialEq, Eq)]
+enum Agreement {
+    Full,
+    InPart,
+    None,
+}
+
+fn agreement(name: &Segment, entry: &Value) -> Agreement {
+    let Segment::Entry(keys) = name else { return Agreement::None };
+    let given: Vec<bool> = keys.iter().filter_map(|(key, text)| entry.get(key).map(|value| value.to_string().eq(text))).collect();
+    match given.len() {
+        _ if given.contains(&false) => Agreement::None,
+        0 => Agreement::None,
+        all if all == keys.len() => Agreement::Full,
+        _ => Agreement::InPart,
+    }
 }

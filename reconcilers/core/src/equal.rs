@@ -1,5 +1,7 @@
 //! Whether two values are the same to Kubernetes, by their shape.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value};
 
 use crate::path::Segment;
@@ -36,8 +38,33 @@ fn same_values(types: &Types, shape: &Shape, a: &Value, b: &Value) -> bool {
 }
 
 fn same_objects(types: &Types, shape: &Shape, a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
-    a.iter().all(|(key, value)| same(types, types.field(shape, key), Some(value), b.get(key)))
+    a.iter().all(|(key, value)| same_field(types, types.field(shape, key), key, Some(value), b.get(key)))
         && b.iter().all(|(key, value)| a.contains_key(key) || same(types, types.field(shape, key), None, Some(value)))
+}
+
+/// [`same`], for the values of a field of this name: in some keyed lists the order means something.
+#[must_use]
+pub fn same_field(types: &Types, shape: &Shape, key: &str, a: Option<&Value>, b: Option<&Value>) -> bool {
+    same(types, shape, a, b) && is_in_order(shape, key, a, b)
+}
+
+/// Whether the entries that both lists have stand in one order, where this field's order means something.
+#[must_use]
+pub fn is_in_order(shape: &Shape, key: &str, a: Option<&Value>, b: Option<&Value>) -> bool {
+    let (Some(Value::Array(a)), Some(Value::Array(b))) = (a, b) else { return true };
+    let (_, Merge::Keyed(keys)) = shape.entries() else { return true };
+    if !order_matters(key, a) {
+        return true;
+    }
+    let (Some(a), Some(b)) = (entry_names(a, keys), entry_names(b, keys)) else { return true };
+    let (in_a, in_b): (BTreeSet<&Segment>, BTreeSet<&Segment>) = (a.iter().collect(), b.iter().collect());
+    a.iter().filter(|name| in_b.contains(name)).eq(b.iter().filter(|name| in_a.contains(name)))
+}
+
+/// Init containers run in order, and an environment value may refer to those before it.
+fn order_matters(key: &str, entries: &[Value]) -> bool {
+    let refers = |entry: &Value| entry.get("value").and_then(Value::as_str).is_some_and(|text| text.contains("$("));
+    key == "initContainers" || (key == "env" && entries.iter().any(refers))
 }
 
 fn same_lists(types: &Types, shape: &Shape, a: &[Value], b: &[Value]) -> bool {
@@ -50,10 +77,10 @@ fn same_lists(types: &Types, shape: &Shape, a: &[Value], b: &[Value]) -> bool {
         Merge::Atomic => pairwise(),
         Merge::Set => same_sets(types, item, a, b),
         Merge::Keyed(keys) => match (entry_names(a, keys), entry_names(b, keys)) {
-            (Some(names), Some(_)) => a.iter().zip(&names).all(|(entry, name)| {
-                let other = b.iter().find(|other| name.names_entry(other));
-                same(types, item, Some(entry), other)
-            }),
+            (Some(names), Some(others)) => {
+                let others: BTreeMap<Segment, &Value> = others.into_iter().zip(b).collect();
+                a.iter().zip(&names).all(|(entry, name)| same(types, item, Some(entry), others.get(name).copied()))
+            }
             _ => pairwise(),
         },
     }
@@ -96,6 +123,16 @@ fn quantity(value: &Value) -> Option<Quantity> {
 
 /// `1` is `1.0`; integers compare exactly, however large.
 fn same_numbers(a: &serde_json::Number, b: &serde_json::Number) -> bool {
-    let both_integers = !a.is_f64() && !b.is_f64();
-    if both_integers { a == b } else { a.as_f64() == b.as_f64() }
+    match (a.as_i128(), b.as_i128()) {
+        (Some(a), Some(b)) => a == b,
+        (Some(integer), None) => is_float_of(integer, b),
+        (None, Some(integer)) => is_float_of(integer, a),
+        (None, None) => a.as_f64() == b.as_f64(),
+    }
+}
+
+/// Whether `float` is this integer and no neighbour of it.
+fn is_float_of(integer: i128, float: &serde_json::Number) -> bool {
+    // Both are printed with all their digits.
+    float.as_f64().is_some_and(|float| format!("{float:.0}") == integer.to_string() && float.fract() == 0.0)
 }

@@ -110,6 +110,16 @@ impl FieldSet {
         let from = self.paths.partition_point(|owned| owned < path);
         self.paths.get(from).is_some_and(|owned| path.covers(owned))
     }
+
+    /// Whether `path` lies inside a value that the manager owns as a whole (an atomic list or map).
+    #[must_use]
+    pub fn encloses(&self, path: &Path) -> bool {
+        let nearest = std::iter::successors(path.parent(), Path::parent).find(|around| self.paths.binary_search(around).is_ok());
+        nearest.is_some_and(|around| {
+            let inside = self.paths.partition_point(|owned| *owned <= around);
+            !self.paths.get(inside).is_some_and(|owned| around.covers(owned))
+        })
+    }
 }
 
 /// One object as it is now.
@@ -130,10 +140,14 @@ pub struct Live {
 }
 
 impl Live {
-    /// The last writer of `path`: of all managers that own it or something below it, the one that wrote last.
+    /// The last writer of `path`: of all managers that own it or something below it, the one that wrote last; where there
+    /// is none, of those that own a value around it as a whole.
     #[must_use]
     pub fn writer_of(&self, path: &Path) -> Option<&Owner> {
-        self.owners.iter().filter(|owner| owner.fields.touches(path)).max_by(|a, b| a.time.cmp(&b.time))
+        let last = |owns: fn(&FieldSet, &Path) -> bool| {
+            self.owners.iter().filter(|owner| owns(&owner.fields, path)).max_by(|a, b| a.time.cmp(&b.time))
+        };
+        last(FieldSet::touches).or_else(|| last(FieldSet::encloses))
     }
 }
 

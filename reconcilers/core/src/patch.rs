@@ -57,14 +57,19 @@ pub fn repair(live: &Live, expected: &Value, drifts: &[&Drift]) -> Result<Repair
     let mut wanted = live.value.clone();
     for drift in drifts {
         check_allowed(&drift.path)?;
-        match &drift.desired {
-            Some(Seen::Plain(value)) if contains_null(value) => return Err(Unpatchable::Inexpressible(drift.path.clone())),
-            Some(Seen::Plain(value)) => {
-                put(&mut wanted, &drift.path.0, value).ok_or_else(|| Unpatchable::Unreachable(drift.path.clone()))?;
-            }
+        let value = match &drift.desired {
+            Some(Seen::Plain(value)) => Some(as_kept(value, drift.path.find(expected))),
             Some(Seen::Masked(_)) => return Err(Unpatchable::Masked(drift.path.clone())),
-            None => take(&mut wanted, expected, &drift.path),
+            None => None,
+        };
+        if [value, drift.path.find(&live.value)].into_iter().flatten().any(|value| is_inexpressible(&drift.path, value)) {
+            return Err(Unpatchable::Inexpressible(drift.path.clone()));
         }
+        let done = match value {
+            Some(value) => put(&mut wanted, Some(expected), &drift.path.0, value),
+            None => take(&mut wanted, expected, &drift.path),
+        };
+        done.ok_or_else(|| Unpatchable::Unreachable(drift.path.clone()))?;
     }
     Ok(Repair { patch: merge_patch(&live.value, &wanted), inverse: merge_patch(&wanted, &live.value) })
 }
@@ -131,6 +136,19 @@ fn check_allowed(path: &Path) -> Result<(), Unpatchable> {
     if forbidden { Err(Unpatchable::Forbidden(path.clone())) } else { Ok(()) }
 }
 
+/// The value as the server keeps it (`1` for `1000m`), so that what is read back is what was written. Containers stay as
+/// Git has them: the server's form of them may hold values that it allocated for the dry run alone.
+fn as_kept<'a>(declared: &'a Value, expected: Option<&'a Value>) -> &'a Value {
+    let is_scalar = |value: &Value| !value.is_null() && !value.is_object() && !value.is_array();
+    expected.filter(|expected| is_scalar(expected) && is_scalar(declared)).unwrap_or(declared)
+}
+
+/// Whether a merge patch cannot write this value at this path: a `null` in it would remove a key. A path that crosses a
+/// list sends the list whole, nulls and all.
+fn is_inexpressible(path: &Path, value: &Value) -> bool {
+    path.0.iter().all(|segment| matches!(segment, Segment::Key(_))) && contains_null(value)
+}
+
 fn contains_null(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -141,7 +159,7 @@ fn contains_null(value: &Value) -> bool {
 }
 
 /// Sets the value at a path, with the objects and the keyed list on the way to it.
-fn put(root: &mut Value, path: &[Segment], value: &Value) -> Option<()> {
+fn put(root: &mut Value, expected: Option<&Value>, path: &[Segment], value: &Value) -> Option<()> {
     let Some((first, rest)) = path.split_first() else {
         *root = value.clone();
         return Some(());
@@ -150,41 +168,59 @@ fn put(root: &mut Value, path: &[Segment], value: &Value) -> Option<()> {
         *root = if matches!(first, Segment::Key(_)) { json!({}) } else { json!([]) };
     }
     match first {
-        Segment::Key(key) => put(root.as_object_mut()?.entry(key.clone()).or_insert(Value::Null), rest, value),
-        Segment::Index(index) => put(root.as_array_mut()?.get_mut(*index)?, rest, value),
-        Segment::Entry(_) => {
+        Segment::Key(key) => {
+            let inside = expected.and_then(|expected| expected.get(key));
+            put(root.as_object_mut()?.entry(key.clone()).or_insert(Value::Null), inside, rest, value)
+        }
+        Segment::Index(index) => put(root.as_array_mut()?.get_mut(*index)?, None, rest, value),
+        Segment::Entry(keys) => {
             let entries = root.as_array_mut()?;
-            match entries.iter().position(|entry| first.names_entry(entry)) {
-                Some(at) => put(&mut entries[at], rest, value),
-                None if rest.is_empty() => {
-                    entries.push(value.clone());
-                    Some(())
-                }
-                None => None,
+            let expected = expected.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            if let Some(at) = first.position_in(entries) {
+                let inside = first.position_in(expected).map(|at| &expected[at]);
+                return put(&mut entries[at], inside, rest, value);
             }
+            if !rest.is_empty() || entries.iter().any(|entry| first.names_entry(entry)) {
+                return None;
+            }
+            entries.insert(place_of(first, keys, expected, entries), value.clone());
+            Some(())
         }
     }
 }
 
-/// Removes the value at a path, and the containers that this empties and that should not be there.
-fn take(root: &mut Value, expected: &Value, path: &Path) {
-    let Some((last, parent)) = path.0.split_last() else { return };
+/// Where an entry that live lacks belongs: behind the one that it follows in `expected`, or before the one that follows it.
+fn place_of(name: &Segment, keys: &[(String, String)], expected: &[Value], entries: &[Value]) -> usize {
+    let Some(at) = name.position_in(expected) else { return entries.len() };
+    let in_live = |entry: &Value| {
+        let keys: Vec<(&str, &Value)> = keys.iter().filter_map(|(key, _)| Some((key.as_str(), entry.get(key)?))).collect();
+        Segment::entry(&keys).position_in(entries)
+    };
+    let before = expected[..at].iter().rev().find_map(in_live).map(|at| at + 1);
+    before.or_else(|| expected[at + 1..].iter().find_map(in_live)).unwrap_or(entries.len())
+}
+
+/// Removes the value at a path, and the containers that this empties and that should not be there. `None` where there is
+/// no such value.
+fn take(root: &mut Value, expected: &Value, path: &Path) -> Option<()> {
+    let (last, parent) = path.0.split_last()?;
     let parent = Path(parent.to_vec());
-    let emptied = match (parent.pointer_in(root).and_then(|pointer| root.pointer_mut(&pointer)), last) {
-        (Some(Value::Object(fields)), Segment::Key(key)) => {
-            fields.remove(key);
+    let emptied = match (root.pointer_mut(&parent.pointer_in(root)?)?, last) {
+        (Value::Object(fields), Segment::Key(key)) => {
+            fields.remove(key)?;
             fields.is_empty()
         }
-        (Some(Value::Array(entries)), Segment::Entry(_)) => {
-            entries.retain(|entry| !last.names_entry(entry));
+        (Value::Array(entries), Segment::Entry(_)) => {
+            entries.remove(last.position_in(entries)?);
             entries.is_empty()
         }
-        _ => false,
+        _ => return None,
     };
     let parent_expected = parent.find(expected).is_some_and(|value| !value.is_null());
-    if emptied && !parent_expected {
-        take(root, expected, &parent);
+    if emptied && !parent_expected && !parent.0.is_empty() {
+        take(root, expected, &parent)?;
     }
+    Some(())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub enum Segment {
     Key(String),
     /// A place in a list that has no merge key.
     Index(usize),
-    /// An entry of a keyed list, by its merge keys in the schema's order, each value as JSON text (`"app"`, `80`).
+    /// An entry of a keyed list, by its merge keys in alphabetical order, each value as JSON text (`"app"`, `80`).
     Entry(Vec<(String, String)>),
 }
 
@@ -96,7 +96,9 @@ impl Segment {
     /// The entry of a keyed list that carries these merge keys.
     #[must_use]
     pub fn entry(keys: &[(&str, &Value)]) -> Self {
-        Self::Entry(keys.iter().map(|(key, value)| ((*key).to_owned(), value.to_string())).collect())
+        let mut keys: Vec<(String, String)> = keys.iter().map(|(key, value)| ((*key).to_owned(), value.to_string())).collect();
+        keys.sort_unstable();
+        Self::Entry(keys)
     }
 
     /// Whether `value` is an entry with these merge keys. Only for [`Segment::Entry`].
@@ -108,6 +110,14 @@ impl Segment {
         }
     }
 
+    /// Where the one entry with these merge keys stands; `None` where there is none, or more than one (an entry may lack a
+    /// key that another one has).
+    #[must_use]
+    pub fn position_in(&self, entries: &[Value]) -> Option<usize> {
+        let mut positions = entries.iter().enumerate().filter(|(_, entry)| self.names_entry(entry)).map(|(at, _)| at);
+        positions.next().filter(|_| positions.next().is_none())
+    }
+
     /// The pointer token and value of this segment inside `value`.
     fn find<'a>(&self, value: &'a Value) -> Option<(String, &'a Value)> {
         match self {
@@ -115,7 +125,7 @@ impl Segment {
             Self::Index(index) => value.get(index).map(|found| (index.to_string(), found)),
             Self::Entry(_) => {
                 let entries = value.as_array()?;
-                let index = entries.iter().position(|entry| self.names_entry(entry))?;
+                let index = self.position_in(entries)?;
                 Some((index.to_string(), &entries[index]))
             }
         }
@@ -159,7 +169,7 @@ impl FromStr for Path {
         let mut segments = Vec::new();
         for token in tokens(text)? {
             segments.push(match token {
-                Token::Key(key) => Segment::Key(key),
+                Token::Key(key) | Token::Quoted(key) => Segment::Key(key),
                 Token::Index(index) => Segment::Index(index),
                 Token::Entry(keys) => Segment::Entry(keys),
                 Token::AnyEntry => {
@@ -175,6 +185,8 @@ impl FromStr for Path {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Token {
     Key(String),
+    /// A key in quotes: it is itself, whatever it looks like.
+    Quoted(String),
     Index(usize),
     Entry(Vec<(String, String)>),
     AnyEntry,
@@ -224,7 +236,7 @@ fn bracket(inside: &str) -> Result<(Token, usize), &'static str> {
         if !inside[end..].starts_with(']') {
             return Err("a `]` is missing");
         }
-        return Ok((Token::Key(key), end + 1));
+        return Ok((Token::Quoted(key), end + 1));
     }
     let mut keys = Vec::new();
     let mut at = 0;

@@ -71,7 +71,7 @@ impl FromStr for PathPattern {
         let steps = tokens(text)?.into_iter().map(|token| match token {
             Token::Key(key) if key == "*" => Step::AnySegment,
             Token::Key(key) if key == "**" => Step::AnyDepth,
-            Token::Key(key) => Step::Exactly(Segment::Key(key)),
+            Token::Key(key) | Token::Quoted(key) => Step::Exactly(Segment::Key(key)),
             Token::Index(index) => Step::Exactly(Segment::Index(index)),
             Token::Entry(keys) => Step::Exactly(Segment::Entry(keys)),
             Token::AnyEntry => Step::AnyEntry,

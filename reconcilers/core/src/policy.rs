@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::Deserialize;
+use serde::de::value::StrDeserializer;
+use serde::de::{IntoDeserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use crate::facts::{Origin, Problem};
 use crate::finding::{Change, Difference, Lane, Stage, Subject};
-use crate::path::PathError;
 use crate::pattern::{NamePattern, PathPattern};
 use crate::security::{Category, Direction};
 
@@ -222,37 +223,49 @@ struct VerifyEntry {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct MatchEntry {
-    kind: OneOrMany<String>,
-    group: OneOrMany<String>,
-    namespace: OneOrMany<String>,
-    name: OneOrMany<String>,
+    kind: Option<Spanned<Words>>,
+    group: Option<Spanned<Words>>,
+    namespace: Option<Spanned<Words>>,
+    name: Option<Spanned<Words>>,
     labels: BTreeMap<String, String>,
-    path: OneOrMany<Spanned<String>>,
-    change: OneOrMany<Change>,
-    manager: OneOrMany<String>,
+    path: Option<Spanned<Words>>,
+    change: Option<Spanned<Words>>,
+    manager: Option<Spanned<Words>>,
     category: Option<Category>,
     direction: Option<Direction>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
+/// One string, or a list of them, each at its place in the file.
+enum Words {
+    One(String),
+    Many(Vec<Spanned<String>>),
 }
 
-impl<T> Default for OneOrMany<T> {
-    fn default() -> Self {
-        Self::Many(Vec::new())
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WordsVisitor)
     }
 }
 
-impl<T> OneOrMany<T> {
-    fn into_vec(self) -> Vec<T> {
-        match self {
-            Self::One(one) => vec![one],
-            Self::Many(many) => many,
+struct WordsVisitor;
+
+impl<'de> Visitor<'de> for WordsVisitor {
+    type Value = Words;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or a list of strings")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Words, E> {
+        Ok(Words::One(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Words, A::Error> {
+        let mut words = Vec::new();
+        while let Some(word) = sequence.next_element()? {
+            words.push(word);
         }
+        Ok(Words::Many(words))
     }
 }
 
@@ -282,25 +295,44 @@ fn compile(entry: Spanned<ClassEntry>, file: &str, text: &str) -> Result<Class, 
 
 impl MatchEntry {
     fn compile(self, file: &str, text: &str) -> Result<Match, Problem> {
-        let names = |patterns: OneOrMany<String>| patterns.into_vec().iter().map(|text| NamePattern::new(text)).collect();
-        let path = |pattern: Spanned<String>| {
-            let parsed: Result<PathPattern, PathError> = pattern.get_ref().parse();
-            parsed.map_err(|error| problem(file, text, pattern.span().start, error.to_string()))
-        };
-        let paths: Vec<PathPattern> = self.path.into_vec().into_iter().map(path).collect::<Result<_, _>>()?;
+        let names = |words| read_words(words, file, text, |word| Ok(NamePattern::new(word)));
         Ok(Match {
-            kinds: names(self.kind),
-            groups: names(self.group),
-            namespaces: names(self.namespace),
-            names: names(self.name),
+            kinds: names(self.kind)?,
+            groups: names(self.group)?,
+            namespaces: names(self.namespace)?,
+            names: names(self.name)?,
             labels: self.labels.into_iter().map(|(key, value)| (key, NamePattern::new(&value))).collect(),
-            paths,
-            changes: self.change.into_vec(),
-            managers: names(self.manager),
+            paths: read_words(self.path, file, text, |word| word.parse::<PathPattern>().map_err(|error| error.to_string()))?,
+            changes: read_words(self.change, file, text, change)?,
+            managers: names(self.manager)?,
             category: self.category,
             direction: self.direction,
         })
     }
+}
+
+/// Reads each word of a condition; an absent condition has none. An empty list is refused: it would hold for everything.
+fn read_words<T>(
+    words: Option<Spanned<Words>>,
+    file: &str,
+    text: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, Problem> {
+    let Some(words) = words else { return Ok(Vec::new()) };
+    let at = words.span().start;
+    let words = match words.into_inner() {
+        Words::One(word) => vec![(at, word)],
+        Words::Many(words) => words.into_iter().map(|word| (word.span().start, word.into_inner())).collect(),
+    };
+    if words.is_empty() {
+        return Err(problem(file, text, at, "an empty list matches nothing: leave the key out, or name something"));
+    }
+    words.iter().map(|(at, word)| read(word).map_err(|message| problem(file, text, *at, message))).collect()
+}
+
+fn change(word: &str) -> Result<Change, String> {
+    let word: StrDeserializer<'_, serde::de::value::Error> = word.into_deserializer();
+    Change::deserialize(word).map_err(|error| error.to_string())
 }
 
 /// A class that names no stage corrects nothing; its proposals and escalations go out.

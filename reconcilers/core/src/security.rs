@@ -33,13 +33,15 @@ const SECURITY_KINDS: [(&str, &str); 13] = [
 ];
 
 /// Fields that concern security wherever a pod is described.
-const SECURITY_FIELDS: [&str; 8] = [
+const SECURITY_FIELDS: [&str; 10] = [
     "securityContext",
     "hostNetwork",
     "hostPID",
     "hostIPC",
     "hostPath",
+    "hostPort",
     "serviceAccountName",
+    "serviceAccount",
     "automountServiceAccountToken",
     "hostUsers",
 ];
@@ -54,8 +56,8 @@ const GRANTS: [(&str, &str); 6] = [
     ("ClusterRoleBinding", "subjects"),
 ];
 
-/// Pod Security admission's labels on a Namespace.
-const POD_SECURITY: &str = "pod-security.kubernetes.io/";
+/// Labels and annotations that bind: Pod Security admission's on a Namespace, a pod's `AppArmor` profiles.
+const BINDING_PREFIXES: [&str; 2] = ["pod-security.kubernetes.io/", "container.apparmor.security.beta.kubernetes.io/"];
 
 impl Category {
     /// The category of a difference, if it has one.
@@ -63,12 +65,32 @@ impl Category {
     pub fn of(difference: &Difference) -> Option<Self> {
         let Subject::Object(id) = &difference.subject else { return None };
         let by_kind = SECURITY_KINDS.contains(&(id.group(), id.kind.as_str())) && !is_descriptive(difference);
-        let by_field = keys(difference).any(|key| SECURITY_FIELDS.contains(&key) || key.starts_with(POD_SECURITY));
+        let (desired, live) = difference.values();
+        let by_field = keys(difference).any(concerns_security) || [desired, live].into_iter().flatten().any(is_within);
         (by_kind || by_field).then_some(Self::Security)
     }
 }
 
-/// Names and notes bind nothing: labels and annotations other than Pod Security's.
+fn concerns_security(key: &str) -> bool {
+    SECURITY_FIELDS.contains(&key) || BINDING_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// Whether a whole value, as an added container or volume, has such a field in it.
+fn is_within(seen: &Seen) -> bool {
+    fn search(value: &Value) -> bool {
+        match value {
+            Value::Object(fields) => fields.iter().any(|(key, value)| concerns_security(key) || search(value)),
+            Value::Array(entries) => entries.iter().any(search),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        }
+    }
+    match seen {
+        Seen::Plain(value) => search(value),
+        Seen::Masked(_) => false,
+    }
+}
+
+/// Names and notes bind nothing: labels and annotations other than the binding ones.
 fn is_descriptive(difference: &Difference) -> bool {
     keys(difference).next() == Some("metadata")
 }
@@ -111,6 +133,8 @@ impl Direction {
             (kind, field) if GRANTS.contains(&(kind, field)) && change == Change::Removed && kind != "NetworkPolicy" => {
                 Self::Stronger
             }
+            // Where nobody says otherwise, a process may gain more rights than its parent.
+            (_, "allowPrivilegeEscalation") if difference.values().1.is_none() => Self::Weaker,
             (_, "privileged" | "allowPrivilegeEscalation" | "hostNetwork" | "hostPID" | "hostIPC") => {
                 of_switch(difference, Self::Weaker)
             }

@@ -293,7 +293,8 @@ mod tests {
 
     #[test]
     fn aggregated_rules_need_the_declared_aggregation() {
-        let found = |declared: Value| allowed("rbac.authorization.k8s.io/v1", "ClusterRole", declared, json!({"rules": [{}]})).len();
+        let found =
+            |declared: Value| allowed("rbac.authorization.k8s.io/v1", "ClusterRole", declared, json!({"rules": [{}]})).len();
         assert_eq!(found(json!({"aggregationRule": {"clusterRoleSelectors": []}})), 1);
         assert_eq!(found(json!({})), 0);
     }

@@ -1,4 +1,4 @@
-//! Replicas that a HorizontalPodAutoscaler owns.
+//! Replicas that a `HorizontalPodAutoscaler` owns.
 
 use serde_json::Value;
 use trueup_core::facts::{Allowance, Extent, Live, Matched};
@@ -96,7 +96,7 @@ mod tests {
         ObjectId { api_version: api_version.into(), kind: kind.into(), namespace: Some(namespace.into()), name: "web".into() }
     }
 
-    fn autoscaler(version: &str, target: Value, namespace: &str) -> Vec<Autoscaler> {
+    fn autoscaler(version: &str, target: &Value, namespace: &str) -> Vec<Autoscaler> {
         let value = json!({"spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 5}});
         Autoscaler::read(&id(version, "HorizontalPodAutoscaler", namespace), &value).into_iter().collect()
     }
@@ -113,7 +113,7 @@ mod tests {
     fn within_the_range_and_through_scale() {
         let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
         for version in ["autoscaling/v1", "autoscaling/v2"] {
-            let autoscalers = autoscaler(version, target.clone(), "shop");
+            let autoscalers = autoscaler(version, &target, "shop");
             for (count, manager, subresource, expected) in [
                 (2, "kube-controller-manager", "scale", true),
                 (5, "kube-controller-manager", "scale", true),
@@ -127,14 +127,15 @@ mod tests {
             }
         }
         let unknown = normal::live(id("apps/v1", "Deployment", "shop"), json!({"spec": {"replicas": 4}}));
-        let reason = allowance(&unknown, &autoscaler("autoscaling/v2", target, "shop")).map(|allowance| allowance.reason);
+        let reason = allowance(&unknown, &autoscaler("autoscaling/v2", &target, "shop")).map(|allowance| allowance.reason);
         assert_eq!(reason.as_deref(), Some("HorizontalPodAutoscaler web keeps it between 2 and 5"));
     }
 
     #[test]
     fn only_its_own_target() {
         let live = deployment(3, "kube-controller-manager", "scale");
-        let allowed = |target: Value, namespace: &str| allowance(&live, &autoscaler("autoscaling/v2", target, namespace)).is_some();
+        let allowed =
+            |target: Value, namespace: &str| allowance(&live, &autoscaler("autoscaling/v2", &target, namespace)).is_some();
         assert!(allowed(json!({"kind": "Deployment", "name": "web"}), "shop"));
         assert!(!allowed(json!({"kind": "Deployment", "name": "web"}), "other"));
         assert!(!allowed(json!({"kind": "StatefulSet", "name": "web"}), "shop"));

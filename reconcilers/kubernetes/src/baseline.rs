@@ -18,7 +18,7 @@ use crate::normal;
 use crate::request::{Call, RequestError, ask};
 
 /// How long an answer is worth anything.
-const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+const LIFETIME: Duration = Duration::from_hours(24);
 
 /// The version of the cache file's form.
 const FORM: &str = "trueup.baselines/v1";
@@ -181,6 +181,9 @@ fn is_fresh(at: Timestamp, now: Timestamp) -> bool {
 }
 
 fn write(file: &Path, content: &File) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     let part = file.with_extension("part");
     let mut output = io::BufWriter::new(std::fs::File::create(&part)?);
     serde_json::to_writer(&mut output, content)?;
@@ -230,7 +233,8 @@ mod tests {
 
     #[test]
     fn the_answer_stands_under_the_objects_own_name() {
-        let create = DryRunCreate::of(&resource("", "Namespace", Server::Local), &declared("Namespace", "shop", "x")).expect("allowed");
+        let create =
+            DryRunCreate::of(&resource("", "Namespace", Server::Local), &declared("Namespace", "shop", "x")).expect("allowed");
         assert_eq!(create.body["metadata"], json!({"generateName": "trueup-"}));
         let answer = json!({"metadata": {"name": "trueup-x7k2p", "generateName": "trueup-", "uid": "u",
             "labels": {"kubernetes.io/metadata.name": "trueup-x7k2p"}}, "status": {"phase": "Active"}});
@@ -251,7 +255,7 @@ mod tests {
     #[test]
     fn answers_live_for_a_day_on_disk_and_off() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("baselines.json");
+        let file = folder.path().join("cache/baselines.json");
         let at: Timestamp = "2026-11-21T02:00:00Z".parse().expect("a time");
         let words = Words("w".into());
         let mut baselines = Baselines::load(&file);

@@ -129,8 +129,7 @@ pub async fn connect(context: Option<&str>, agent: &str) -> Result<Cluster, Clus
 /// # Errors
 /// If it is not usable.
 pub async fn connect_by(kubeconfig: &Path, context: Option<&str>, agent: &str) -> Result<Cluster, ClusterError> {
-    let kubeconfig =
-        Kubeconfig::read_from(kubeconfig).map_err(|source| ClusterError::Kubeconfig { source: Box::new(source) })?;
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).map_err(|source| ClusterError::Kubeconfig { source: Box::new(source) })?;
     connect_with(config(kubeconfig, context).await?, agent)
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use trueup_core::object::ObjectId;
 
 use crate::cluster::Cluster;
-use crate::request::{Call, RequestError, ask};
+use crate::request::{Call, RequestError, ask, escaped};
 
 /// Groups that every API server serves itself, for those who may not read `APIService`s.
 const BUILT_IN_GROUPS: [&str; 21] = [
@@ -181,7 +181,7 @@ impl Resource {
     pub fn collection(&self, namespace: Option<&str>) -> String {
         let root = if self.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", self.group) };
         match namespace {
-            Some(namespace) => format!("{root}/{}/namespaces/{namespace}/{}", self.version, self.plural),
+            Some(namespace) => format!("{root}/{}/namespaces/{}/{}", self.version, escaped(namespace), self.plural),
             None => format!("{root}/{}/{}", self.version, self.plural),
         }
     }
@@ -189,7 +189,7 @@ impl Resource {
     /// Where one object is.
     #[must_use]
     pub fn path(&self, id: &ObjectId) -> String {
-        format!("{}/{}", self.collection(id.namespace.as_deref()), id.name)
+        format!("{}/{}", self.collection(id.namespace.as_deref()), escaped(&id.name))
     }
 }
 

@@ -69,8 +69,7 @@ impl Expecting<'_> {
         let shape = (self.shape)(&desired.id);
         let allowances = allowances(self.rules, &desired, &live, self.types, &shape);
         let value = normal::expected(&desired.id, defaulted);
-        let secrecy =
-            if desired.id.group().is_empty() && desired.id.kind == "Secret" { Secrecy::Secret } else { Secrecy::Open };
+        let secrecy = if desired.id.group().is_empty() && desired.id.kind == "Secret" { Secrecy::Secret } else { Secrecy::Open };
         Matched { desired, live, expected: Expected { value, evidence: Evidence::Table, allowances }, secrecy }
     }
 
@@ -159,7 +158,9 @@ fn refusal(id: &ObjectId, error: &RequestError) -> String {
             "no right to ask by a dry run what the server makes of a `{}` (verb `create`): the table of defaults judges instead",
             id.kind
         ),
-        Some(refusal) => format!("the server refuses a dry run of creating `{id}`, so the table of defaults judges it: {refusal}"),
+        Some(refusal) => {
+            format!("the server refuses a dry run of creating `{id}`, so the table of defaults judges it: {refusal}")
+        }
         None => format!("`{id}` is judged by the table of defaults: {error}"),
     }
 }

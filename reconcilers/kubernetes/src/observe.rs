@@ -13,8 +13,6 @@ use crate::discovery::{Catalog, Lookup, Resource, Scaling, Scope};
 use crate::expect::{CONCURRENCY, DryRuns, Expecting, Found, Moment, expect};
 use crate::list::{self, Listing, Slot};
 use crate::normal;
-use crate::patch::read;
-use crate::request::RequestError;
 
 /// What is done about Secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,32 +70,6 @@ pub async fn observe(
     seen.problems.extend(matched.iter().filter_map(being_deleted));
     seen.pairs.extend(matched.into_iter().map(|matched| Pair::Matched(Box::new(matched))));
     seen
-}
-
-/// Looks at one declared object again, as it is in an [`Observation`] (placed, in normal form).
-///
-/// # Errors
-/// If it cannot be read.
-pub async fn observe_again(
-    cluster: &Cluster,
-    catalog: &Catalog,
-    desired: Desired,
-    look: &Look<'_>,
-    baselines: &mut Baselines,
-) -> Result<(Pair, Vec<Problem>), RequestError> {
-    let mut problems = Vec::new();
-    let Lookup::Served(resource) = catalog.find(&desired.id) else {
-        let reason = format!("`{}` is not served any more", desired.id.kind);
-        return Ok((Pair::Unseen(desired, reason), problems));
-    };
-    let Some(live) = read(cluster, resource, &desired.id).await? else { return Ok((Pair::Missing(desired), problems)) };
-    let found = vec![Found { desired, live, resource: resource.clone() }];
-    let scalable = scalable(&found);
-    let how = (look.expecting, look.dry_runs, look.moment);
-    let mut matched = expect(cluster, found, how, baselines, &mut problems).await;
-    allow_scaling(cluster, catalog, (&mut matched, &scalable), Vec::new(), &mut problems).await;
-    let pair = matched.into_iter().next().map(|matched| Pair::Matched(Box::new(matched)));
-    Ok((pair.expect("one object in gives one object out"), problems))
 }
 
 /// Gives each object its kind and its namespace; what has no served kind is unseen.
@@ -190,7 +162,8 @@ async fn allow_scaling(
     problems: &mut Vec<Problem>,
 ) {
     let mut live: BTreeMap<String, Result<Vec<Autoscaler>, String>> = BTreeMap::new();
-    for matched in matched.iter_mut().filter(|matched| scalable.contains(&matched.desired.id) && autoscaling::is_scaled(matched)) {
+    for matched in matched.iter_mut().filter(|matched| scalable.contains(&matched.desired.id) && autoscaling::is_scaled(matched))
+    {
         if let Some(allowance) = autoscaling::allowance(&matched.live, &declared) {
             matched.expected.allowances.push(allowance);
             continue;
@@ -207,7 +180,8 @@ async fn allow_scaling(
                 matched.expected.allowances.extend(autoscaling::allowance(&matched.live, &known));
             }
             Err(reason) if autoscaling::is_written_by_autoscaler(&matched.live) => {
-                let message = format!("whether an autoscaler keeps the replicas of `{}` cannot be seen: {reason}", matched.live.id);
+                let message =
+                    format!("whether an autoscaler keeps the replicas of `{}` cannot be seen: {reason}", matched.live.id);
                 problems.push(Problem::blind("autoscalers-not-visible", message, Some(matched.desired.origin.clone())));
                 let reason = "an autoscaler may keep it, and autoscalers cannot be seen".to_owned();
                 matched.expected.allowances.push(Allowance { path: autoscaling::replicas(), extent: Extent::Declared, reason });
@@ -225,9 +199,8 @@ async fn live_autoscalers(cluster: &Cluster, catalog: &Catalog, namespace: &str)
         name: String::new(),
     };
     let (second, first) = (id("v2"), id("v1"));
-    let resource = match (catalog.find(&second), catalog.find(&first)) {
-        (Lookup::Served(resource), _) | (_, Lookup::Served(resource)) => resource,
-        _ => return Ok(Vec::new()),
+    let ((Lookup::Served(resource), _) | (_, Lookup::Served(resource))) = (catalog.find(&second), catalog.find(&first)) else {
+        return Ok(Vec::new());
     };
     let objects = list::list_one(cluster, resource, Some(namespace), list::PAGE).await.map_err(|error| error.to_string())?;
     Ok(objects.iter().filter_map(|live| Autoscaler::read(&live.id, &live.value)).collect())

@@ -176,7 +176,7 @@ fn refused(resource: &Resource, id: &ObjectId, refusal: Refusal) -> PatchError {
     }
 }
 
-/// Pods and StatefulSets say it in other words.
+/// Pods and `StatefulSet`s say it in other words.
 fn is_forbidden_update(message: &str) -> bool {
     message.contains("updates to statefulset spec for fields other than")
         || message.contains("pod updates may not change fields other than")

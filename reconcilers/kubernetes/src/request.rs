@@ -13,13 +13,13 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::cluster::Cluster;
 
 /// How long one request may take; a slow list of a large cluster takes half of this.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 /// How often a read is tried in all.
 const ATTEMPTS: u32 = 4;
 /// The first pause between two tries; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// No server makes us wait longer than this, whatever its `Retry-After` says.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// One request. There is no create but a dry run, no update, no apply and no delete.
 #[derive(Debug, Clone, Copy)]
@@ -70,9 +70,7 @@ impl Call<'_> {
         };
         let mut request = Request::new(body);
         *request.method_mut() = self.method();
-        if let Ok(uri) = self.target().parse() {
-            *request.uri_mut() = uri;
-        }
+        *request.uri_mut() = self.target().parse().expect("an escaped path is a URI");
         let accept = match self {
             Self::Discover { .. } => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
             Self::Get { .. } | Self::DryRunCreate { .. } | Self::MergePatch { .. } => "application/json",
@@ -240,6 +238,23 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// One segment of a path, or one value of a query, with everything escaped that is not unreserved (RFC 3986, 2.3): what
+/// stands in a manifest never becomes another path or a query of its own.
+pub(crate) fn escaped(text: &str) -> String {
+    let escape = |byte: u8| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    match text {
+        // Alone, they would lead upwards.
+        "." | ".." => text.replace('.', "%2E"),
+        _ => text.bytes().map(escape).collect(),
+    }
+}
+
 /// Asks something that changes nothing: tried again where that may help, with growing pauses and as `Retry-After` says.
 pub(crate) async fn ask<T: DeserializeOwned>(cluster: &Cluster, call: Call<'_>) -> Result<T, RequestError> {
     let mut attempt = 1;
@@ -343,6 +358,14 @@ mod tests {
         let invalid = Refusal::read(StatusCode::UNPROCESSABLE_ENTITY, &HeaderMap::new(), status.to_string().as_bytes());
         assert_eq!(invalid.causes[0].field, "metadata.uid");
         assert!(!invalid.without_words().to_string().contains('m'.to_string().as_str().repeat(2).as_str()));
+    }
+
+    #[test]
+    fn what_a_manifest_says_stays_one_segment() {
+        assert_eq!(escaped("eyJ2IjoiLyJ9+/=_-"), "eyJ2IjoiLyJ9%2B%2F%3D_-");
+        assert_eq!(escaped("a/configmaps?x="), "a%2Fconfigmaps%3Fx%3D");
+        assert_eq!(escaped("system:admin"), "system%3Aadmin");
+        assert_eq!(escaped(".."), "%2E%2E");
     }
 
     #[test]

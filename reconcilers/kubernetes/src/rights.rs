@@ -49,7 +49,7 @@ impl fmt::Display for MissingRight {
 /// # Errors
 /// When the API server does not answer.
 pub async fn missing(cluster: &Cluster, catalog: &Catalog, desired: &[Desired]) -> Result<Vec<MissingRight>, kube::Error> {
-    let reviews: Api<SelfSubjectAccessReview> = Api::all(cluster.client());
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
     let asked = wanted(cluster, catalog, desired).into_iter().map(|right| {
         let reviews = reviews.clone();
         async move {
@@ -81,7 +81,7 @@ fn wanted(cluster: &Cluster, catalog: &Catalog, desired: &[Desired]) -> BTreeSet
             Scope::Cluster => None,
         };
         for verb in VERBS {
-            let (resource, group) = (resource.name.clone(), object.id.group().to_owned());
+            let (resource, group) = (resource.plural.clone(), object.id.group().to_owned());
             wanted.insert(MissingRight { verb, resource, group, namespace: namespace.clone() });
         }
     }

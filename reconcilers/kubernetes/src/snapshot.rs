@@ -126,7 +126,9 @@ struct Contents {
 pub fn observe(folder: &Path, desired: Vec<Desired>, secrets: SecretsMode, expecting: &Expecting<'_>) -> Observation {
     let contents = match read_folder(folder) {
         Ok(contents) => contents,
-        Err(error) => Contents { held: Vec::new(), problems: vec![Problem::blind("snapshot-unreadable", error.to_string(), None)] },
+        Err(error) => {
+            Contents { held: Vec::new(), problems: vec![Problem::blind("snapshot-unreadable", error.to_string(), None)] }
+        }
     };
     let mut by_key: BTreeMap<Key, Vec<&Held>> = BTreeMap::new();
     for held in &contents.held {

@@ -13,9 +13,11 @@ use serde_json::Value;
 use trueup_core::object::ObjectId;
 use trueup_core::shape::{Shape, Types};
 
+use crate::discovery::Scope;
 use rule::Rule;
 
 pub mod rule;
+mod image;
 mod place;
 mod said;
 mod completed;
@@ -40,16 +42,15 @@ pub struct Table {
 struct Kind {
     #[serde(rename = "type")]
     type_name: String,
+    #[serde(with = "ScopeText")]
     scope: Scope,
 }
 
-/// Whether a kind's objects live in namespaces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    /// Each lives in one.
+/// How the table writes a scope.
+#[derive(Deserialize)]
+#[serde(remote = "Scope", rename_all = "kebab-case")]
+enum ScopeText {
     Namespaced,
-    /// None does.
     Cluster,
 }
 
@@ -107,5 +108,67 @@ impl Table {
 
     fn kind(&self, id: &ObjectId) -> Option<&Kind> {
         self.kinds.get(&format!("{} {}", id.api_version, id.kind))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn id(api_version: &str, kind: &str) -> ObjectId {
+        ObjectId { api_version: api_version.into(), kind: kind.into(), namespace: None, name: "a".into() }
+    }
+
+    /// The types that a shape names.
+    fn named(shape: &Shape) -> Option<&str> {
+        match shape {
+            Shape::Object(name) => Some(name),
+            Shape::Map(inner) | Shape::List { item: inner, .. } => named(inner),
+            Shape::Any | Shape::Quantity | Shape::IntOrString | Shape::Duration => None,
+        }
+    }
+
+    #[test]
+    fn every_name_leads_somewhere() {
+        let table = Table::load();
+        let shapes = table.types.0.values().flat_map(BTreeMap::values).filter_map(named);
+        let kinds = table.kinds.values().map(|kind| kind.type_name.as_str());
+        for name in shapes.chain(kinds) {
+            assert!(table.types.0.contains_key(name), "{name}");
+        }
+        let ruled = table.defaults.iter().flat_map(|(name, rules)| rules.iter().map(move |rule| (name, &rule.field)));
+        let zeros = table.zeros.iter().flat_map(|(name, fields)| fields.iter().map(move |field| (name, field)));
+        for (name, field) in ruled.chain(zeros) {
+            assert!(table.types.0[name].contains_key(field), "{name}.{field}");
+        }
+    }
+
+    #[test]
+    fn kinds_and_scopes() {
+        let table = Table::load();
+        assert_eq!(table.kubernetes(), "1.36");
+        assert_eq!(table.scope(&id("apps/v1", "Deployment")), Some(Scope::Namespaced));
+        assert_eq!(table.scope(&id("v1", "Namespace")), Some(Scope::Cluster));
+        assert_eq!(table.root_shape(&id("v1", "Pod")), Shape::Object("core.v1.Pod".into()));
+        assert!(!table.knows(&id("apps/v1beta1", "Deployment")));
+        assert_eq!(table.root_shape(&id("example.com/v1", "Widget")), Shape::Any);
+    }
+
+    #[test]
+    fn other_kinds_stay_as_they_are() {
+        let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "spec": {"empty": {}, "zero": 0}});
+        assert_eq!(Table::load().expected(&id("example.com/v1", "Widget"), &widget), widget);
+    }
+
+    #[test]
+    fn nulls_zeros_and_unknown_fields_are_no_words() {
+        let service = json!({"spec": {"clusterIP": null, "externalName": "", "typo": 1, "selector": {}, "type": "ClusterIP",
+            "ports": [{"port": 80, "nodePort": 0, "protocol": null}]}});
+        let expected = Table::load().expected(&id("v1", "Service"), &service);
+        assert_eq!(expected["spec"]["ports"], json!([{"port": 80, "targetPort": 80, "protocol": "TCP"}]));
+        for absent in ["clusterIP", "externalName", "typo", "selector"] {
+            assert_eq!(expected["spec"].get(absent), None, "{absent}");
+        }
     }
 }

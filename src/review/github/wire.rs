@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::body;
 use super::{GitHub, GitHubError};
 
 /// No answer that we need comes near this.
@@ -109,8 +108,10 @@ pub async fn ask<T: DeserializeOwned>(github: &GitHub, request: &Request) -> Res
     if !answer.status.is_success() {
         return Err(meaning(github, request.step, &answer));
     }
-    serde_json::from_slice(&answer.bytes)
-        .map_err(|error| GitHubError::Answer { step: request.step, reason: format!("it is not what the API describes ({error})") })
+    serde_json::from_slice(&answer.bytes).map_err(|error| GitHubError::Answer {
+        step: request.step,
+        reason: format!("it is not what the API describes ({error})"),
+    })
 }
 
 /// Whether a request with this outcome may have taken effect all the same.
@@ -144,7 +145,8 @@ async fn send(github: &GitHub, request: &Request) -> Result<Answer, GitHubError>
         let response = response.map_err(|source| GitHubError::Unreachable { step, source: source.into() })?;
         let (parts, body) = response.into_parts();
         let read = to_bytes(Body::new(body), ANSWER_LIMIT).await;
-        let bytes = read.map_err(|source| GitHubError::Answer { step, reason: format!("it could not be read whole ({source})") })?;
+        let bytes =
+            read.map_err(|source| GitHubError::Answer { step, reason: format!("it could not be read whole ({source})") })?;
         Ok(Answer { status: parts.status, headers: parts.headers, bytes: bytes.into() })
     };
     let late = |elapsed: tokio::time::error::Elapsed| GitHubError::Unreachable { step, source: elapsed.into() };
@@ -158,7 +160,8 @@ fn wait_of(answer: &Answer) -> Option<Duration> {
     if !matches!(answer.status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
         return None;
     }
-    let number = |name| answer.headers.get(name).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse::<i64>().ok());
+    let number =
+        |name| answer.headers.get(name).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse::<i64>().ok());
     if let Some(seconds) = number("retry-after") {
         return Some(Duration::from_secs(seconds.try_into().unwrap_or_default()));
     }
@@ -192,7 +195,7 @@ fn message_of(answer: &Answer) -> String {
     let errors = value["errors"].as_array().into_iter().flatten();
     let messages = errors.filter_map(|error| error["message"].as_str().or_else(|| error.as_str()));
     let parts: Vec<&str> = value["message"].as_str().into_iter().chain(messages).collect();
-    body::visible(&parts.join("; ")).chars().take(MESSAGE_LIMIT).collect()
+    crate::visible::visible(&parts.join("; ")).chars().take(MESSAGE_LIMIT).collect()
 }
 
 /// A query's value, percent-encoded.

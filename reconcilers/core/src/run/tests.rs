@@ -283,7 +283,7 @@ mod told {
 
     #[test]
     fn holds_last_until_resumed_and_the_first_identity_stays() {
-        let hold = Hold { places: vec![place("p-1"), place("p-2")], reason: "undone".into(), commit: "c".into() };
+        let hold = Hold { places: vec![place("p-1"), place("p-2")], reason: "undone".into(), findings: Vec::new() };
         let target = TargetName("prod".into());
         let first = Entry::Identity { target: target.clone(), cluster_uid: "a".into() };
         let another = Entry::Identity { target: target.clone(), cluster_uid: "b".into() };

@@ -76,6 +76,10 @@ fn identify(value: &Placed) -> Result<ObjectId, Flaw> {
         return Err(Flaw::at(value.position, Fault::NotAnObject { reason: "it is not a mapping".to_owned() }));
     }
     let api_version = required(value, "apiVersion")?;
+    if api_version.matches('/').count() > 1 {
+        let reason = format!("its `apiVersion` `{api_version}` is not `group/version`");
+        return Err(Flaw::at(value.position, Fault::NotAnObject { reason }));
+    }
     let kind = required(value, "kind")?;
     let metadata = value.entry("metadata");
     let name = name(value, &kind, metadata)?;

@@ -11,8 +11,8 @@ use super::fault::{Fault, Flaw};
 const CHART_WORDS: [&str; 8] =
     [".Values.", ".Values ", ".Release.", ".Chart.", ".Capabilities.", "include \"", "toYaml ", ".Files."];
 
-/// The place of the first value of an object that is a chart's template text. Payloads are left alone: the data of ConfigMaps
-/// and Secrets, annotations, and texts of several lines.
+/// The place of the first value of an object that is a chart's template text. Payloads are left alone: the data of a ConfigMap
+/// or Secret, annotations, and texts of several lines.
 pub(super) fn find_in_values(kind: &str, object: &Placed) -> Option<Position> {
     let Shape::Map(entries) = &object.shape else { return None };
     let is_payload = |key: &str| matches!(kind, "ConfigMap" | "Secret") && matches!(key, "data" | "stringData" | "binaryData");

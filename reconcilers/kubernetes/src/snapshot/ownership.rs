@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 pub(super) fn record(object: &mut Value, before: &Value, now: Timestamp) {
     let mut changed = Vec::new();
     changes(before, object, &mut Vec::new(), &mut changed);
-    changed.retain(|tokens| !tokens.first().is_some_and(|first| first == "f:status"));
+    changed.retain(|tokens| tokens.first().is_none_or(|first| first != "f:status"));
     if changed.is_empty() {
         return;
     }
@@ -30,7 +30,8 @@ pub(super) fn record(object: &mut Value, before: &Value, now: Timestamp) {
 fn own(entries: &mut Vec<Value>, api_version: &Value, changed: &[Vec<String>], now: Timestamp) {
     let seconds = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
     let time = now.round(seconds).unwrap_or(now).to_string();
-    let is_ours = |entry: &Value| entry["manager"] == "trueup" && entry["operation"] == "Update" && entry["subresource"].is_null();
+    let is_ours =
+        |entry: &Value| entry["manager"] == "trueup" && entry["operation"] == "Update" && entry["subresource"].is_null();
     let at = entries.iter().position(is_ours).unwrap_or_else(|| {
         entries.push(json!({"manager": "trueup", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {}}));
         entries.len() - 1
@@ -55,7 +56,8 @@ fn changes(before: &Value, after: &Value, at: &mut Vec<String>, found: &mut Vec<
         _ if before == after => {}
         (Value::Object(old), Value::Object(new)) => {
             for key in new.keys().chain(old.keys().filter(|key| !new.contains_key(*key))) {
-                let is_server_field = at.len() == 1 && at[0] == "f:metadata" && ["managedFields", "resourceVersion"].contains(&key.as_str());
+                let is_server_field =
+                    at.len() == 1 && at[0] == "f:metadata" && ["managedFields", "resourceVersion"].contains(&key.as_str());
                 if !is_server_field {
                     at.push(format!("f:{key}"));
                     changes(old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null), at, found);

@@ -13,10 +13,8 @@ pub(super) fn replace(bytes: &[u8], object: &Desired, value: &Value) -> Option<V
     let text = if bytes.get(place.start) == Some(&b'{') {
         serde_json::to_string_pretty(value).ok()?
     } else {
-        let mut text = String::new();
-        block(value, column, &mut text);
         // The first line stands where the object stood, behind the file's own indentation.
-        text.trim_start().to_owned()
+        block(value, column).trim_start().to_owned()
     };
     let break_lost = text.ends_with('\n') && after.first() == Some(&b'\n');
     let text = if break_lost { text.trim_end_matches('\n') } else { &text };
@@ -40,51 +38,42 @@ fn reads_as(before: &[u8], after: &[u8], object: &Desired, value: &Value) -> boo
 }
 
 /// Block YAML that every reader takes for the same: a text that could be taken for anything else stands in quotes.
-fn block(value: &Value, indent: usize, text: &mut String) {
+fn block(value: &Value, indent: usize) -> String {
     let margin = " ".repeat(indent);
-    match value {
+    let parts: Vec<String> = match value {
         Value::Object(fields) if !fields.is_empty() => {
-            for (key, below) in fields {
-                text.push_str(&format!("{margin}{}:", scalar_text(key)));
-                nested(below, indent, text);
-            }
+            fields.iter().map(|(key, below)| format!("{margin}{}:{}", scalar_text(key), behind(below, indent))).collect()
         }
-        Value::Array(entries) if !entries.is_empty() => {
-            for entry in entries {
-                let mut inner = String::new();
-                if is_nested(entry) {
-                    block(entry, indent + 2, &mut inner);
-                    text.push_str(&format!("{margin}- {}", inner.trim_start()));
-                } else {
-                    text.push_str(&format!("{margin}-"));
-                    nested(entry, indent, text);
-                }
-            }
-        }
-        scalar => text.push_str(&format!("{margin}{}\n", scalar_value(scalar))),
+        Value::Array(entries) if !entries.is_empty() => entries.iter().map(|entry| item(entry, indent)).collect(),
+        scalar => vec![format!("{margin}{}\n", scalar_value(scalar))],
+    };
+    parts.concat()
+}
+
+fn item(entry: &Value, indent: usize) -> String {
+    let margin = " ".repeat(indent);
+    if is_nested(entry) {
+        format!("{margin}- {}", block(entry, indent + 2).trim_start())
+    } else {
+        format!("{margin}-{}", behind(entry, indent))
     }
 }
 
 /// What follows `key:` or `-`.
-fn nested(value: &Value, indent: usize, text: &mut String) {
+fn behind(value: &Value, indent: usize) -> String {
     match value {
-        Value::Array(_) if is_nested(value) => {
-            text.push('\n');
-            block(value, indent, text);
-        }
-        _ if is_nested(value) => {
-            text.push('\n');
-            block(value, indent + 2, text);
-        }
-        Value::String(lines) if is_literal(lines) => {
-            text.push_str(if lines.ends_with('\n') { " |\n" } else { " |-\n" });
-            for line in lines.lines() {
-                let margin = if line.is_empty() { 0 } else { indent + 2 };
-                text.push_str(&format!("{}{line}\n", " ".repeat(margin)));
-            }
-        }
-        scalar => text.push_str(&format!(" {}\n", scalar_value(scalar))),
+        Value::Array(_) if is_nested(value) => format!("\n{}", block(value, indent)),
+        Value::Object(_) if is_nested(value) => format!("\n{}", block(value, indent + 2)),
+        Value::String(text) if is_literal(text) => literal(text, indent + 2),
+        scalar => format!(" {}\n", scalar_value(scalar)),
     }
+}
+
+fn literal(text: &str, indent: usize) -> String {
+    let margin = " ".repeat(indent);
+    let lines: Vec<String> =
+        text.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{margin}{line}\n") }).collect();
+    format!(" {}\n{}", if text.ends_with('\n') { "|" } else { "|-" }, lines.concat())
 }
 
 fn is_nested(value: &Value) -> bool {
@@ -139,8 +128,7 @@ mod tests {
 
     fn read_back(value: &Value) -> Value {
         let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": value});
-        let mut text = String::new();
-        block(&object, 0, &mut text);
+        let text = block(&object, 0);
         let (objects, problems) = manifest::read("a.yaml", text.as_bytes());
         assert_eq!(problems, [], "{text}");
         objects[0].value["data"].clone()

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::image::is_latest;
 use super::place::Place;
 
 /// How one field of a type gets a value that Git does not give. A type's rules are tried in order.
@@ -47,6 +48,8 @@ pub enum Source {
         /// Its field.
         field: String,
     },
+    /// One entry of a list, behind what is declared in it.
+    Append(Value),
     /// One key of a map, beside what is declared in it.
     Entry {
         /// The key.
@@ -103,6 +106,13 @@ impl Source {
             Self::Lowercase(field) => Some(fields.get(field)?.as_str()?.to_lowercase().into()),
             Self::Suffixed { field, suffix } => Some(format!("{}{suffix}", fields.get(field)?.as_str()?).into()),
             Self::Outer { type_name, field } => find(place.enclosing(type_name)?, field).cloned(),
+            Self::Append(entry) => {
+                let mut entries = declared.and_then(Value::as_array).cloned().unwrap_or_default();
+                if !entries.contains(entry) {
+                    entries.push(entry.clone());
+                }
+                Some(Value::Array(entries))
+            }
             Self::Entry { key, field } => {
                 let entry = Map::from_iter([(key.clone(), fields.get(field)?.clone())]);
                 Some(beside(declared, [&entry]))
@@ -117,13 +127,10 @@ impl Source {
     /// Whether the source adds to a value that is there already.
     pub(super) fn adds(&self) -> bool {
         match self {
-            Self::Entry { .. } | Self::Fill(_) => true,
-            Self::Value(_)
-            | Self::Copy(_)
-            | Self::List(_)
-            | Self::Lowercase(_)
-            | Self::Suffixed { .. }
-            | Self::Outer { .. } => false,
+            Self::Append(_) | Self::Entry { .. } | Self::Fill(_) => true,
+            Self::Value(_) | Self::Copy(_) | Self::List(_) | Self::Lowercase(_) | Self::Suffixed { .. } | Self::Outer { .. } => {
+                false
+            }
         }
     }
 }
@@ -138,10 +145,9 @@ impl Condition {
             Self::Is { field, values } => text(fields, field).is_some_and(|text| values.contains(text)),
             Self::Under(holders) => holders.contains(place.holder),
             Self::Root(types) => types.contains(place.root()),
-            Self::Outer { type_name, field, values } => place
-                .enclosing(type_name)
-                .and_then(|enclosing| enclosing.get(field))
-                .is_some_and(|value| values.contains(value)),
+            Self::Outer { type_name, field, values } => {
+                place.enclosing(type_name).and_then(|enclosing| enclosing.get(field)).is_some_and(|value| values.contains(value))
+            }
             Self::LatestImage(field) => text(fields, field).is_some_and(is_latest),
         }
     }
@@ -166,28 +172,9 @@ fn text<'a>(fields: &'a Map<String, Value>, field: &str) -> Option<&'a str> {
     fields.get(field)?.as_str()
 }
 
-/// As `parsers.ParseImageName` of Kubernetes has it: without tag and digest the tag is `latest`.
-fn is_latest(image: &str) -> bool {
-    let name = image.rsplit_once('/').map_or(image, |(_, name)| name);
-    match name.split_once('@') {
-        Some((name, _digest)) => name.ends_with(":latest"),
-        None => name.ends_with(":latest") || !name.contains(':'),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_tag_latest_as_written_or_meant() {
-        for image in ["nginx", "nginx:latest", "registry:5000/nginx", "a/b:latest@sha256:00"] {
-            assert!(is_latest(image), "{image}");
-        }
-        for image in ["nginx:1", "registry:5000/a/nginx:1.27", "nginx@sha256:00"] {
-            assert!(!is_latest(image), "{image}");
-        }
-    }
 
     #[test]
     fn an_unknown_form_is_an_error() {

@@ -1,0 +1,9 @@
+//! Laws of the core: what must hold for every object, schema, edit and policy.
+
+mod comparing;
+mod deciding;
+mod generate;
+mod judge;
+mod policies;
+mod repairing;
+mod weighing;
