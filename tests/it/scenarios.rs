@@ -13,7 +13,7 @@ use trueup_core::classify::{classify, differences};
 use trueup_core::decide::{Case, Decision, Ground, Guards, decide};
 use trueup_core::diff::compare;
 use trueup_core::facts::{Evidence, Observation, Pair, Problem};
-use trueup_core::finding::{Difference, Finding};
+use trueup_core::finding::{Difference, Finding, Lane, Stage};
 use trueup_core::object::TargetName;
 use trueup_core::patch::changes_nothing;
 use trueup_core::policy::Policy;
@@ -112,16 +112,13 @@ fn judge_objects(folder: &Path, policy: &Policy) -> Judged {
         .iter()
         .map(|pair| {
             let drifts = match pair {
-                Pair::Matched(matched) => {
-                    compare(matched, table.types(), &table.root_shape(&matched.desired.id), &key()).drifts
-                }
+                Pair::Matched(matched) => compare(matched, table.types(), &table.root_shape(&matched.desired.id), &key()).drifts,
                 Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_) => Vec::new(),
             };
             classified(differences(&TargetName("scenario".to_owned()), pair, drifts), policy)
         })
         .collect();
-    let cases: Vec<Case<'_>> =
-        pairs.iter().zip(&findings).map(|(pair, findings)| Case { pair: Some(pair), findings }).collect();
+    let cases: Vec<Case<'_>> = pairs.iter().zip(&findings).map(|(pair, findings)| Case { pair: Some(pair), findings }).collect();
     let decisions = decide(&cases, &[], &Guards::none(ground), policy);
     Judged { pairs, findings, problems, decisions }
 }
@@ -278,5 +275,9 @@ fn shipped_policies_read() {
         let text = fs::read_to_string(&pack).expect("a file that is listed");
         let policy = Policy::read(&[(name(&pack), text)]).unwrap_or_else(|problems| panic!("{problems:?}"));
         assert!(!policy.classes.is_empty(), "{}", pack.display());
+        assert!(policy.classes.iter().all(|class| class.stage < Stage::Auto), "{}: no shipped class corrects", pack.display());
+        if name(&pack) == "cautious.toml" {
+            assert!(policy.classes.iter().all(|class| class.lane >= Lane::Review), "cautious.toml only tells and proposes");
+        }
     }
 }

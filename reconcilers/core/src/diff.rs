@@ -68,6 +68,8 @@ impl Walk<'_> {
         if present(sides.declared).is_some() && same_field(self.types, shape, field_name(at), sides.declared, sides.live) {
             return;
         }
+        // To declare an empty list or map is to declare none.
+        let sides = Sides { declared: sides.declared.filter(|value| !shape.is_absent(Some(value))), ..sides };
         match (present(sides.expected), present(sides.live)) {
             (Some(Value::Object(expected)), Some(Value::Object(live))) => self.fields(at, shape, sides, expected, live),
             (None, Some(Value::Object(live))) if self.is_filled(shape, live) => self.fields(at, shape, sides, &Map::new(), live),
