@@ -225,7 +225,8 @@ enum Agreement {
 
 fn agreement(name: &Segment, entry: &Value) -> Agreement {
     let Segment::Entry(keys) = name else { return Agreement::None };
-    let given: Vec<bool> = keys.iter().filter_map(|(key, text)| entry.get(key).map(|value| value.to_string() == *text)).collect();
+    let agrees = |(key, text): &(String, String)| Some(entry.get(key).map(Value::to_string)? == *text);
+    let given: Vec<bool> = keys.iter().filter_map(agrees).collect();
     match given.len() {
         _ if given.contains(&false) => Agreement::None,
         0 => Agreement::None,

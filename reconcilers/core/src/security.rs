@@ -56,7 +56,7 @@ const GRANTS: [(&str, &str); 6] = [
     ("ClusterRoleBinding", "subjects"),
 ];
 
-/// Labels and annotations that bind: Pod Security admission's on a Namespace, a pod's AppArmor profiles.
+/// Labels and annotations that bind: Pod Security admission's on a Namespace, a pod's `AppArmor` profiles.
 const BINDING_PREFIXES: [&str; 2] = ["pod-security.kubernetes.io/", "container.apparmor.security.beta.kubernetes.io/"];
 
 impl Category {
