@@ -8,4 +8,5 @@ mod source;
 mod source_remote;
 mod forge_local;
 mod github;
+mod pull_request;
 mod deploy;
