@@ -84,7 +84,7 @@ pub async fn act(session: &Session, round: &mut Round, ledger: &Ledger, only: &[
     Ok(reports)
 }
 
-/// Step 6 alone: what [`act`] would do.
+/// Step 6 alone: what [`act()`] would do.
 ///
 /// # Errors
 /// Where a ledger exists and cannot be read.
