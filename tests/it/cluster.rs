@@ -1,0 +1,7 @@
+//! The program on a real API server, as the shipped account with the shipped rights.
+
+mod line;
+mod proxy;
+mod refusals;
+mod rights;
+mod writes;
