@@ -8,3 +8,4 @@ mod source_remote;
 mod forge_local;
 mod github;
 mod deploy;
+mod architecture;
