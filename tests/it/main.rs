@@ -1,7 +1,8 @@
-//! Integration tests, one program.
+//! Integration tests, one program: a module a subject.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something unforeseen happens")]
 
+mod scenarios;
 mod git;
 mod source;
 mod source_remote;
