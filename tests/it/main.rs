@@ -16,3 +16,4 @@ mod github;
 mod pull_request;
 mod deploy;
 mod world;
+mod architecture;
