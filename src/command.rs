@@ -41,9 +41,14 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn fail(failure: &Failure) -> ExitCode {
+    complain(failure);
+    failure.exit.into()
+}
+
+/// One message on stderr.
+pub(crate) fn complain(failure: &Failure) {
     let style = anstyle::AnsiColor::Red.on_default().bold();
     anstream::eprintln!("{style}error:{style:#} {}", visible_lines(&failure.to_string()));
-    failure.exit.into()
 }
 
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {

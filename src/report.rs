@@ -323,7 +323,9 @@ fn finding_report(finding: &Finding) -> FindingReport {
     }
 }
 
-fn problem_report(problem: &Problem, target: Option<String>) -> ProblemReport {
+/// One problem in the public form.
+#[must_use]
+pub fn problem_report(problem: &Problem, target: Option<String>) -> ProblemReport {
     ProblemReport { code: problem.code, message: problem.message.clone(), target, origin: problem.origin.clone() }
 }
 
