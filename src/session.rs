@@ -67,7 +67,8 @@ pub fn policy(session: &Session, pinned: &Pinned) -> Result<Policy, Failure> {
     let files = policy_files(session, pinned).map_err(Failure::usage)?;
     Policy::read(&files).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::usage(anyhow::anyhow!("the policy at commit {} has mistakes:\n{}", pinned.commit, lines.join("\n")))
+        let place = if pinned.dirty { "on disk".to_owned() } else { format!("at commit {}", pinned.commit) };
+        Failure::usage(anyhow::anyhow!("the policy {place} has mistakes, so none of it counts:\n{}", lines.join("\n")))
     })
 }
 
