@@ -7,3 +7,4 @@ mod source;
 mod source_remote;
 mod forge_local;
 mod github;
+mod act;
