@@ -17,3 +17,4 @@ mod pull_request;
 mod deploy;
 mod world;
 mod architecture;
+mod act;
