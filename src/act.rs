@@ -50,7 +50,7 @@ pub async fn perform(acting: Acting<'_>, judged: &Judged, guards: &Guards, decis
             Decision::Correct(correction) => reports.extend(correct::correct(acting, judged, guards, *correction).await?),
             Decision::Propose(proposal) => reports.push(propose::propose(acting, judged, &proposal).await?),
             Decision::Escalate(settled) => reports.extend(escalate(acting, settled).await?),
-            Decision::Hold(settled) | Decision::Leave(settled) => reports.push(left(settled)),
+            Decision::Hold(_) | Decision::Leave(_) => reports.push(previewed(&decision)),
         }
     }
     Ok(reports)
