@@ -26,7 +26,7 @@ use crate::{daemon, demo, doctor, explain, init, session, stop, watch};
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     choose_colour(cli.global.color);
-    log_to_stderr(&cli.global);
+    log_to_stderr(&cli.global, &cli.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::usage(error)),
@@ -41,13 +41,19 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn fail(failure: &Failure) -> ExitCode {
+    complain(failure);
+    failure.exit.into()
+}
+
+/// One message on stderr.
+pub(crate) fn complain(failure: &Failure) {
     let style = anstyle::AnsiColor::Red.on_default().bold();
     anstream::eprintln!("{style}error:{style:#} {}", visible_lines(&failure.to_string()));
-    failure.exit.into()
 }
 
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let Cli { global, command } = cli;
+    only_known_forms(&command, global.output)?;
     match command {
         Command::Init { dir } => init(&dir),
         Command::Check => check::check(&global).await,
@@ -95,6 +101,34 @@ fn output(global: &Global) -> Output {
     global.output.unwrap_or(Output::Text)
 }
 
+/// Refuses a form that a command does not have, before anything is done.
+fn only_known_forms(command: &Command, output: Option<Output>) -> Result<(), Failure> {
+    let known: &[Output] = match command {
+        Command::Render => &[Output::Yaml, Output::Json],
+        Command::Check
+        | Command::Diff { .. }
+        | Command::Sync { .. }
+        | Command::Runs { .. }
+        | Command::Undo { .. }
+        | Command::Audit { .. }
+        | Command::Doctor => &[Output::Text, Output::Json],
+        Command::Init { .. }
+        | Command::Explain { .. }
+        | Command::Run { .. }
+        | Command::Demo { .. }
+        | Command::Completions { .. }
+        | Command::Man => &[Output::Text],
+    };
+    let Some(asked) = output.filter(|asked| !known.contains(asked)) else { return Ok(()) };
+    let known: Vec<String> = known.iter().map(|form| format!("`{}`", form.name())).collect();
+    let message = format!("this command has no form `{}`: use {}", asked.name(), known.join(" or "));
+    Err(Failure::usage(anyhow::anyhow!(message)))
+}
+
+pub(crate) fn no_yaml() -> Failure {
+    Failure::usage(anyhow::anyhow!("this command has no form `yaml`: use `text` or `json`"))
+}
+
 /// Prints a result; a closed pipe is the reader's way to say that it has enough.
 ///
 /// # Errors
@@ -130,21 +164,26 @@ fn choose_colour(color: Color) {
     }
 }
 
-/// Logs to stderr: warnings, or what `TRUEUP_LOG` asks for; as JSON with `TRUEUP_LOG_FORMAT=json`.
-fn log_to_stderr(global: &Global) {
+/// Logs to stderr: warnings, or what `-q`, `-v` or `TRUEUP_LOG` ask for; of the loop also what it does. As JSON with
+/// `TRUEUP_LOG_FORMAT=json`; without times where a person waits for the end.
+fn log_to_stderr(global: &Global, command: &Command) {
     use tracing_subscriber::EnvFilter;
+    let in_loop = matches!(command, Command::Run { .. });
     let default = match (global.quiet, global.verbose) {
         (true, _) => "error",
+        // Its own text tells what was escalated.
+        (false, 0) if matches!(command, Command::Demo { .. }) => "error",
+        (false, 0) if in_loop => "warn,trueup=info",
         (false, 0) => "warn",
         (false, 1) => "info,trueup=debug",
         (false, _) => "debug,hyper=info,h2=info,rustls=info",
     };
-    let default = if default == "warn" { "warn,trueup=info" } else { default };
     let filter = EnvFilter::try_from_env("TRUEUP_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::env::var("TRUEUP_LOG_FORMAT").is_ok_and(|format| format == "json") {
-        builder.json().flatten_event(true).init();
-    } else {
-        builder.compact().with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
+        return builder.json().flatten_event(true).init();
     }
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let builder = builder.compact().with_ansi(colours && global.color != Color::Never).with_target(false);
+    if in_loop { builder.init() } else { builder.without_time().init() }
 }

@@ -25,7 +25,7 @@ fn without_dry_runs_the_table_judges_and_nothing_is_corrected() {
     let version = world.live("configmap/blackbox-exporter-configuration", "/metadata/resourceVersion");
     let synced = world.json(&["sync"], 1);
     let [run] = &synced["runs"].as_array().unwrap()[..] else { panic!("{synced:#}") };
-    assert_eq!(run["action"], "pull-request", "{run:#}");
+    assert_eq!((&run["action"], &run["status"]), (&json!("none"), &json!("held")), "{run:#}");
     assert!(run["reasons"].to_string().contains("judged by the table"), "{run:#}");
     assert_eq!(world.live("configmap/blackbox-exporter-configuration", "/metadata/resourceVersion"), version);
     if let Some(writes) = world.writes() {
