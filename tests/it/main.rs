@@ -10,3 +10,4 @@ mod forge_local;
 mod github;
 mod deploy;
 mod architecture;
+mod episodes;
