@@ -16,3 +16,4 @@ mod world;
 mod cluster;
 mod daemon;
 mod deploy;
+mod episodes;
