@@ -7,6 +7,7 @@ mod recover;
 
 use jiff::Timestamp;
 use trueup_core::decide::{Decision, Guards, Settled};
+use trueup_core::finding::FindingId;
 use trueup_core::policy::Policy;
 use trueup_core::run::{Entry, Episode, Escalation, RunId};
 
@@ -31,6 +32,8 @@ pub struct Acting<'a> {
     pub policy: &'a Policy,
     /// Where intents and outcomes go.
     pub ledger: &'a Ledger,
+    /// The findings that are acted on; all where none is named.
+    pub only: &'a [String],
     /// Asked between two acts.
     pub stop: &'a Stop,
 }
@@ -49,7 +52,7 @@ pub async fn perform(acting: Acting<'_>, judged: &Judged, guards: &Guards, decis
             Decision::Correct(correction) => reports.extend(correct::correct(acting, judged, guards, *correction).await?),
             Decision::Propose(proposal) => reports.push(propose::propose(acting, judged, &proposal).await?),
             Decision::Escalate(settled) => reports.extend(escalate(acting, judged, settled).await?),
-            Decision::Hold(settled) | Decision::Leave(settled) => reports.push(left(settled)),
+            Decision::Hold(_) | Decision::Leave(_) => reports.push(previewed(&decision)),
         }
     }
     Ok(reports)
@@ -114,6 +117,12 @@ async fn escalate(acting: Acting<'_>, judged: &Judged, settled: Settled) -> Resu
     "escalated".clone_into(&mut told.status);
     told.records.push(recorded.seq);
     Ok(Some(told))
+}
+
+/// Whether a finding is one of those that are asked for; all are where none is named.
+#[must_use]
+pub fn is_wanted(id: &FindingId, only: &[String]) -> bool {
+    only.is_empty() || only.contains(&id.0)
 }
 
 /// A new run's id: sortable by time.

@@ -67,7 +67,8 @@ pub fn policy(session: &Session, pinned: &Pinned) -> Result<Policy, Failure> {
     let files = policy_files(session, pinned).map_err(Failure::usage)?;
     Policy::read(&files).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::usage(anyhow::anyhow!("the policy at commit {} has mistakes:\n{}", pinned.commit, lines.join("\n")))
+        let place = if pinned.dirty { "on disk".to_owned() } else { format!("at commit {}", pinned.commit) };
+        Failure::usage(anyhow::anyhow!("the policy {place} has mistakes, so none of it counts:\n{}", lines.join("\n")))
     })
 }
 
@@ -119,11 +120,13 @@ fn credentials(settings: &Settings) -> Credentials {
     Credentials { token, ssh_key: std::env::var_os("TRUEUP_SSH_KEY").map(PathBuf::from) }
 }
 
-/// The host of a URL, with its port where it has one.
+/// The host of a URL, without user and port.
 #[must_use]
 pub fn host_of(url: &str) -> Option<String> {
     let authority = url.split_once("://")?.1.split('/').next()?;
-    Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned())
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let without_port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    Some(without_port.map_or(host, |(host, _)| host).to_owned())
 }
 
 /// The first of the forge's variables that is set.

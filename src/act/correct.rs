@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use trueup_core::decide::{Case, Correction, Decision, Guards, decide};
 use trueup_core::facts::{Live, Matched, Pair};
-use trueup_core::finding::Subject;
+use trueup_core::finding::{Finding, Subject};
 use trueup_core::run::{Effect, Entry, Hold, Intent, Outcome, Outlook, PatchEffect, RunId};
 
-use super::{Acting, left, new_run, report};
+use super::{Acting, is_wanted, left, new_run, report};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::target::{Judged, JudgedCase, Judging, Sent};
@@ -29,6 +29,7 @@ pub(super) async fn correct(
         let (report, sent) = attempt(acting, judged, &correction).await?;
         reports.push(report);
         match sent {
+            Sent::Conflict(_) if acting.stop.is_requested() => return Ok(reports),
             Sent::Conflict(_) => {}
             Sent::Applied(_) | Sent::Refused(_) | Sent::Unanswered(_) => return Ok(reports),
         }
@@ -161,21 +162,21 @@ fn still_drifting(acting: Acting<'_>, judged: &Judged, correction: &Correction, 
     if gone { Outlook::Settled } else { Outlook::Drifting }
 }
 
-/// The object as it is now, decided about from scratch.
+/// The object as it is now, decided about from scratch, at the places that were to be corrected: what else has come up
+/// waits for the next round, which judges it by a look of its own.
 async fn decide_again(acting: Acting<'_>, judged: &Judged, guards: &Guards, correction: &Correction) -> Option<Decision> {
     if correction.undoes.is_some() {
         return None;
     }
     let live = judged.reach.read(&correction.object).await.ok()??;
-    let case = judged_again(acting, judged, judged.case_of(&correction.object)?, live)?;
+    let mut case = judged_again(acting, judged, judged.case_of(&correction.object)?, live)?;
+    let was_there = |finding: &Finding| correction.corrected.iter().any(|(_, place)| *place == finding.place);
+    case.findings.retain(|finding| was_there(finding) && is_wanted(&finding.id, acting.only));
     let cases = [Case { pair: case.pair.as_ref(), findings: &case.findings }];
-    let wanted: Vec<_> = correction.corrected.iter().map(|(_, place)| place).collect();
-    let concerns = |decision: &Decision| match decision {
-        Decision::Correct(next) => next.corrected.iter().any(|(_, place)| wanted.contains(&place)),
-        Decision::Propose(proposal) => wanted.contains(&&proposal.place),
-        Decision::Leave(settled) | Decision::Hold(settled) | Decision::Escalate(settled) => wanted.contains(&&settled.place),
-    };
-    decide(&cases, &[], guards, acting.policy).into_iter().find(concerns)
+    let decisions = decide(&cases, &[], guards, acting.policy);
+    let (mut corrections, mut others): (Vec<_>, Vec<_>) =
+        decisions.into_iter().partition(|decision| matches!(decision, Decision::Correct(_)));
+    corrections.pop().or_else(|| others.pop())
 }
 
 fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Live) -> Option<JudgedCase> {

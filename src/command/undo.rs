@@ -21,6 +21,9 @@ use crate::visible::visible;
 
 pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<Exit, Failure> {
     let wanted: RunId = id.parse().map_err(Failure::usage)?;
+    if !session.state.ledger().exists() {
+        return Err(Failure::usage(anyhow::anyhow!("no run `{id}`: nothing was done yet, `trueup sync` does")));
+    }
     let _lock = session.state.lock(Timestamp::now()).map_err(Failure::usage)?;
     let ledger = Ledger::open(&session.state.ledger()).await.map_err(Failure::usage)?;
     let run = ledger.run(&wanted).await.map_err(Failure::usage)?;
@@ -32,7 +35,7 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
     let guards: Guards = guards::of(session, &ledger, &judged, Timestamp::now()).await?;
     let decisions = decide(&[], &[request], &guards, &Policy::default());
     let (pinned, stop) = (session::pin(session).await?, stop::on_signal().map_err(Failure::usage)?);
-    let acting = Acting { session, pinned: &pinned, policy: &Policy::default(), ledger: &ledger, stop: &stop };
+    let acting = Acting { session, pinned: &pinned, policy: &Policy::default(), ledger: &ledger, only: &[], stop: &stop };
     let reports = perform(acting, &judged, &guards, decisions).await.map_err(Failure::usage)?;
     show(&run, &reports, output)
 }

@@ -1,6 +1,6 @@
 //! The shipped manifests: what they say, and what a real API server makes of their rights.
 
-mod install;
+pub(crate) mod install;
 mod rendered;
 mod rights;
 
@@ -10,14 +10,14 @@ use std::process::{Command, Stdio};
 
 /// What kubectl answered.
 #[derive(Debug)]
-struct Answer {
-    ok: bool,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Answer {
+    pub(crate) ok: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// `TRUEUP_KUBECTL`, else the one in PATH. Without any, a test says that it did not run; in CI that is a failure.
-fn kubectl() -> Option<String> {
+pub(crate) fn kubectl() -> Option<String> {
     let program = std::env::var("TRUEUP_KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
     let runs =
         Command::new(&program).args(["version", "--client"]).stdout(Stdio::null()).status().is_ok_and(|status| status.success());
@@ -27,7 +27,7 @@ fn kubectl() -> Option<String> {
     runs.then_some(program)
 }
 
-fn did_not_run(why: &str) {
+pub(crate) fn did_not_run(why: &str) {
     assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{why}, but CI must run this test");
     eprintln!("not run: {why}");
 }

@@ -2,12 +2,19 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something unforeseen happens")]
 
+mod architecture;
 mod scenarios;
 mod git;
+mod cli;
 mod source;
 mod source_remote;
 mod forge_local;
 mod github;
+mod pull_request;
+mod act;
+mod world;
+mod cluster;
+mod daemon;
 mod deploy;
 mod architecture;
 mod episodes;

@@ -19,10 +19,10 @@ const NAMES: [&str; 7] = [
 ];
 
 /// The namespace in which the example corrects.
-pub(super) const EXAMPLE: &str = "shop-checkout";
+pub(crate) const EXAMPLE: &str = "shop-checkout";
 
 /// An installation; what it made is deleted when it is dropped.
-pub(super) struct Install {
+pub(crate) struct Install {
     kubectl: String,
     id: String,
     folder: tempfile::TempDir,
@@ -31,7 +31,7 @@ pub(super) struct Install {
 
 impl Install {
     /// An installation to be on the cluster that `KUBECONFIG` names, if `TRUEUP_TEST_CLUSTER=1` says that it is for tests.
-    pub(super) fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let kubectl = kubectl()?;
         if std::env::var("TRUEUP_TEST_CLUSTER").as_deref() != Ok("1") {
             did_not_run("TRUEUP_TEST_CLUSTER is not 1: it says that KUBECONFIG names a cluster for tests");
@@ -44,22 +44,22 @@ impl Install {
     }
 
     /// Where the ServiceAccount is.
-    pub(super) fn namespace(&self) -> String {
+    pub(crate) fn namespace(&self) -> String {
         self.named("trueup-system")
     }
 
     /// The shipped names, each made this installation's own: namespace, cluster-wide objects and the aggregation labels.
-    pub(super) fn named(&self, text: &str) -> String {
+    pub(crate) fn named(&self, text: &str) -> String {
         NAMES.iter().fold(text.to_owned(), |text, name| text.replace(name, &format!("{name}-{}", self.id)))
     }
 
     /// Applies one of the folders of `manifests`.
-    pub(super) fn apply(&mut self, folder: &str) {
+    pub(crate) fn apply(&mut self, folder: &str) {
         self.apply_text(&rendered(&self.kubectl, folder));
     }
 
     /// Applies manifests in which the shipped names stand for this installation's.
-    pub(super) fn apply_text(&mut self, text: &str) {
+    pub(crate) fn apply_text(&mut self, text: &str) {
         let text = self.named(text);
         let answer = run(&self.kubectl, None, &["apply", "-f", "-"], &text);
         self.applied.push(text);
@@ -69,22 +69,22 @@ impl Install {
     }
 
     /// As the cluster's administrator.
-    pub(super) fn administer(&self, args: &[&str]) -> Answer {
+    pub(crate) fn administer(&self, args: &[&str]) -> Answer {
         run(&self.kubectl, None, args, "")
     }
 
     /// As the ServiceAccount, by a token of its own and nothing else.
-    pub(super) fn ask(&self, args: &[&str]) -> Answer {
+    pub(crate) fn ask(&self, args: &[&str]) -> Answer {
         run(&self.kubectl, Some(&self.kubeconfig()), args, "")
     }
 
     /// As the ServiceAccount: one POST of just this body.
-    pub(super) fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         let args = ["create", "--raw", path, "-f", "-"];
         run(&self.kubectl, Some(&self.kubeconfig()), &args, &body.to_string())
     }
 
-    fn kubeconfig(&self) -> PathBuf {
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         let path = self.folder.path().join("kubeconfig");
         if !path.exists() {
             let admin = self.administer(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]);
@@ -111,7 +111,7 @@ impl Drop for Install {
 }
 
 /// Roles are aggregated, and authorizers and admission learn of new objects, within moments: tries until `holds`.
-pub(super) fn eventually(attempt: impl Fn() -> Answer, holds: impl Fn(&Answer) -> bool) {
+pub(crate) fn eventually(attempt: impl Fn() -> Answer, holds: impl Fn(&Answer) -> bool) {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
         let answer = attempt();
