@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something unforeseen happens")]
 
-mod architecture;
 mod scenarios;
 mod git;
 mod cli;
