@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something unforeseen happens")]
 
+mod architecture;
 mod scenarios;
 mod git;
 mod cli;
@@ -15,5 +16,4 @@ mod world;
 mod cluster;
 mod daemon;
 mod deploy;
-mod architecture;
 mod episodes;
