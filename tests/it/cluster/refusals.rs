@@ -61,6 +61,7 @@ fn unreachable(world: &World) {
         assert_eq!(problem["code"], "cluster-unreachable");
         let message = problem["message"].as_str().unwrap();
         assert!(message.contains("127.0.0.1:1") && message.contains("refused"), "{message}");
+        assert_eq!(message.matches("Connection refused").count(), 1, "{message}");
     }
 }
 
