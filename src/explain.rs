@@ -143,15 +143,16 @@ fn what_would_change(finding: &Finding) -> String {
 fn no_finding(judged: &Judged, pair: &Pair, case: &JudgedCase, path: Option<&Path>) -> String {
     let mut page = Page::titled(&format!("{} in {}: {}", pair.desired().id, judged.name, path.map_or_else(|| "no finding".to_owned(), Path::to_string)));
     match pair {
-        Pair::Matched(matched) => match path {
-            Some(path) => at_path(&mut page, matched, case, path),
-            None => {
+        Pair::Matched(matched) => {
+            if let Some(path) = path {
+                at_path(&mut page, matched, case, path);
+            } else {
                 page.line("verdict", "as Git declares");
                 for (drift, reason) in &case.comparison.allowed {
                     page.line("by right", &format!("{}: {reason}", drift.path));
                 }
             }
-        },
+        }
         Pair::Missing(_) => page.line("verdict", "missing, and an ignore rule names it"),
         Pair::Unseen(_, reason) => page.line("verdict", &format!("unknown: {reason}")),
         Pair::Skipped(_) => page.line("verdict", "skipped: secrets = \"off\""),

@@ -86,6 +86,7 @@ pub async fn act(session: &Session, round: &mut Round, ledger: &Ledger, only: &[
         let decisions = decisions(judged, &guards, &round.policy, only);
         let acting = Acting { session, pinned: &round.pinned, policy: &round.policy, ledger, only, stop };
         reports.extend(act::perform(acting, judged, &guards, decisions).await.map_err(Failure::usage)?);
+        act::end_episodes(ledger, judged).await.map_err(Failure::usage)?;
     }
     Ok(reports)
 }

@@ -28,14 +28,14 @@ pub async fn watch(session: &Session, output: Output) -> Result<Exit, Failure> {
     let (sender, mut changes) = mpsc::channel(64);
     let watched = Arc::new(Watched::of(session)?);
     let hearing = Arc::clone(&watched);
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+    let mut notifier = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // A full channel means that a change is already waiting to be seen.
         if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(|path| hearing.concerns(path))) {
             let _full = sender.try_send(());
         }
     })
     .map_err(Failure::usage)?;
-    watched.watch(&mut watcher).map_err(Failure::usage)?;
+    watched.watch(&mut notifier).map_err(Failure::usage)?;
     loop {
         match diff_once(session).await {
             Ok(report) => drop(show(&report, output)?),

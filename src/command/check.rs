@@ -1,5 +1,7 @@
 //! `trueup check`: everything that can be known without a server.
 
+use std::fmt::Write;
+
 use trueup_core::facts::Problem;
 use trueup_core::policy::Policy;
 
@@ -37,7 +39,10 @@ pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
         print(&format!("{}\n", serde_json::to_string_pretty(&serde_json::json!({"problems": problems})).map_err(Failure::usage)?))?;
         return Ok(exit);
     }
-    let text: String = problems.iter().map(|problem| format!("{}\n", visible(&problem.to_string()))).collect();
+    let mut text = String::new();
+    for problem in &problems {
+        writeln!(text, "{}", visible(&problem.to_string())).expect("writing to a String cannot fail");
+    }
     print(&text)?;
     if problems.is_empty() {
         let (targets, objects) = (count(session.settings.targets.len(), "target"), count(objects, "object"));

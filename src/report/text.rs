@@ -21,6 +21,9 @@ pub fn print(report: &Report, width: usize) -> String {
     for run in report.runs.iter().flatten() {
         effect(&mut text, report, run, width);
     }
+    if report.runs.as_ref().is_some_and(|runs| !runs.is_empty()) && !report.findings.is_empty() {
+        text.push('\n');
+    }
     let rows: Vec<Row> = report.findings.iter().map(Row::of).collect();
     let columns = Columns::fit(&rows, width);
     for (index, (row, finding)) in rows.iter().zip(&report.findings).enumerate() {
@@ -71,12 +74,11 @@ fn block(text: &mut String, number: usize, (row, finding): (&Row, &FindingReport
     let style = colour(row.lane);
     let (digits, subject, path) = (columns.number, columns.subject_of(row), columns.path_of(row));
     let lane = format!("{style}{:<8}{style:#}  {}", row.lane, row.tail);
-    match columns.change_of(row) {
-        Some(change) => line(text, format_args!("{number:>digits$} {subject}  {path}  {change}  {lane}")),
-        None => {
-            line(text, format_args!("{number:>digits$} {subject}  {path}  {lane}"));
-            line(text, format_args!("     {}", columns.change_below(row)));
-        }
+    if let Some(change) = columns.change_of(row) {
+        line(text, format_args!("{number:>digits$} {subject}  {path}  {change}  {lane}"));
+    } else {
+        line(text, format_args!("{number:>digits$} {subject}  {path}  {lane}"));
+        line(text, format_args!("     {}", columns.change_below(row)));
     }
     let origin = format!("{}:{}", visible(&finding.origin.file), finding.origin.line);
     let room = columns.width.saturating_sub(5 + origin.chars().count() + 3 + 3 + finding.id.len()).max(12);

@@ -122,12 +122,12 @@ fn tests_and_functions_that_the_architecture_names_exist() {
     let document = read("ARCHITECTURE.md");
     let sources = tracked().into_iter().filter(|path| path.ends_with(".rs") && root().join(path).exists());
     let sources: Vec<String> = sources.map(|path| read(&path)).collect();
-    let defined = |name: &str| {
-        sources.iter().any(|text| text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<")))
-    };
+    let defined =
+        |name: &str| sources.iter().any(|text| text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<")));
     let mut tests = 0;
     for name in quoted(section(&document, "What must hold, and what holds it")) {
-        let is_test = name.matches('_').count() >= 1 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        let is_test =
+            name.matches('_').count() >= 1 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         if is_test {
             assert!(defined(name), "no test `{name}`");
             tests += 1;
@@ -203,8 +203,9 @@ fn the_readme_names_every_variable_that_the_program_reads_and_no_other() {
 
 #[test]
 fn the_straight_line_stays_on_one_screen() {
-    let lines = read("src/round.rs").lines().count();
-    assert!(lines <= 120, "src/round.rs has {lines} lines");
+    let text = read("src/round.rs");
+    let lines = text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with("//")).count();
+    assert!(lines <= 120, "src/round.rs has {lines} lines of code");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod architecture;
 mod scenarios;
 mod git;
+mod cli;
 mod source;
 mod source_remote;
 mod forge_local;
@@ -15,3 +16,4 @@ mod world;
 mod cluster;
 mod daemon;
 mod deploy;
+mod episodes;
