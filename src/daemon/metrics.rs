@@ -1,4 +1,4 @@
-//! What `/metrics` tells (OpenMetrics text).
+//! What `/metrics` tells (`OpenMetrics` text).
 
 use std::sync::atomic::AtomicU64;
 
@@ -110,7 +110,7 @@ impl Metrics {
         self.skipped_rounds.inc_by(rounds);
     }
 
-    /// All metrics as OpenMetrics text.
+    /// All metrics as `OpenMetrics` text.
     ///
     /// # Errors
     /// When a metric cannot be written as text.
