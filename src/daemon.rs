@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::RunSettings;
 use crate::failure::Failure;
-use crate::report::Report;
+use crate::report::{Report, TargetReport, Verdict};
 use crate::stop::Stop;
 use metrics::Metrics;
 
@@ -79,8 +79,10 @@ impl Progress {
             Ok(report) => {
                 self.metrics.round(report, jiff::Timestamp::now());
                 let mut state = self.lock();
-                state.last_good = Some(Instant::now());
-                state.last_error = None;
+                state.last_error = blindness(report);
+                if state.last_error.is_none() {
+                    state.last_good = Some(Instant::now());
+                }
             }
             Err(failure) => {
                 self.metrics.failed();
@@ -88,6 +90,16 @@ impl Progress {
             }
         }
     }
+}
+
+/// Why a round has told nothing: no target could be seen, not even in part.
+fn blindness(report: &Report) -> Option<String> {
+    let is_seen =
+        |target: &TargetReport| target.verdict != Verdict::Unknown || target.objects.as_declared + target.objects.drifted > 0;
+    if report.targets.iter().any(is_seen) {
+        return None;
+    }
+    Some(report.problems.first().map_or_else(|| "no target could be seen".to_owned(), |problem| problem.message.clone()))
 }
 
 /// Runs `round` on the schedule until the stop: never two at once; rounds that were due meanwhile are skipped and counted.
@@ -153,7 +165,7 @@ fn jitter(most: Duration) -> Duration {
 fn log(result: &Result<Report, Failure>) {
     match result {
         Ok(report) => {
-            let unknown = report.targets.iter().filter(|target| target.verdict == crate::report::Verdict::Unknown).count();
+            let unknown = report.targets.iter().filter(|target| target.verdict == Verdict::Unknown).count();
             tracing::info!(
                 commit = report.source.commit,
                 findings = report.findings.len(),

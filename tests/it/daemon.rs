@@ -15,6 +15,9 @@ use serde_json::Value;
 
 use crate::world::{World, within};
 
+/// What the loop logs once it can be asked.
+const LISTENS: &str = "answering /healthz, /readyz and /metrics";
+
 /// Nothing here takes long; on a machine with much else to do, some seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -41,7 +44,6 @@ impl Loop {
                 written.lock().unwrap().push(record);
             }
         });
-        const LISTENS: &str = "answering /healthz, /readyz and /metrics";
         let mut running = Self { child, address: String::new(), log };
         running.await_log(LISTENS, 1);
         running.logged(LISTENS)[0]["address"].as_str().unwrap().clone_into(&mut running.address);
@@ -72,6 +74,13 @@ impl Loop {
         let (status, text) = self.get("/metrics");
         assert_eq!(status, 200);
         metrics::read(&text).get(sample).map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// The sum of a metric over its labels.
+    fn sum(&self, name: &str) -> u64 {
+        let samples = metrics::read(&self.get("/metrics").1);
+        let of_it = |sample: &str| sample.split('{').next() == Some(name);
+        samples.iter().filter(|(sample, _)| of_it(sample)).map(|(_, value)| value.parse::<u64>().unwrap()).sum()
     }
 
     /// SIGTERM; how it ended, and after how long.

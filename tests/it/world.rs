@@ -147,6 +147,16 @@ impl World {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// The account's kubeconfig for another server.
+    pub fn kubeconfig_of(&self, server: &str) -> PathBuf {
+        let text = std::fs::read_to_string(self.install.kubeconfig()).unwrap();
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        config["clusters"][0]["cluster"]["server"] = json!(server);
+        let path = self.state.path().join("kubeconfig");
+        std::fs::write(&path, config.to_string()).unwrap();
+        path
+    }
+
     pub fn kubectl_program(&self) -> &str {
         &self.kubectl
     }

@@ -46,11 +46,7 @@ fn another_cluster(world: &World) {
 }
 
 fn unreachable(world: &World) {
-    let kubeconfig = world.repo.folder.path().join(".git/nowhere");
-    let text = std::fs::read_to_string(world.install.kubeconfig()).unwrap();
-    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
-    config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");
-    std::fs::write(&kubeconfig, config.to_string()).unwrap();
+    let kubeconfig = world.kubeconfig_of("https://127.0.0.1:1");
     for command in ["diff", "sync"] {
         let blind: Ended = ended(world.command_by(&kubeconfig, &[command, "-o", "json"]));
         assert_eq!(blind.code, Some(3), "{blind:?}");
@@ -61,6 +57,7 @@ fn unreachable(world: &World) {
         assert_eq!(problem["code"], "cluster-unreachable");
         let message = problem["message"].as_str().unwrap();
         assert!(message.contains("127.0.0.1:1") && message.contains("refused"), "{message}");
+        assert_eq!(message.matches("Connection refused").count(), 1, "{message}");
     }
 }
 

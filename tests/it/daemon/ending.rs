@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -26,19 +25,22 @@ fn objects(world: &World, value: &str) -> String {
     text
 }
 
+fn write_all(world: &World, value: &str) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), objects(world, value)).unwrap();
+    world.kubectl(&["apply", "-f", file.path().to_str().unwrap()]);
+}
+
 /// Writes all objects, again and again, while `during` runs.
 fn storm<T>(world: &World, during: impl FnOnce() -> T) -> T {
-    let over = Arc::new(AtomicBool::new(false));
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("storm.yaml");
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for number in 0.. {
                 if over.load(Ordering::SeqCst) {
                     break;
                 }
-                std::fs::write(&file, objects(world, &format!("storm-{number}"))).unwrap();
-                world.kubectl(&["apply", "-f", file.to_str().unwrap()]);
+                write_all(world, &format!("storm-{number}"));
             }
         });
         // Also where `during` panics, or the scope would never end.
@@ -80,6 +82,7 @@ fn in_a_storm_of_edits_nothing_is_lost_by_sigterm_nor_by_sigkill() {
     });
     assert!(world.records() > recorded);
     eprintln!("SIGTERM took {took:.1?}; SIGKILL left unfinished: {:?}", unfinished(&world));
+    write_all(&world, "after");
     let next = world.trueup(&["sync"]);
     assert!(matches!(next.code, Some(0 | 1)), "{next:?}");
     assert_eq!(unfinished(&world), Vec::<String>::new());
@@ -128,6 +131,7 @@ fn a_loop_ends_in_time_though_the_server_hangs_and_the_next_sync_finds_out() {
     let Some((world, proxy)) = slow_world(8) else { return };
     terminated_at_write(&world, &proxy);
     assert_eq!(unfinished(&world).len(), 1);
+    world.kubectl(&["patch", "configmap/storm-7", "-p", r#"{"data": {"value": "by hand, later"}}"#]);
     world.json(&["sync"], 0);
     assert_eq!(unfinished(&world), Vec::<String>::new());
     assert_eq!(world.live("configmap/storm-7", "/data/value"), "calm");

@@ -60,6 +60,7 @@ fn each_safe_edit_is_put_right_and_a_proposal_is_made_once() {
     within(PATIENCE, || running.metric("trueup_rounds_total"), |now| *now >= rounds + 2);
     assert_eq!(config(&world), "by hand, again");
     assert_eq!([PATCHED, OPENED, ESCALATED].map(|sample| running.metric(sample)), [3, 1, 1]);
+    assert_eq!(running.sum("trueup_effects_total"), 5, "what is only looked after is no effect");
     assert_eq!(running.metric("trueup_findings{lane=\"review\"}"), 1);
     assert_eq!(running.metric("trueup_findings{lane=\"auto\"}"), 1);
     assert_eq!(running.metric("trueup_unknown_objects{target=\"monitoring\"}"), 0);
@@ -73,6 +74,20 @@ fn each_safe_edit_is_put_right_and_a_proposal_is_made_once() {
     actions.sort();
     assert_eq!(actions, ["patch settled", "patch settled", "patch settled", "pull-request proposed"]);
     world.records();
+}
+
+#[test]
+fn a_loop_that_sees_nothing_is_healthy_and_not_ready() {
+    let Some(world) = world() else { return };
+    let mut running = Loop::start_by(&world, &world.kubeconfig_of("https://127.0.0.1:1"));
+    running.await_log("round ended", 2);
+    assert_eq!(running.get("/healthz").0, 200);
+    let (status, why) = running.get("/readyz");
+    assert_eq!(status, 503);
+    assert!(why.contains("no round has ended well") && why.contains("127.0.0.1:1"), "{why}");
+    assert_eq!(running.metric("trueup_unknown_objects{target=\"monitoring\"}"), 1);
+    assert_eq!(running.sum("trueup_effects_total"), 0);
+    assert_eq!(running.terminate().0.code(), Some(0));
 }
 
 #[test]
