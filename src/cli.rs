@@ -8,8 +8,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Keeps what runs true to what Git says, and knows when not to touch it.
 #[derive(Debug, Parser)]
 #[command(name = "trueup", version, propagate_version = true, max_term_width = 110)]
-#[command(after_help = "Exit codes: 0 true · 1 drift, or a gate not passed · 2 configuration or usage · 3 not enough could be seen to judge.\n\
-    Start with `trueup demo`, or with `trueup init` in a repository.")]
+#[command(
+    after_help = "Exit codes: 0 true · 1 drift, or a gate not passed · 2 configuration or usage · 3 not enough could be seen to judge.\n\
+    Start with `trueup demo`, or with `trueup init` in a repository."
+)]
 pub struct Cli {
     /// Flags of every command.
     #[command(flatten)]
@@ -110,7 +112,7 @@ pub enum Command {
     Explain {
         /// A finding's id, or KIND/NAME or KIND/NAMESPACE/NAME
         what: String,
-        /// A path in that object, as in data.LOG_LEVEL
+        /// A path in that object, as in `data.LOG_LEVEL`
         path: Option<String>,
     },
     /// One round: correct, propose and escalate as the policy allows

@@ -12,8 +12,8 @@ use crate::config::{Forge, TargetKind};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ledger::{Audit, Ledger};
-use crate::session::{self, Session};
 use crate::report::text::count;
+use crate::session::{self, Session};
 use crate::target::{Freshness, Judged, Reach, connect, declared, identity, judge};
 use crate::visible::visible;
 
@@ -70,11 +70,17 @@ pub async fn doctor(session: &Session, output: Output) -> Result<Exit, Failure> 
 async fn ledger(session: &Session) -> Check {
     let path = session.state.ledger();
     if !path.exists() {
-        return Check { what: "ledger".to_owned(), state: State::Note, detail: format!("none yet: `trueup sync` makes {}", path.display()) };
+        return Check {
+            what: "ledger".to_owned(),
+            state: State::Note,
+            detail: format!("none yet: `trueup sync` makes {}", path.display()),
+        };
     }
     match Ledger::open_to_read(&path).await {
         Ok(ledger) => match ledger.verify().await {
-            Ok(Audit::Whole { records, .. }) => good("ledger", format!("{}, the chain holds", count(usize::try_from(records).unwrap_or(usize::MAX), "record"))),
+            Ok(Audit::Whole { records, .. }) => {
+                good("ledger", format!("{}, the chain holds", count(usize::try_from(records).unwrap_or(usize::MAX), "record")))
+            }
             Ok(Audit::Broken { seq, why }) => missing("ledger", format!("broken at record {seq}: {why}")),
             Err(error) => missing("ledger", error.to_string()),
         },
@@ -165,7 +171,8 @@ fn show(checks: &[Check], output: Output) -> Result<Exit, Failure> {
             State::Note => "note   ",
             State::Missing => "missing",
         };
-        writeln!(text, "{mark}  {:<width$}  {}", visible(&check.what), visible(&check.detail)).expect("writing to a String cannot fail");
+        writeln!(text, "{mark}  {:<width$}  {}", visible(&check.what), visible(&check.detail))
+            .expect("writing to a String cannot fail");
     }
     print(&text)
 }

@@ -43,7 +43,9 @@ async fn by_id(session: &Session, round: &Round, id: &str) -> Result<String, Fai
     let mut found = found.flat_map(|(judged, case)| case.findings.iter().map(move |finding| (judged, case, finding)));
     match found.find(|(_, _, finding)| finding.id.0 == id) {
         Some((judged, case, finding)) => whole(session, round, judged, case, finding).await,
-        None => Err(Failure::usage(anyhow::anyhow!("no finding `{id}` now: `trueup diff` lists them; an id changes with its values"))),
+        None => {
+            Err(Failure::usage(anyhow::anyhow!("no finding `{id}` now: `trueup diff` lists them; an id changes with its values")))
+        }
     }
 }
 
@@ -90,10 +92,22 @@ fn as_written_whole(path: &Path, pair: &Pair) -> Path {
 }
 
 /// A finding with everything that decided it.
-async fn whole(session: &Session, round: &Round, judged: &Judged, case: &JudgedCase, finding: &Finding) -> Result<String, Failure> {
+async fn whole(
+    session: &Session,
+    round: &Round,
+    judged: &Judged,
+    case: &JudgedCase,
+    finding: &Finding,
+) -> Result<String, Failure> {
     let difference = &finding.difference;
     let (desired, live) = difference.values();
-    let mut page = Page::titled(&format!("{} in {}: {} ({})", difference.subject, difference.target, path_or_all(&difference.path()), finding.id));
+    let mut page = Page::titled(&format!(
+        "{} in {}: {} ({})",
+        difference.subject,
+        difference.target,
+        path_or_all(&difference.path()),
+        finding.id
+    ));
     page.line("change", difference.change().name());
     page.line("Git", &format!("{}   {}", shown(desired), difference.origin));
     page.line("live", &shown(live));
@@ -112,7 +126,13 @@ async fn whole(session: &Session, round: &Round, judged: &Judged, case: &JudgedC
 }
 
 /// What `sync` would do about it now.
-async fn next(session: &Session, round: &Round, judged: &Judged, case: &JudgedCase, finding: &Finding) -> Result<String, Failure> {
+async fn next(
+    session: &Session,
+    round: &Round,
+    judged: &Judged,
+    case: &JudgedCase,
+    finding: &Finding,
+) -> Result<String, Failure> {
     let path = session.state.ledger();
     let ledger = if path.exists() { Some(Ledger::open_to_read(&path).await.map_err(Failure::usage)?) } else { None };
     let guards = guards::preview(session, ledger.as_ref(), judged, jiff::Timestamp::now()).await?;
@@ -132,7 +152,11 @@ fn what_would_change(finding: &Finding) -> String {
     let origin = &finding.difference.origin;
     match finding.difference.change() {
         Change::MissingObject => format!("`kubectl apply -f {}`, or remove it from Git", origin.file),
-        Change::Undeclared => format!("declare it in {}, take it out of live, or name it in `{}`", origin.file, trueup_core::classify::IGNORE_ANNOTATION),
+        Change::Undeclared => format!(
+            "declare it in {}, take it out of live, or name it in `{}`",
+            origin.file,
+            trueup_core::classify::IGNORE_ANNOTATION
+        ),
         Change::Changed | Change::Removed | Change::Leftover | Change::ExtraObject => {
             format!("change {}:{}, or live; a class in policies/ decides lane and stage", origin.file, origin.line)
         }
@@ -141,7 +165,12 @@ fn what_would_change(finding: &Finding) -> String {
 
 /// Why a path (or an object) is no finding.
 fn no_finding(judged: &Judged, pair: &Pair, case: &JudgedCase, path: Option<&Path>) -> String {
-    let mut page = Page::titled(&format!("{} in {}: {}", pair.desired().id, judged.name, path.map_or_else(|| "no finding".to_owned(), Path::to_string)));
+    let mut page = Page::titled(&format!(
+        "{} in {}: {}",
+        pair.desired().id,
+        judged.name,
+        path.map_or_else(|| "no finding".to_owned(), Path::to_string)
+    ));
     match pair {
         Pair::Matched(matched) => {
             if let Some(path) = path {
@@ -173,7 +202,8 @@ fn at_path(page: &mut Page, matched: &Matched, case: &JudgedCase, path: &Path) {
         page.line("writer", &format!("{} {}", owner.manager, owner.time.as_deref().unwrap_or_default()));
     }
     let allowed = case.comparison.allowed.iter().find(|(drift, _)| drift.path.covers(path) || path.covers(&drift.path));
-    let nowhere = [&matched.desired.value, &matched.expected.value, &matched.live.value].iter().all(|root| path.find(root).is_none());
+    let nowhere =
+        [&matched.desired.value, &matched.expected.value, &matched.live.value].iter().all(|root| path.find(root).is_none());
     let reason = match allowed {
         Some((_, reason)) => format!("differs by right: {reason}"),
         None if nowhere => "no finding: neither Git nor live has this path".to_owned(),

@@ -64,7 +64,8 @@ pub fn write(folder: &Path, templates: &[Template]) -> anyhow::Result<Vec<Writte
     if git2::Repository::discover(folder).is_err() {
         let mut options = git2::RepositoryInitOptions::new();
         options.initial_head("main");
-        git2::Repository::init_opts(folder, &options).with_context(|| format!("cannot make a Git repository in `{}`", folder.display()))?;
+        git2::Repository::init_opts(folder, &options)
+            .with_context(|| format!("cannot make a Git repository in `{}`", folder.display()))?;
     }
     templates.iter().map(|template| write_one(folder, *template)).collect()
 }

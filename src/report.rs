@@ -210,9 +210,10 @@ impl Report {
         let mut findings: Vec<&Finding> = round.targets.iter().flat_map(Judged::findings).collect();
         findings.sort_by_key(|finding| order(finding));
         let own = round.problems.iter().map(|problem| problem_report(problem, None));
-        let targets = round.targets.iter().flat_map(|judged| {
-            judged.problems.iter().map(|problem| problem_report(problem, Some(judged.name.0.clone())))
-        });
+        let targets = round
+            .targets
+            .iter()
+            .flat_map(|judged| judged.problems.iter().map(|problem| problem_report(problem, Some(judged.name.0.clone()))));
         let findings: Vec<FindingReport> = findings.into_iter().map(finding_report).collect();
         Self {
             schema: SCHEMA,

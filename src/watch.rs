@@ -63,8 +63,9 @@ impl Watched {
     fn of(session: &Session) -> Result<Self, Failure> {
         let repo = &session.settings.source.repo;
         let local = repo.strip_prefix("file://").unwrap_or(repo);
-        let repository = git2::Repository::discover(local)
-            .map_err(|error| Failure::usage(anyhow::anyhow!("--watch needs a local repository, and `{repo}` is none: {}", error.message())))?;
+        let repository = git2::Repository::discover(local).map_err(|error| {
+            Failure::usage(anyhow::anyhow!("--watch needs a local repository, and `{repo}` is none: {}", error.message()))
+        })?;
         let live = session.settings.targets.iter().filter_map(|target| match &target.kind {
             TargetKind::Snapshot { live, .. } => Some(live.clone()),
             TargetKind::Terraform { state, .. } => Some(session.settings.folder.join(state)),
@@ -99,7 +100,8 @@ impl Watched {
         if let Ok(inside) = path.strip_prefix(&self.git) {
             return !name.ends_with(".lock") && (name == "packed-refs" || name == "HEAD" || inside.starts_with("refs"));
         }
-        let temporary = name.ends_with('~') || name.starts_with('.') || name.ends_with(".swp") || name.ends_with(".tmp") || name == "4913";
+        let temporary =
+            name.ends_with('~') || name.starts_with('.') || name.ends_with(".swp") || name.ends_with(".tmp") || name == "4913";
         let in_live = self.live.iter().any(|live| path.starts_with(live));
         !temporary && (in_live || self.work_tree.as_ref().is_some_and(|root| path.starts_with(root)))
     }

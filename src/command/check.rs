@@ -36,7 +36,10 @@ pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
     let exit = if problems.is_empty() { Exit::True } else { Exit::Usage };
     if global.output == Some(Output::Json) {
         let problems: Vec<ProblemReport> = problems.iter().map(|problem| problem_report(problem, None)).collect();
-        print(&format!("{}\n", serde_json::to_string_pretty(&serde_json::json!({"problems": problems})).map_err(Failure::usage)?))?;
+        print(&format!(
+            "{}\n",
+            serde_json::to_string_pretty(&serde_json::json!({"problems": problems})).map_err(Failure::usage)?
+        ))?;
         return Ok(exit);
     }
     let mut text = String::new();

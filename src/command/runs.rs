@@ -46,7 +46,15 @@ pub(super) async fn runs(session: &Session, id: Option<&str>, output: Output) ->
 
 fn line(run: &Run) -> String {
     let what = format!("{} {}", run.intent.subject, run.intent.paths.join(", "));
-    format!("{}  {}  {:<12}  {:<9}  {}: {}\n", run.intent.run, second(run.begun), run.intent.effect.kind(), run.status, run.intent.target, visible(&what))
+    format!(
+        "{}  {}  {:<12}  {:<9}  {}: {}\n",
+        run.intent.run,
+        second(run.begun),
+        run.intent.effect.kind(),
+        run.status,
+        run.intent.target,
+        visible(&what)
+    )
 }
 
 fn second(time: jiff::Timestamp) -> String {
@@ -89,9 +97,11 @@ fn status(status: &RunStatus) -> String {
         RunStatus::Void { reason } | RunStatus::Unknown { reason, .. } => format!("{status}: {reason}"),
         RunStatus::Refused { message } => format!("{status}: {message}"),
         RunStatus::Undone { by } => format!("{status} by {by}"),
-        RunStatus::Intended(_) | RunStatus::Applied { .. } | RunStatus::Proposed { .. } | RunStatus::Closed(_) | RunStatus::Verified(_) => {
-            status.to_string()
-        }
+        RunStatus::Intended(_)
+        | RunStatus::Applied { .. }
+        | RunStatus::Proposed { .. }
+        | RunStatus::Closed(_)
+        | RunStatus::Verified(_) => status.to_string(),
     }
 }
 

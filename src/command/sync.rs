@@ -7,8 +7,8 @@ use crate::ledger::Ledger;
 use crate::report::Report;
 use crate::round::{Round, act, look, preview as preview_round};
 use crate::session::Session;
-use crate::source::history::contains;
 use crate::source::Revision;
+use crate::source::history::contains;
 use crate::stop::Stop;
 use crate::target::Freshness;
 

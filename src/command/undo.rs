@@ -29,8 +29,10 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
     let run = ledger.run(&wanted).await.map_err(Failure::usage)?;
     let run = run.ok_or_else(|| Failure::usage(anyhow::anyhow!("no run `{id}`: `trueup runs` lists them")))?;
     let target = session.settings.targets.iter().find(|target| target.name == run.intent.target);
-    let target = target.ok_or_else(|| Failure::usage(anyhow::anyhow!("target `{}` of run {id} is not in trueup.toml", run.intent.target)))?;
-    let judged = connect(target).await.map_err(|reason| Failure::unseen(anyhow::anyhow!("target `{}`: {reason}", target.name)))?;
+    let target = target
+        .ok_or_else(|| Failure::usage(anyhow::anyhow!("target `{}` of run {id} is not in trueup.toml", run.intent.target)))?;
+    let judged =
+        connect(target).await.map_err(|reason| Failure::unseen(anyhow::anyhow!("target `{}`: {reason}", target.name)))?;
     let request = request(&run, &judged).await?;
     let guards: Guards = guards::of(session, &ledger, &judged, Timestamp::now()).await?;
     let decisions = decide(&[], &[request], &guards, &Policy::default());
@@ -68,7 +70,9 @@ async fn request(run: &Run, judged: &Judged) -> Result<Request, Failure> {
 }
 
 fn show(run: &Run, reports: &[RunReport], output: Output) -> Result<Exit, Failure> {
-    let undone = reports.iter().any(|report| report.action == ActionName::Patch && matches!(report.status.as_str(), "settled" | "applied"));
+    let undone = reports
+        .iter()
+        .any(|report| report.action == ActionName::Patch && matches!(report.status.as_str(), "settled" | "applied"));
     if output == Output::Json {
         print(&format!("{}\n", serde_json::to_string_pretty(reports).map_err(Failure::usage)?))?;
     } else {

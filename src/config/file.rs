@@ -193,11 +193,15 @@ fn review(
     let entry = entry.into_inner();
     let forge = match entry.forge {
         ForgeName::Local if entry.repo.is_some() => {
-            return Err(place.invalid(at, "`repo` belongs to forge = \"github\": the local forge uses the source's own repository"));
+            return Err(
+                place.invalid(at, "`repo` belongs to forge = \"github\": the local forge uses the source's own repository")
+            );
         }
         ForgeName::Local => Forge::Local,
         ForgeName::GitHub => {
-            let repo = environment("TRUEUP_REVIEW_REPO").or(entry.repo).filter(|repo| repo.split('/').filter(|part| !part.is_empty()).count() == 2);
+            let repo = environment("TRUEUP_REVIEW_REPO")
+                .or(entry.repo)
+                .filter(|repo| repo.split('/').filter(|part| !part.is_empty()).count() == 2);
             Forge::GitHub {
                 repo: repo.ok_or_else(|| place.invalid(at, "forge = \"github\" needs repo = \"owner/name\""))?,
                 base: environment("TRUEUP_REVIEW_BASE").or(entry.base).unwrap_or_else(|| "main".to_owned()),
@@ -211,8 +215,12 @@ fn review(
 
 fn run(entry: &RunEntry, place: &Text<'_>, environment: &dyn Fn(&str) -> Option<String>) -> Result<RunSettings, ConfigError> {
     let setting = |name: &str, value: &Option<Spanned<String>>, default: u64| match (environment(name), value) {
-        (Some(text), _) => duration(&text).ok_or_else(|| ConfigError::Environment { name: name.to_owned(), message: not_a_duration(&text) }),
-        (None, Some(value)) => duration(value.get_ref()).ok_or_else(|| place.invalid(value.span().start, not_a_duration(value.get_ref()))),
+        (Some(text), _) => {
+            duration(&text).ok_or_else(|| ConfigError::Environment { name: name.to_owned(), message: not_a_duration(&text) })
+        }
+        (None, Some(value)) => {
+            duration(value.get_ref()).ok_or_else(|| place.invalid(value.span().start, not_a_duration(value.get_ref())))
+        }
         (None, None) => Ok(Duration::from_secs(default)),
     };
     let every = setting("TRUEUP_RUN_EVERY", &entry.every, 300)?;

@@ -8,7 +8,8 @@ fn parse(text: &str) -> Result<Settings, ConfigError> {
 
 #[test]
 fn a_small_file_and_its_defaults() {
-    let settings = parse("[source]\nrepo = \".\"\n[[target]]\nname = \"prod\"\nkind = \"kubernetes\"\npaths = [\"manifests\"]\n").expect("valid");
+    let settings = parse("[source]\nrepo = \".\"\n[[target]]\nname = \"prod\"\nkind = \"kubernetes\"\npaths = [\"manifests\"]\n")
+        .expect("valid");
     assert_eq!(settings.source.reference, "main");
     assert_eq!(settings.policies, ["policies"]);
     assert_eq!(settings.run, RunSettings { every: Duration::from_mins(5), jitter: Duration::from_secs(30) });
@@ -31,8 +32,14 @@ fn mistakes_name_their_place() {
         ("[source]\nrepo = \".\"\nbranch = \"x\"\n", "/work/trueup.toml:3:1: unknown field `branch`, expected `repo` or `ref`"),
         ("[source]\nrepo = 1\n", "/work/trueup.toml:2:8: invalid type: integer `1`, expected a string"),
         (head, "/work/trueup.toml:3:1: no [[target]]: name at least one cluster, snapshot or Terraform state"),
-        ("[source]\nrepo = \".\"\n[[target]]\nname = \"a\"\nkind = \"terraform\"\nlive = \"x\"\n", "/work/trueup.toml:3:1: target `a`: `live` does not belong to a target of this kind"),
-        ("[source]\nrepo = \".\"\n[run]\nevery = \"5\"\n[[target]]\nname = \"a\"\nkind = \"snapshot\"\nlive = \"x\"\npaths = []\n", "/work/trueup.toml:4:9: `5` is no duration: write seconds, minutes or hours, as in \"30s\", \"5m\" or \"1h\""),
+        (
+            "[source]\nrepo = \".\"\n[[target]]\nname = \"a\"\nkind = \"terraform\"\nlive = \"x\"\n",
+            "/work/trueup.toml:3:1: target `a`: `live` does not belong to a target of this kind",
+        ),
+        (
+            "[source]\nrepo = \".\"\n[run]\nevery = \"5\"\n[[target]]\nname = \"a\"\nkind = \"snapshot\"\nlive = \"x\"\npaths = []\n",
+            "/work/trueup.toml:4:9: `5` is no duration: write seconds, minutes or hours, as in \"30s\", \"5m\" or \"1h\"",
+        ),
     ] {
         assert_eq!(parse(text).expect_err(text).to_string(), message);
     }

@@ -96,7 +96,10 @@ fn problem_block(text: &mut String, problem: &ProblemReport) {
     let style = AnsiColor::Red.on_default();
     let place = problem.origin.as_ref().map(|origin| format!("{origin}: ")).unwrap_or_default();
     let target = problem.target.as_ref().map(|target| format!("{target}: ")).unwrap_or_default();
-    line(text, format_args!(" {style}!{style:#} {}{}{}: {}", visible(&target), visible(&place), problem.code, visible(&problem.message)));
+    line(
+        text,
+        format_args!(" {style}!{style:#} {}{}{}: {}", visible(&target), visible(&place), problem.code, visible(&problem.message)),
+    );
 }
 
 /// What was done about which finding, and below it the run, why, and where to look.
@@ -152,7 +155,11 @@ fn findings_by_lane(report: &Report) -> String {
         (number > 0).then(|| format!("{number} {lane}"))
     });
     let lanes: Vec<String> = lanes.into_iter().flatten().collect();
-    if lanes.is_empty() { "no findings".to_owned() } else { format!("{}: {}", count(report.findings.len(), "finding"), lanes.join(", ")) }
+    if lanes.is_empty() {
+        "no findings".to_owned()
+    } else {
+        format!("{}: {}", count(report.findings.len(), "finding"), lanes.join(", "))
+    }
 }
 
 /// `1 object`, `2 objects`, `0 entries`.

@@ -59,7 +59,7 @@ impl World {
         world
     }
 
-    /// One snapshot target, these files, committed; the policy lets ConfigMaps' data be corrected.
+    /// One snapshot target, these files, committed; the policy lets the data of each `ConfigMap` be corrected.
     pub fn of(files: &[(&str, &str)]) -> Self {
         let world = Self::empty();
         world.repo.write("trueup.toml", SNAPSHOT);
@@ -138,7 +138,9 @@ fn redacted_words(text: &str) -> String {
             _ => line.to_owned(),
         };
         let line = match line.split_once(" @ ") {
-            Some((source, rest)) if source.starts_with("source ") && !rest.starts_with("no ") => format!("{source} @ [COMMIT]{}", &rest[7..]),
+            Some((source, rest)) if source.starts_with("source ") && !rest.starts_with("no ") => {
+                format!("{source} @ [COMMIT]{}", &rest[7..])
+            }
             _ => line,
         };
         for word in line.split_inclusive(|character: char| !character.is_ascii_alphanumeric()) {
@@ -155,7 +157,11 @@ fn name_of(word: &str) -> &str {
         40 if hex => "[COMMIT]",
         64 if hex => "[HASH]",
         16 if hex => "[DIGEST]",
-        26 if word.starts_with("01") && word.chars().all(|character| character.is_ascii_digit() || character.is_ascii_uppercase()) => "[RUN]",
+        26 if word.starts_with("01")
+            && word.chars().all(|character| character.is_ascii_digit() || character.is_ascii_uppercase()) =>
+        {
+            "[RUN]"
+        }
         _ => word,
     }
 }
@@ -184,12 +190,12 @@ lane = "auto"
 stage = "auto"
 "#;
 
-/// A ConfigMap in Git.
+/// A `ConfigMap` in Git.
 pub fn config_map(name: &str, level: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: shop\ndata:\n  level: {level}\n")
 }
 
-/// The same ConfigMap as a server shows it, after somebody's edit.
+/// The same `ConfigMap` as a server shows it, after somebody's edit.
 pub fn live_config_map(name: &str, level: &str) -> String {
     format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: shop\n  uid: 00000000-0000-0000-0000-{:012}\n  resourceVersion: \"7\"\n  \

@@ -12,7 +12,9 @@ fn no_configuration() {
         let message = "error: no `trueup.toml` in `[REPO]` or a folder above it: run `trueup init`, or name one with --config";
         world.run(arguments).failed(2, message);
     }
-    world.run(&["diff", "--config", "nowhere.toml"]).failed(2, "error: cannot read `nowhere.toml`: No such file or directory (os error 2)");
+    world
+        .run(&["diff", "--config", "nowhere.toml"])
+        .failed(2, "error: cannot read `nowhere.toml`: No such file or directory (os error 2)");
 }
 
 #[test]
@@ -36,15 +38,23 @@ fn mistakes_in_the_configuration() {
 fn a_target_that_is_not_whole() {
     let cases = [
         ("name = \"a\"\nkind = \"snapshot\"\npaths = [\"m\"]", "target `a` needs `live = \"folder\"`"),
-        ("name = \"a\"\nkind = \"snapshot\"\nlive = \"l\"\npaths = [\"m\"]\nstate = \"x\"", "target `a`: `state` does not belong to a target of this kind"),
-        ("name = \"a b\"\nkind = \"kubernetes\"\npaths = [\"m\"]", "`a b` is no target name: use letters, digits, `-`, `_` and `.`"),
+        (
+            "name = \"a\"\nkind = \"snapshot\"\nlive = \"l\"\npaths = [\"m\"]\nstate = \"x\"",
+            "target `a`: `state` does not belong to a target of this kind",
+        ),
+        (
+            "name = \"a b\"\nkind = \"kubernetes\"\npaths = [\"m\"]",
+            "`a b` is no target name: use letters, digits, `-`, `_` and `.`",
+        ),
     ];
     for (target, message) in cases {
         let world = World::small();
         world.write("trueup.toml", format!("[source]\nrepo = \".\"\n\n[[target]]\n{target}\n"));
         world.run(&["diff"]).failed(2, &format!("error: [REPO]/trueup.toml:4:1: {message}"));
     }
-    World::small().run(&["diff", "--target", "prod"]).failed(2, "error: `[REPO]/trueup.toml` has no target `prod`: there are `prod-eu`, `data`");
+    World::small()
+        .run(&["diff", "--target", "prod"])
+        .failed(2, "error: `[REPO]/trueup.toml` has no target `prod`: there are `prod-eu`, `data`");
 }
 
 #[test]
@@ -62,7 +72,9 @@ fn a_source_that_is_none() {
     assert_eq!(ran.code, 2);
     assert_eq!(
         ran.stderr,
-        format!("error: `{path}` is not inside a Git repository; run `git init` there, or name another folder in `[source] repo`\n")
+        format!(
+            "error: `{path}` is not inside a Git repository; run `git init` there, or name another folder in `[source] repo`\n"
+        )
     );
 }
 
@@ -104,7 +116,11 @@ fn nothing_declared_is_never_in_sync() {
     let world = World::of(&[("manifests/readme.txt", "no manifest")]);
     let ran = world.run(&["diff"]);
     assert_eq!(ran.code, 3);
-    assert!(ran.stdout.contains("nothing-declared: no object is declared under `manifests` at commit [COMMIT]"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("nothing-declared: no object is declared under `manifests` at commit [COMMIT]"),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stdout.ends_with("no findings · 0 objects true · live unknown · [TIME]\n"), "{}", ran.stdout);
     let ran = world.run(&["sync"]);
     assert_eq!(ran.code, 3);
@@ -113,7 +129,10 @@ fn nothing_declared_is_never_in_sync() {
 #[test]
 fn no_cluster() {
     let world = World::of(&[("manifests/a.yaml", &config_map("a", "info"))]);
-    world.write("trueup.toml", "[source]\nrepo = \".\"\n\n[[target]]\nname = \"prod\"\nkind = \"kubernetes\"\npaths = [\"manifests\"]\n");
+    world.write(
+        "trueup.toml",
+        "[source]\nrepo = \".\"\n\n[[target]]\nname = \"prod\"\nkind = \"kubernetes\"\npaths = [\"manifests\"]\n",
+    );
     let see = |arguments: &[&str]| {
         let ran = world.run(arguments);
         assert_eq!((ran.code, ran.stderr.as_str()), (3, ""), "{}", ran.stdout);
@@ -139,7 +158,10 @@ fn kubeconfig(server: &str) -> String {
 #[test]
 fn a_cluster_that_refuses() {
     let world = World::of(&[("manifests/a.yaml", &config_map("a", "info"))]);
-    world.write("trueup.toml", "[source]\nrepo = \".\"\n\n[[target]]\nname = \"prod\"\nkind = \"kubernetes\"\npaths = [\"manifests\"]\n");
+    world.write(
+        "trueup.toml",
+        "[source]\nrepo = \".\"\n\n[[target]]\nname = \"prod\"\nkind = \"kubernetes\"\npaths = [\"manifests\"]\n",
+    );
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -154,7 +176,11 @@ fn a_cluster_that_refuses() {
     std::fs::write(world.home.path().join("kubeconfig"), kubeconfig(&format!("http://127.0.0.1:{port}"))).unwrap();
     let ran = world.run(&["diff"]);
     assert_eq!(ran.code, 3);
-    assert!(ran.stdout.contains("does not accept our credentials (401); log in again, or check the context's user"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("does not accept our credentials (401); log in again, or check the context's user"),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]
@@ -184,7 +210,9 @@ fn a_ledger_that_cannot_be_opened_stops_every_write() {
     let before = world.read("live/configmap.yaml");
     let message = "error: cannot open the ledger `[HOME]/state/ledger.sqlite`: the file is no ledger; move it away, or restore a copy: \
                    error returned from database: (code: 26) file is not a database";
-    for arguments in [&["sync"][..], &["sync", "--dry-run"], &["runs"], &["audit", "verify"], &["undo", "01JD3M8Q4T7Z5V9K2W6XBCRYHN"]] {
+    for arguments in
+        [&["sync"][..], &["sync", "--dry-run"], &["runs"], &["audit", "verify"], &["undo", "01JD3M8Q4T7Z5V9K2W6XBCRYHN"]]
+    {
         world.run(arguments).failed(2, message);
     }
     assert_eq!(world.read("live/configmap.yaml"), before);
@@ -228,12 +256,16 @@ fn one_mistake_and_there_is_no_policy() {
     let policy = world.read("policies/drift.toml");
     world.write("policies/drift.toml", format!("{policy}\n[[class]]\nname = \"x\"\nlane = \"automatic\"\n"));
     let mistake = "policies/drift.toml:29:8: policy: unknown variant `automatic`, expected one of `ignore`, `watch`, `auto`, `review`, `escalate`";
-    world.run(&["diff", "--work-tree"]).failed(2, &format!("error: the policy on disk has mistakes, so none of it counts:\n{mistake}"));
+    world
+        .run(&["diff", "--work-tree"])
+        .failed(2, &format!("error: the policy on disk has mistakes, so none of it counts:\n{mistake}"));
     let ran = world.run(&["check"]);
     assert_eq!((ran.code, ran.stdout.trim_end(), ran.stderr.as_str()), (2, mistake, "1 problem\n"));
     world.commit();
     let before = world.read("live/configmap.yaml");
-    world.run(&["sync"]).failed(2, &format!("error: the policy at commit [COMMIT] has mistakes, so none of it counts:\n{mistake}"));
+    world
+        .run(&["sync"])
+        .failed(2, &format!("error: the policy at commit [COMMIT] has mistakes, so none of it counts:\n{mistake}"));
     assert_eq!(world.read("live/configmap.yaml"), before);
 }
 
@@ -247,7 +279,9 @@ fn effects_follow_reviewed_commits_only() {
     let message = "error: commit [COMMIT] is not in `main`: sync acts on commits of the source's ref only";
     world.run(&["sync", "--commit", &side]).failed(2, message);
     assert_eq!(world.read("live/configmap.yaml"), before);
-    world.run(&["diff", "--commit", "HEAD~3"]).failed(2, "error: `HEAD~3` names no commit here; give a commit's id (of a remote, one that `main` contains)");
+    world
+        .run(&["diff", "--commit", "HEAD~3"])
+        .failed(2, "error: `HEAD~3` names no commit here; give a commit's id (of a remote, one that `main` contains)");
     assert_eq!(world.run(&["diff", "--commit", "main", "--work-tree"]).code, 2);
 }
 
@@ -258,14 +292,20 @@ fn what_is_asked_for_is_not_there() {
     world.run(&["undo", unknown]).failed(2, "error: no run `[RUN]`: nothing was done yet, `trueup sync` does");
     world.run(&["runs", unknown]).failed(2, "error: no run `[RUN]`: nothing was done yet, `trueup sync` does");
     assert!(!world.state().join("ledger.sqlite").exists());
-    world.run(&["audit", "verify"]).failed(2, "error: there is no ledger at `[HOME]/state/ledger.sqlite`: `trueup sync` makes it at its first run");
+    world
+        .run(&["audit", "verify"])
+        .failed(2, "error: there is no ledger at `[HOME]/state/ledger.sqlite`: `trueup sync` makes it at its first run");
     world.run(&["sync"]);
     world.run(&["undo", unknown]).failed(2, "error: no run `[RUN]`: `trueup runs` lists them");
     world.run(&["runs", unknown]).failed(2, "error: no run `[RUN]`: `trueup runs` lists them");
     let malformed = "error: `last` is not a run id: one is 26 characters long, like `[RUN]`; `trueup runs` lists them";
     world.run(&["undo", "last"]).failed(2, malformed);
-    world.run(&["explain", "f-0000"]).failed(2, "error: no finding `f-0000` now: `trueup diff` lists them; an id changes with its values");
-    world.run(&["explain", "Deployment/other"]).failed(2, "error: Git declares no `Deployment/other`: `trueup render` shows what it declares");
+    world
+        .run(&["explain", "f-0000"])
+        .failed(2, "error: no finding `f-0000` now: `trueup diff` lists them; an id changes with its values");
+    world
+        .run(&["explain", "Deployment/other"])
+        .failed(2, "error: Git declares no `Deployment/other`: `trueup render` shows what it declares");
     world.run(&["explain", "Deployment", "spec"]).failed(2, "error: `Deployment` is no KIND/NAME, as in Deployment/checkout");
 }
 
@@ -282,7 +322,10 @@ fn forms_that_a_command_does_not_have() {
 #[test]
 fn mistakes_on_the_command_line() {
     let world = World::small();
-    world.run(&["diff", "--wide"]).failed(2, "error: unexpected argument '--wide' found\n\nUsage: trueup diff [OPTIONS]\n\nFor more information, try '--help'.");
+    world.run(&["diff", "--wide"]).failed(
+        2,
+        "error: unexpected argument '--wide' found\n\nUsage: trueup diff [OPTIONS]\n\nFor more information, try '--help'.",
+    );
     for arguments in [&["drift"][..], &[], &["diff", "-o", "table"], &["diff", "-q", "-v"], &["undo"]] {
         let ran = world.run(arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}");
@@ -354,7 +397,10 @@ fn undo_takes_back_once_and_only_what_is_still_so() {
     let [second, first] = &runs[..] else { panic!("{runs:?}") };
     let ran = world.run(&["undo", first]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
-    assert_eq!(ran.stdout, "undone: run [RUN] of ConfigMap shop/a by run [RUN]\n  its paths are held until Git or a person changes them\n");
+    assert_eq!(
+        ran.stdout,
+        "undone: run [RUN] of ConfigMap shop/a by run [RUN]\n  its paths are held until Git or a person changes them\n"
+    );
     assert!(world.read("live/a.yaml").contains("level: debug"));
     world.run(&["undo", first]).failed(2, "error: run [RUN] cannot be undone: it is undone");
     assert_eq!(world.run(&["sync"]).code, 1, "held: not corrected again");

@@ -68,7 +68,13 @@ fn its_patch_can_be_taken_back() {
     let (world, _) = demo();
     let config = ["--config", "shop/trueup.toml"];
     let runs = world.run(&[&["runs"][..], &config].concat());
-    assert_eq!(runs.stdout.lines().filter(|line| line.contains("  patch         settled    prod-eu: ConfigMap shop/checkout-config data.LOG_LEVEL")).count(), 1);
+    assert_eq!(
+        runs.stdout
+            .lines()
+            .filter(|line| line.contains("  patch         settled    prod-eu: ConfigMap shop/checkout-config data.LOG_LEVEL"))
+            .count(),
+        1
+    );
     let output = world.command(&[&["runs", "-o", "json"][..], &config].concat()).output().unwrap();
     let runs: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
     let run = runs.iter().find(|run| run["action"] == "patch").unwrap()["id"].as_str().unwrap().to_owned();

@@ -39,8 +39,8 @@ fn help() {
           --commit <REV>    Another revision than the source's ref
           --work-tree       The files as they are on disk, marked dirty
       -o, --output <FORM>   The form of the result on stdout: text, json, or yaml (`render`)
-          --color <WHEN>    Colours: auto (on a terminal, unless `NO_COLOR` is set), always or never [env:
-                            TRUEUP_COLOR]
+          --color <WHEN>    Colours: auto (on a terminal, unless `NO_COLOR` is set), always or never
+                            [env: TRUEUP_COLOR]
       -q, --quiet           Say less on stderr
       -v, --verbose...      Say more on stderr (repeat for more)
 
@@ -74,7 +74,7 @@ fn help_of_commands() {
 
     Arguments:
       <WHAT>  A finding's id, or KIND/NAME or KIND/NAMESPACE/NAME
-      [PATH]  A path in that object, as in data.LOG_LEVEL
+      [PATH]  A path in that object, as in `data.LOG_LEVEL`
 
     Options:
       -h, --help     Print help
@@ -129,7 +129,7 @@ fn init_changes_no_file() {
 
 #[test]
 fn check_reads_the_files_on_disk() {
-    let world = World::of(&[("manifests/a.yaml", &config_map("a", "info"))]);
+    let world = World::of(&[("manifests/a.yaml", &config_map("a", "info")), ("manifests/c.yaml", &config_map("c", "info"))]);
     assert_eq!(world.run(&["check"]).code, 0);
     world.write("manifests/a.yaml", "a: [\n");
     world.write("manifests/b.yaml", "kind: ConfigMap\n");
@@ -156,7 +156,7 @@ fn sync_says_what_it_did_and_nothing_on_stderr() {
     insta::assert_snapshot!(ran.stdout, @r"
     source [NAME] @ [COMMIT]   live: 2 objects
      patch       ConfigMap shop/a data.level  settled
-         run [RUN]   policies/drift.toml:2: class config-value
+         run [RUN]   policies/drift.toml:1: class config-value
     no findings · 2 objects true · [TIME]
     ");
     let loud = world.run(&["sync", "-v"]);
@@ -168,7 +168,8 @@ fn only_what_is_named_is_done() {
     let world = World::of(&[("manifests/a.yaml", &config_map("a", "info")), ("manifests/b.yaml", &config_map("b", "info"))]);
     world.write("live/a.yaml", live_config_map("a", "debug"));
     world.write("live/b.yaml", live_config_map("b", "debug"));
-    let report: serde_json::Value = serde_json::from_slice(&world.command(&["diff", "-o", "json"]).output().unwrap().stdout).unwrap();
+    let report: serde_json::Value =
+        serde_json::from_slice(&world.command(&["diff", "-o", "json"]).output().unwrap().stdout).unwrap();
     let second = report["findings"][1]["id"].as_str().unwrap();
     assert_eq!(world.run(&["sync", "--only", second]).code, 1, "the other one is still there");
     assert!(world.read("live/a.yaml").contains("level: debug"));

@@ -73,7 +73,10 @@ fn a_terraform_finding_has_its_shape() {
     );
     let keys = finding.as_object().unwrap();
     assert!(!keys.contains_key("path") && !keys.contains_key("pointer"), "{finding}");
-    assert_eq!((&finding["desired"], &finding["live"], &finding["evidence"]), (&json!("db-a.internal"), &json!("db-b.internal"), &json!("state")));
+    assert_eq!(
+        (&finding["desired"], &finding["live"], &finding["evidence"]),
+        (&json!("db-a.internal"), &json!("db-b.internal"), &json!("state"))
+    );
 }
 
 #[test]
@@ -92,7 +95,10 @@ fn runs_have_their_shape() {
     let report = report(&world, &["sync", "-o", "json"]);
     let runs = report["runs"].as_array().unwrap();
     let patch = runs.iter().find(|run| run["action"] == "patch").unwrap();
-    assert_eq!((&patch["patch"], &patch["inverse"]), (&json!({"data": {"LOG_LEVEL": "info"}}), &json!({"data": {"LOG_LEVEL": "debug"}})));
+    assert_eq!(
+        (&patch["patch"], &patch["inverse"]),
+        (&json!({"data": {"LOG_LEVEL": "info"}}), &json!({"data": {"LOG_LEVEL": "debug"}}))
+    );
     assert_eq!((&patch["status"], &patch["records"]), (&json!("settled"), &json!([1, 2, 3])));
     assert_eq!(patch["id"].as_str().unwrap().len(), 26);
     let proposals = runs.iter().filter(|run| run["action"] == "pull-request" && run["url"].is_string() && run["id"].is_string());
@@ -101,10 +107,10 @@ fn runs_have_their_shape() {
 
 #[test]
 fn an_absent_value_is_an_absent_key() {
-    let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: shop}\ndata: {kept: x, gone: y}\n";
+    let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: shop}\ndata: {kept: x, gone: z}\n";
     let world = World::of(&[("manifests/a.yaml", manifest)]);
     world.write("live/a.yaml", super::live_config_map("a", "debug").replace("level: debug", "kept: x"));
     let finding = report(&world, &["diff", "-o", "json"])["findings"][0].clone();
-    assert_eq!((&finding["change"], &finding["desired"]), (&json!("removed"), &json!("y")));
+    assert_eq!((&finding["change"], &finding["desired"]), (&json!("removed"), &json!("z")));
     assert!(finding.get("live").is_none(), "{finding}");
 }

@@ -14,7 +14,8 @@ fn world(mode: &str) -> World {
     world.write("trueup.toml", format!("{SNAPSHOT}secrets = \"{mode}\"\n"));
     world.write("policies/drift.toml", POLICY.replace("kind = \"ConfigMap\"", "kind = \"Secret\""));
     world.write(".gitignore", "live/\n");
-    let secret = |data: &str| format!("apiVersion: v1\nkind: Secret\nmetadata:\n  name: login\n  namespace: shop\ntype: Opaque\n{data}");
+    let secret =
+        |data: &str| format!("apiVersion: v1\nkind: Secret\nmetadata:\n  name: login\n  namespace: shop\ntype: Opaque\n{data}");
     world.write("manifests/login.yaml", secret(&format!("stringData:\n  password: {DESIRED}\n")));
     world.write("live/login.yaml", secret(&format!("data:\n  password: {LIVE_BASE64}\n")));
     world.commit();
@@ -42,10 +43,14 @@ fn off_skips_and_counts() {
 #[test]
 fn digest_compares_and_masks() {
     let world = world("digest");
-    let report: serde_json::Value = serde_json::from_slice(&world.command(&["diff", "-o", "json"]).output().unwrap().stdout).unwrap();
+    let report: serde_json::Value =
+        serde_json::from_slice(&world.command(&["diff", "-o", "json"]).output().unwrap().stdout).unwrap();
     let finding = report["findings"].as_array().unwrap().iter().find(|finding| finding["path"] == "data.password").unwrap();
     let (desired, live) = (&finding["desired"]["masked"], &finding["live"]["masked"]);
-    assert!(desired.as_str().unwrap().starts_with("k1:") && live.as_str().unwrap().starts_with("k1:") && desired != live, "{finding}");
+    assert!(
+        desired.as_str().unwrap().starts_with("k1:") && live.as_str().unwrap().starts_with("k1:") && desired != live,
+        "{finding}"
+    );
     for arguments in [
         &["diff"][..],
         &["diff", "-o", "json"],

@@ -16,7 +16,7 @@ struct Watching {
 
 impl Watching {
     fn start(world: &World, arguments: &[&str]) -> Self {
-        let mut child = world.command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = world.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (sender, reports) = channel();
         std::thread::spawn(move || {
@@ -128,5 +128,9 @@ fn a_remote_cannot_be_watched() {
     world.write("trueup.toml", world.read("trueup.toml").replace("repo = \".\"", "repo = \"https://git.example/shop.git\""));
     let ran = world.run(&["diff", "--watch"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
-    assert!(ran.stderr.starts_with("error: --watch needs a local repository, and `https://git.example/shop.git` is none"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.starts_with("error: --watch needs a local repository, and `https://git.example/shop.git` is none"),
+        "{}",
+        ran.stderr
+    );
 }
