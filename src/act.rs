@@ -17,7 +17,7 @@ use crate::source::Pinned;
 use crate::stop::Stop;
 use crate::target::Judged;
 
-pub use recover::recover;
+pub use recover::{Recovered, recover};
 
 /// What every act needs.
 #[derive(Debug, Clone, Copy)]

@@ -11,6 +11,7 @@ use trueup_core::finding::Finding;
 use trueup_core::policy::Policy;
 
 use crate::act::{self, Acting, is_wanted};
+use crate::episodes;
 use crate::failure::Failure;
 use crate::guards;
 use crate::ledger::Ledger;
@@ -81,13 +82,30 @@ pub async fn act(session: &Session, round: &mut Round, ledger: &Ledger, only: &[
         if stop.is_requested() {
             break;
         }
-        act::recover(ledger, judged).await.map_err(Failure::usage)?;
-        let guards = guards::of(session, ledger, judged, Timestamp::now()).await?;
+        let guards = guarded(session, ledger, judged).await?;
         let decisions = decisions(judged, &guards, &round.policy, only);
         let acting = Acting { session, pinned: &round.pinned, policy: &round.policy, ledger, only, stop };
         reports.extend(act::perform(acting, judged, &guards, decisions).await.map_err(Failure::usage)?);
     }
+    if only.is_empty() && !stop.is_requested() {
+        episodes::end(session, round, ledger).await.map_err(Failure::usage)?;
+    }
     Ok(reports)
+}
+
+/// The guards of a target. Which cluster it is comes first: what an earlier process left unfinished is resolved on the very
+/// same one, and objects of which that cannot be told yet are left alone.
+async fn guarded(session: &Session, ledger: &Ledger, judged: &Judged) -> Result<Guards, Failure> {
+    let mut guards = guards::of(session, ledger, judged, Timestamp::now()).await?;
+    if guards.frozen.is_some() {
+        return Ok(guards);
+    }
+    let recovered = act::recover(ledger, judged, Timestamp::now()).await.map_err(Failure::usage)?;
+    if recovered.records > 0 {
+        guards = guards::of(session, ledger, judged, Timestamp::now()).await?;
+    }
+    guards::hold_unresolved(&mut guards, judged, &recovered.unresolved);
+    Ok(guards)
 }
 
 /// Step 6 alone: what [`act`] would do.

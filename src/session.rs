@@ -18,6 +18,8 @@ use crate::state::{StateEnvironment, StateFolder, digest_key};
 pub struct Session {
     /// What `trueup.toml`, the environment and the flags say.
     pub settings: Settings,
+    /// Whether all targets are looked at.
+    pub scope: Scope,
     /// Which revision of the source is read.
     pub revision: Revision,
     /// How remotes are reached, and where they are cached.
@@ -28,6 +30,15 @@ pub struct Session {
     pub key: DigestKey,
     /// The forge's token, sent to the forge's host alone.
     pub forge_token: Option<Secret>,
+}
+
+/// Which targets are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All that `trueup.toml` has.
+    Whole,
+    /// Those that the command line names.
+    Part,
 }
 
 /// Reads the settings and opens the state folder.
@@ -41,7 +52,8 @@ pub fn open(global: &Global) -> Result<Session, Failure> {
     let state = state_folder(&settings)?;
     let key = digest_key(variable("TRUEUP_KEY").as_deref(), &state).map_err(Failure::usage)?;
     let access = Access::new(state.path().join("cache"), credentials(&settings)).map_err(Failure::usage)?;
-    Ok(Session { revision: revision(global), access, state, key, forge_token: forge_token(), settings })
+    let scope = if global.targets.is_empty() { Scope::Whole } else { Scope::Part };
+    Ok(Session { scope, revision: revision(global), access, state, key, forge_token: forge_token(), settings })
 }
 
 /// Pins the source: the whole round sees this one commit.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use trueup_core::decide::{Case, Correction, Decision, Guards, decide};
 use trueup_core::facts::{Live, Matched, Pair};
 use trueup_core::finding::{Finding, Subject};
+use trueup_core::patch::{changes_nothing, values_under};
 use trueup_core::run::{Effect, Entry, Hold, Intent, Outcome, Outlook, PatchEffect, RunId};
 
 use super::{Acting, is_wanted, left, new_run, report};
@@ -92,15 +93,19 @@ fn intent(acting: Acting<'_>, run: &RunId, correction: &Correction) -> Entry {
         class: correction.class.clone(),
         policy_digest: acting.policy.digest.clone(),
         commit: acting.pinned.commit.to_string(),
-        effect: Effect::Patch(PatchEffect {
-            uid: correction.uid.clone(),
-            resource_version: correction.resource_version.clone(),
-            patch: correction.patch.clone(),
-            pre_image: correction.pre_image.clone(),
-            inverse: correction.inverse.clone(),
-        }),
+        effect: Effect::Patch(patch_effect(correction)),
         reasons: correction.reasons.clone(),
     }))
+}
+
+fn patch_effect(correction: &Correction) -> PatchEffect {
+    PatchEffect {
+        uid: correction.uid.clone(),
+        resource_version: correction.resource_version.clone(),
+        patch: correction.patch.clone(),
+        pre_image: correction.pre_image.clone(),
+        inverse: correction.inverse.clone(),
+    }
 }
 
 fn outcome(sent: &Sent) -> Outcome {
@@ -115,23 +120,41 @@ fn outcome(sent: &Sent) -> Outcome {
 /// A write without an answer is resolved by reading, never repeated blindly.
 async fn settle(judged: &Judged, correction: &Correction, sent: Sent) -> Sent {
     let Sent::Unanswered(reason) = sent else { return sent };
+    let now = Timestamp::now();
     match judged.reach.read(&correction.object).await {
-        Ok(Some(live)) => resolve(live, correction.uid.as_deref(), correction.resource_version.as_deref(), &correction.patch)
-            .unwrap_or(Sent::Unanswered(reason)),
+        Ok(Some(live)) => match resolve(live, &patch_effect(correction), judged.reach.may_still_land(now, now)) {
+            Resolution::Was(sent) => sent,
+            Resolution::MovedOn | Resolution::TooEarly => Sent::Unanswered(reason),
+        },
         Ok(None) => Sent::Conflict("the object is gone".to_owned()),
         Err(error) => Sent::Unanswered(format!("{reason}; reading it again: {error}")),
     }
 }
 
-/// What a reading tells about a write whose answer was lost; `None` where it tells nothing.
-pub(super) fn resolve(live: Live, uid: Option<&str>, version: Option<&str>, patch: &serde_json::Value) -> Option<Sent> {
-    if live.uid.as_deref() != uid {
-        return Some(Sent::Conflict("the object was replaced".to_owned()));
+/// What a reading tells about a write whose answer was lost.
+pub(super) enum Resolution {
+    /// It is known what came of it.
+    Was(Sent),
+    /// The object changed since, and does not have this write's values.
+    MovedOn,
+    /// The object is as it was, and the write may still be on its way.
+    TooEarly,
+}
+
+/// Resolves a write by the object as it is now. Where the object carries no version, its values tell.
+pub(super) fn resolve(live: Live, effect: &PatchEffect, may_still_land: bool) -> Resolution {
+    let no_effect = || Resolution::Was(Sent::Conflict("read again: the write had no effect".to_owned()));
+    if live.uid != effect.uid {
+        return Resolution::Was(Sent::Conflict("the object was replaced".to_owned()));
     }
-    if live.resource_version.as_deref() == version {
-        return Some(Sent::Conflict("read again: the write had no effect".to_owned()));
+    if effect.resource_version.is_some() && live.resource_version == effect.resource_version {
+        return if may_still_land { Resolution::TooEarly } else { no_effect() };
     }
-    trueup_core::patch::changes_nothing(&live.value, patch).then_some(Sent::Applied(Box::new(live)))
+    if changes_nothing(&live.value, &effect.patch) {
+        return Resolution::Was(Sent::Applied(Box::new(live)));
+    }
+    let is_as_before = effect.resource_version.is_none() && values_under(&live.value, &effect.patch) == effect.pre_image;
+    if is_as_before { no_effect() } else { Resolution::MovedOn }
 }
 
 /// Looks until the drift is gone or the class's window has passed.
@@ -140,7 +163,7 @@ async fn verify(acting: Acting<'_>, judged: &Judged, correction: &Correction, wr
     loop {
         let outlook = match judged.reach.read(&correction.object).await {
             Ok(Some(live)) if live.uid != written.uid => Outlook::Drifting,
-            Ok(Some(live)) if trueup_core::patch::changes_nothing(&live.value, &correction.patch) => Outlook::Settled,
+            Ok(Some(live)) if changes_nothing(&live.value, &correction.patch) => Outlook::Settled,
             Ok(Some(live)) => still_drifting(acting, judged, correction, live),
             Ok(None) | Err(_) => Outlook::Unseen,
         };

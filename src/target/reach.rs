@@ -13,6 +13,9 @@ use trueup_kubernetes::patch::{self, PatchError};
 use trueup_kubernetes::snapshot;
 use trueup_terraform::state::State;
 
+/// An API server carries a request out within a minute (`--request-timeout`) from when it came; ours to it are as patient.
+const IN_FLIGHT: jiff::SignedDuration = jiff::SignedDuration::from_secs(120);
+
 /// Where a target's objects are.
 #[derive(Clone)]
 pub enum Reach {
@@ -65,6 +68,16 @@ impl Reach {
             Self::Snapshot(folder) => snapshot::read(folder, id).map_err(|error| error.to_string()),
             Self::State(_) => Err("a Terraform state holds no objects of an API server".to_owned()),
             Self::None => Err("the target cannot be reached".to_owned()),
+        }
+    }
+
+    /// Whether a write that was sent at `sent` and never answered may still be carried out: an API server works on a request
+    /// for up to a minute, also when nobody waits for it any more.
+    #[must_use]
+    pub fn may_still_land(&self, sent: jiff::Timestamp, now: jiff::Timestamp) -> bool {
+        match self {
+            Self::Cluster(..) => now.duration_since(sent) < IN_FLIGHT,
+            Self::Snapshot(_) | Self::State(_) | Self::None => false,
         }
     }
 
