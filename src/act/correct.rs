@@ -49,6 +49,7 @@ pub(super) async fn correct(
 /// One run: the intent is durable before anything is sent, the outcome before anything else is done.
 async fn attempt(acting: Acting<'_>, judged: &Judged, correction: &Correction) -> Result<(RunReport, Sent), LedgerError> {
     let run = new_run();
+    let held = hold_before(acting, &run, correction).await?;
     let intent = acting.ledger.append(&intent(acting, &run, correction), Timestamp::now()).await?;
     tracing::info!(run = %run, object = %correction.object, paths = ?correction.paths, "correcting");
     let sent = settle(judged, correction, judged.reach.send(&run, correction).await).await;
@@ -58,7 +59,7 @@ async fn attempt(acting: Acting<'_>, judged: &Judged, correction: &Correction) -
         id: Some(run.to_string()),
         patch: Some(correction.patch.clone()),
         inverse: Some(correction.inverse.clone()),
-        records: vec![intent.seq, outcome.seq],
+        records: held.into_iter().chain([intent.seq, outcome.seq]).collect(),
         ..report(ActionName::Patch, "", correction.corrected.iter().map(|(id, _)| id.to_string()), &correction.reasons)
     };
     match &sent {
@@ -209,16 +210,25 @@ fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Li
     Some(JudgedCase::of(Pair::Matched(Box::new(matched)), &judged.name, judging))
 }
 
-/// What follows from an outlook: an undo holds its places, a correction that did not hold is left to people.
+/// An undo holds its places, and does so before it writes: cut off in between, a round would put it right again.
+async fn hold_before(acting: Acting<'_>, run: &RunId, correction: &Correction) -> Result<Option<u64>, LedgerError> {
+    let Some(undone) = &correction.undoes else { return Ok(None) };
+    let places = correction.corrected.iter().map(|(_, place)| place.clone()).collect();
+    let redone = acting.ledger.runs().await?.iter().any(|earlier| earlier.undone_by().is_some_and(|by| by.to_string() == *undone));
+    let entry = if redone {
+        Entry::Resume { places, reason: format!("the undo by run {undone} is undone by run {run}") }
+    } else {
+        let reason = format!("undone by run {run}: held until Git or a person changes it");
+        Entry::Hold(Hold { places, reason, findings: correction.corrected.iter().map(|(id, _)| id.clone()).collect() })
+    };
+    Ok(Some(acting.ledger.append(&entry, Timestamp::now()).await?.seq))
+}
+
+/// What follows from an outlook: an undone run is noted as such, a correction that did not hold is left to people.
 async fn conclude(acting: Acting<'_>, run: &RunId, correction: &Correction, outlook: Outlook, report: &mut RunReport) -> Result<(), LedgerError> {
-    let places = || correction.corrected.iter().map(|(_, place)| place.clone()).collect();
     if let Some(undone) = &correction.undoes {
         let undone: RunId = undone.parse().expect("an undo names a run of the ledger");
-        let reason = format!("undone by run {run}: held until Git or a person changes it");
-        let findings = correction.corrected.iter().map(|(id, _)| id.clone()).collect();
-        let hold = Entry::Hold(Hold { places: places(), reason, findings });
         report.records.push(acting.ledger.append(&Entry::Undone { run: undone, by: run.clone() }, Timestamp::now()).await?.seq);
-        report.records.push(acting.ledger.append(&hold, Timestamp::now()).await?.seq);
     } else if outlook == Outlook::Drifting {
         report.reasons.push("written back within its window".to_owned());
     }

@@ -156,6 +156,39 @@ async fn what_is_seen_true_again_is_told_anew_and_held_no_more() {
     assert_eq!(world.read_live()["data"]["a"], "1", "a person had put it right: held no more");
 }
 
+#[tokio::test]
+async fn an_object_that_is_declared_twice_is_not_written() {
+    let world = World::of(&json!({"a": "1"}), &json!({"a": "3"}));
+    let mut live = config_map(&json!({"a": "3"}), Some("7"));
+    live["metadata"]["namespace"] = json!("default");
+    world.repo.write("live/app.json", live.to_string());
+    let mut first = config_map(&json!({"a": "1"}), None);
+    first["metadata"]["namespace"] = json!("default");
+    let mut second = config_map(&json!({"a": "2"}), None);
+    second["metadata"].as_object_mut().unwrap().remove("namespace");
+    world.repo.write("manifests/app.yaml", format!("{first}\n---\n{second}\n"));
+    world.repo.commit("twice");
+    let report = world.json(&["sync"]);
+    assert_eq!(report["targets"][0]["verdict"], "unknown", "{report:#}");
+    assert_eq!(world.read_live()["data"]["a"], "3");
+}
+
+#[tokio::test]
+async fn an_undo_holds_before_it_writes_and_an_undone_undo_holds_no_more() {
+    let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
+    let first = world.json(&["sync"])["runs"][0]["id"].clone();
+    let before = world.records().await.len();
+    let undo = world.json(&["undo", first.as_str().unwrap()])[0]["id"].clone();
+    let kinds = World::kinds(&world.records().await)[before..].to_vec();
+    assert_eq!(kinds, ["hold", "intent", "outcome", "verification", "undone"]);
+    assert_eq!(world.read_live()["data"]["a"], "2");
+    world.json(&["undo", undo.as_str().unwrap()]);
+    assert_eq!(world.read_live()["data"]["a"], "1");
+    world.live(&json!({"a": "2"}), Some("30"));
+    let report = world.json(&["sync"]);
+    assert!(!report.to_string().contains("held until"), "{report:#}");
+}
+
 /// An intent to put `data.a` back to 1, as a process left it that was cut off there.
 fn intent(run: &str, version: Option<&str>, place: Place) -> Entry {
     Entry::Intent(Box::new(Intent {
