@@ -19,6 +19,9 @@ use crate::target::Judged;
 
 pub use recover::{Recovered, recover};
 
+/// After this many refusals of the very same act within an hour, it is not asked for again in that hour.
+const REFUSALS: usize = 3;
+
 /// What every act needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Acting<'a> {

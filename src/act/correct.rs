@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use trueup_core::decide::{Case, Correction, Decision, Guards, decide};
+use jiff::{SignedDuration, Timestamp};
+use trueup_core::decide::{Case, Correction, Decision, Guards, Settled, decide};
 use trueup_core::facts::{Live, Matched, Pair};
 use trueup_core::finding::{Finding, Subject};
 use trueup_core::patch::{changes_nothing, values_under};
-use trueup_core::run::{Effect, Entry, Hold, Intent, Outcome, Outlook, PatchEffect, RunId};
+use trueup_core::run::{Effect, Entry, Hold, Intent, Outcome, Outlook, PatchEffect, RunId, RunStatus};
 
-use super::{Acting, is_wanted, left, new_run, report};
+use super::{Acting, REFUSALS, escalate, is_wanted, left, new_run, report};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::target::{Judged, JudgedCase, Judging, Sent};
@@ -25,6 +25,13 @@ pub(super) async fn correct(
     first: Correction,
 ) -> Result<Vec<RunReport>, LedgerError> {
     let mut reports = Vec::new();
+    if let Some(reason) = refused_lately(acting, &first).await? {
+        for (finding, place) in first.corrected {
+            let reasons = first.reasons.iter().cloned().chain([reason.clone()]).collect();
+            reports.extend(escalate(acting, Settled { finding, place, reasons }).await?);
+        }
+        return Ok(reports);
+    }
     let mut correction = first;
     for _ in 0..ATTEMPTS {
         let (report, sent) = attempt(acting, judged, &correction).await?;
@@ -44,6 +51,22 @@ pub(super) async fn correct(
         }
     }
     Ok(reports)
+}
+
+/// Why the very same correction is not asked for again now: it was refused too often within the last hour.
+async fn refused_lately(acting: Acting<'_>, correction: &Correction) -> Result<Option<String>, LedgerError> {
+    let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+    let ids: Vec<_> = correction.corrected.iter().map(|(id, _)| id.clone()).collect();
+    let runs = acting.ledger.runs().await?;
+    let same = runs.iter().filter(|run| run.begun >= hour_ago && run.intent.findings == ids);
+    let refusals: Vec<&String> = same
+        .filter_map(|run| match &run.status {
+            RunStatus::Refused { message } => Some(message),
+            _ => None,
+        })
+        .collect();
+    let last = refusals.last().filter(|_| refusals.len() >= REFUSALS);
+    Ok(last.map(|message| format!("refused {} times within the hour, last: {message}", refusals.len())))
 }
 
 /// One run: the intent is durable before anything is sent, the outcome before anything else is done.

@@ -189,6 +189,21 @@ async fn an_undo_holds_before_it_writes_and_an_undone_undo_holds_no_more() {
     assert!(!report.to_string().contains("held until"), "{report:#}");
 }
 
+#[tokio::test]
+async fn what_is_refused_again_and_again_goes_to_people_and_the_ledger_rests() {
+    let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
+    // The file's folder takes no file: every write is refused.
+    let part = world.repo.path().join("live/.app.json.trueup");
+    std::fs::create_dir(&part).unwrap();
+    for _ in 0..3 {
+        assert_eq!(world.json(&["sync"])["runs"][0]["status"], "refused");
+    }
+    assert_eq!(world.json(&["sync"])["runs"][0]["status"], "escalated");
+    let records = world.records().await.len();
+    world.json(&["sync"]);
+    assert_eq!(world.records().await.len(), records);
+}
+
 /// An intent to put `data.a` back to 1, as a process left it that was cut off there.
 fn intent(run: &str, version: Option<&str>, place: Place) -> Entry {
     Entry::Intent(Box::new(Intent {
