@@ -42,7 +42,8 @@ fn over(standing: &Standing, found: &BTreeMap<&Place, &FindingId>) -> Vec<Entry>
     ended.sort();
     ended.dedup();
     ended.retain(|place| !found.contains_key(place));
-    let is_held = |(place, hold): &(&Place, &trueup_core::run::Hold)| found.get(place).is_some_and(|id| hold.findings.contains(id));
+    let is_held =
+        |(place, hold): &(&Place, &trueup_core::run::Hold)| found.get(place).is_some_and(|id| hold.findings.contains(id));
     let resumed: Vec<Place> = standing.holds().iter().filter(|held| !is_held(held)).map(|(place, _)| place.clone()).collect();
     let mut entries = Vec::new();
     if !ended.is_empty() {

@@ -75,7 +75,13 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
 ///
 /// # Errors
 /// Where the ledger cannot be used: nothing is written without one.
-pub async fn act(session: &Session, round: &mut Round, ledger: &Ledger, only: &[String], stop: &Stop) -> Result<Vec<RunReport>, Failure> {
+pub async fn act(
+    session: &Session,
+    round: &mut Round,
+    ledger: &Ledger,
+    only: &[String],
+    stop: &Stop,
+) -> Result<Vec<RunReport>, Failure> {
     all_found(round, only)?;
     let mut reports = Vec::new();
     for judged in &mut round.targets {
@@ -112,7 +118,12 @@ async fn guarded(session: &Session, ledger: &Ledger, judged: &Judged) -> Result<
 ///
 /// # Errors
 /// Where a ledger exists and cannot be read.
-pub async fn preview(session: &Session, round: &mut Round, ledger: Option<&Ledger>, only: &[String]) -> Result<Vec<RunReport>, Failure> {
+pub async fn preview(
+    session: &Session,
+    round: &mut Round,
+    ledger: Option<&Ledger>,
+    only: &[String],
+) -> Result<Vec<RunReport>, Failure> {
     all_found(round, only)?;
     let mut reports = Vec::new();
     for judged in &mut round.targets {
@@ -125,7 +136,8 @@ pub async fn preview(session: &Session, round: &mut Round, ledger: Option<&Ledge
 /// What is decided about these findings; about all where none is named.
 fn decisions(judged: &Judged, guards: &Guards, policy: &Policy, only: &[String]) -> Vec<Decision> {
     let wanted = |finding: &&Finding| is_wanted(&finding.id, only);
-    let findings: Vec<Vec<Finding>> = judged.cases.iter().map(|case| case.findings.iter().filter(wanted).cloned().collect()).collect();
+    let findings: Vec<Vec<Finding>> =
+        judged.cases.iter().map(|case| case.findings.iter().filter(wanted).cloned().collect()).collect();
     let pairs = judged.cases.iter().map(|case| case.pair.as_ref());
     let cases: Vec<Case<'_>> = pairs.zip(&findings).map(|(pair, findings)| Case { pair, findings }).collect();
     decide(&cases, &[], guards, policy)

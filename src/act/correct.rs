@@ -237,7 +237,8 @@ fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Li
 async fn hold_before(acting: Acting<'_>, run: &RunId, correction: &Correction) -> Result<Option<u64>, LedgerError> {
     let Some(undone) = &correction.undoes else { return Ok(None) };
     let places = correction.corrected.iter().map(|(_, place)| place.clone()).collect();
-    let redone = acting.ledger.runs().await?.iter().any(|earlier| earlier.undone_by().is_some_and(|by| by.to_string() == *undone));
+    let redone =
+        acting.ledger.runs().await?.iter().any(|earlier| earlier.undone_by().is_some_and(|by| by.to_string() == *undone));
     let entry = if redone {
         Entry::Resume { places, reason: format!("the undo by run {undone} is undone by run {run}") }
     } else {
@@ -248,7 +249,13 @@ async fn hold_before(acting: Acting<'_>, run: &RunId, correction: &Correction) -
 }
 
 /// What follows from an outlook: an undone run is noted as such, a correction that did not hold is left to people.
-async fn conclude(acting: Acting<'_>, run: &RunId, correction: &Correction, outlook: Outlook, report: &mut RunReport) -> Result<(), LedgerError> {
+async fn conclude(
+    acting: Acting<'_>,
+    run: &RunId,
+    correction: &Correction,
+    outlook: Outlook,
+    report: &mut RunReport,
+) -> Result<(), LedgerError> {
     if let Some(undone) = &correction.undoes {
         let undone: RunId = undone.parse().expect("an undo names a run of the ledger");
         report.records.push(acting.ledger.append(&Entry::Undone { run: undone, by: run.clone() }, Timestamp::now()).await?.seq);

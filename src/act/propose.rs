@@ -85,7 +85,9 @@ fn adopt(acting: Acting<'_>, file: &str, before: &[u8], matched: &Matched, drift
 fn declared_as_read(file: &str, text: &[u8], desired: &Desired) -> Result<Desired, String> {
     let (objects, _) = manifest::read(file, text);
     let same_place = |object: &&Desired| {
-        object.id.kind == desired.id.kind && object.id.name == desired.id.name && object.origin.document == desired.origin.document
+        object.id.kind == desired.id.kind
+            && object.id.name == desired.id.name
+            && object.origin.document == desired.origin.document
     };
     objects.iter().find(same_place).cloned().ok_or_else(|| format!("`{}` is no longer found in `{file}`", desired.id))
 }
@@ -95,7 +97,8 @@ fn adopt_expectation(file: &str, before: &[u8], finding: &Finding, reach: &Reach
     let (Subject::Output(id), Reach::State(state)) = (&finding.difference.subject, reach) else {
         return Err("the state cannot be reached".to_owned());
     };
-    let output = state.outputs.get(&id.output).ok_or_else(|| format!("the state has no output `{}`: nothing to adopt", id.output))?;
+    let output =
+        state.outputs.get(&id.output).ok_or_else(|| format!("the state has no output `{}`: nothing to adopt", id.output))?;
     let text = std::str::from_utf8(before).map_err(|_| format!("`{file}` is not UTF-8"))?;
     let after = trueup_terraform::adopt::adopt(file, text, &id.output, &output.value).map_err(|error| error.to_string())?;
     Ok(after.into_bytes())
@@ -129,7 +132,8 @@ async fn offer(
     let mut offered = Err(Failed::Refused("nothing is known of its branch".to_owned()));
     let mut interrupted = None;
     for (known, left_by) in known(open.as_ref(), &earlier, finding) {
-        offered = forge::offer(acting.session, acting.pinned, &Offer { proposal: &proposal, commit: &commit, known: &known }).await;
+        offered =
+            forge::offer(acting.session, acting.pinned, &Offer { proposal: &proposal, commit: &commit, known: &known }).await;
         interrupted = left_by;
         if !matches!(&offered, Ok(Opened { standing: Standing::Foreign(_), .. })) {
             break;
@@ -184,7 +188,8 @@ fn known<'a>(open: Option<&Record>, earlier: &'a [Run], finding: &Finding) -> Ve
             None => Some((Known::Intended { head: head.to_owned() }, (run.due() == Due::Resolution).then_some(run))),
         }
     });
-    let mut all: Vec<_> = if open.is_some() { recorded.into_iter().chain(unrecorded).collect() } else { unrecorded.chain(recorded).collect() };
+    let mut all: Vec<_> =
+        if open.is_some() { recorded.into_iter().chain(unrecorded).collect() } else { unrecorded.chain(recorded).collect() };
     if all.is_empty() {
         all.push((Known::Nothing, None));
     }
@@ -261,7 +266,12 @@ async fn conclude(
 }
 
 /// What the ledger keeps of an offer, and what people are told.
-fn entries(end: &End<'_>, proposal: &review::Proposal, finding: &Finding, opened: &Opened) -> (Vec<Entry>, &'static str, Option<String>) {
+fn entries(
+    end: &End<'_>,
+    proposal: &review::Proposal,
+    finding: &Finding,
+    opened: &Opened,
+) -> (Vec<Entry>, &'static str, Option<String>) {
     let record = |run: &RunId, fingerprint: &FindingId, identity: Option<&review::Identity>| Record {
         run: run.clone(),
         place: finding.place.clone(),
@@ -306,7 +316,9 @@ fn entries(end: &End<'_>, proposal: &review::Proposal, finding: &Finding, opened
             let outcome = Outcome::Refused { message: reason.clone() };
             (vec![Entry::Outcome { run: end.run.clone(), outcome }], "foreign", Some(reason.clone()))
         }
-        Standing::Denied => (closed(Fate::Denied), "denied", Some("closed unmerged: left as it is until live or Git moves".to_owned())),
+        Standing::Denied => {
+            (closed(Fate::Denied), "denied", Some("closed unmerged: left as it is until live or Git moves".to_owned()))
+        }
         Standing::Merged => (closed(Fate::Merged), "merged", Some("merged: the next round sees it in Git".to_owned())),
     }
 }
@@ -377,7 +389,9 @@ mod tests {
     async fn after(before: Before, standing: Standing) -> (Ledger, tempfile::TempDir) {
         let (folder, finding) = (tempfile::tempdir().expect("a folder"), finding());
         let ledger = Ledger::open(&folder.path().join("ledger.sqlite")).await.expect("a ledger");
-        let append = async |entry: &Entry| ledger.append(entry, Timestamp::now()).await.unwrap_or_else(|error| panic!("{before:?} {entry:?}: {error}"));
+        let append = async |entry: &Entry| {
+            ledger.append(entry, Timestamp::now()).await.unwrap_or_else(|error| panic!("{before:?} {entry:?}: {error}"))
+        };
         let proposal = review::propose(&finding, "base", &[], &review::Audience::default());
         let identity = review::Identity { number: 4, author: "us".to_owned() };
         if before != Before::Nothing {

@@ -115,7 +115,12 @@ impl Reach {
     }
 }
 
-async fn send_to_cluster((cluster, catalog): (&Cluster, &Catalog), run: &RunId, id: &ObjectId, patch: &serde_json::Value) -> Sent {
+async fn send_to_cluster(
+    (cluster, catalog): (&Cluster, &Catalog),
+    run: &RunId,
+    id: &ObjectId,
+    patch: &serde_json::Value,
+) -> Sent {
     let resource = match resource(catalog, id) {
         Ok(resource) => resource,
         Err(reason) => return Sent::Refused(reason),
@@ -167,7 +172,8 @@ mod tests {
     async fn a_file_that_was_edited_since_it_was_judged_is_left_alone_though_it_carries_no_version() {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |data: serde_json::Value| {
-            let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "n"}, "data": data});
+            let object =
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "n"}, "data": data});
             std::fs::write(folder.path().join("a.json"), object.to_string()).expect("written");
         };
         let id = ObjectId { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: Some("n".into()), name: "a".into() };

@@ -65,7 +65,8 @@ impl World {
 
     fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["-o", "json"]].concat());
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)))
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
     fn ledger_path(&self) -> PathBuf {
@@ -98,7 +99,8 @@ impl World {
 }
 
 fn config_map(data: &Value, version: Option<&str>) -> Value {
-    let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app", "namespace": "shop"}, "data": data});
+    let mut object =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app", "namespace": "shop"}, "data": data});
     if let Some(version) = version {
         object["metadata"]["uid"] = json!("u-1");
         object["metadata"]["resourceVersion"] = json!(version);
