@@ -1,6 +1,7 @@
 //! Step 7: the only caller of anything that writes. Each effect is recorded before it is sent, and looked at after it.
 
 mod correct;
+mod episodes;
 mod propose;
 mod recover;
 
@@ -17,6 +18,7 @@ use crate::source::Pinned;
 use crate::stop::Stop;
 use crate::target::Judged;
 
+pub use episodes::end_episodes;
 pub use recover::{Recovered, recover};
 
 /// After this many refusals of the very same act within an hour, it is not asked for again in that hour.
@@ -57,8 +59,8 @@ pub async fn perform(
         match decision {
             Decision::Correct(correction) => reports.extend(correct::correct(acting, judged, guards, *correction).await?),
             Decision::Propose(proposal) => reports.push(propose::propose(acting, judged, &proposal).await?),
-            Decision::Escalate(settled) => reports.extend(escalate(acting, settled).await?),
-            Decision::Hold(settled) | Decision::Leave(settled) => reports.push(left(settled)),
+            Decision::Escalate(settled) => reports.extend(escalate(acting, judged, settled).await?),
+            Decision::Hold(_) | Decision::Leave(_) => reports.push(previewed(&decision)),
         }
     }
     Ok(reports)
@@ -113,13 +115,14 @@ fn report(action: ActionName, status: &str, findings: impl IntoIterator<Item = S
 }
 
 /// Tells people, once an episode.
-async fn escalate(acting: Acting<'_>, settled: Settled) -> Result<Option<RunReport>, LedgerError> {
+async fn escalate(acting: Acting<'_>, judged: &Judged, settled: Settled) -> Result<Option<RunReport>, LedgerError> {
     let mut told = report(ActionName::Escalate, "escalated before", [settled.finding.to_string()], &settled.reasons);
     if acting.ledger.standing().await?.escalated().contains_key(&settled.place) {
         return Ok(Some(told));
     }
     tracing::warn!(finding = %settled.finding, place = %settled.place, reasons = ?settled.reasons, "needs people");
     let entry = Entry::Escalation(Escalation {
+        target: judged.name.clone(),
         episode: Episode(acting.pinned.commit.to_string()),
         finding: settled.finding,
         place: settled.place,

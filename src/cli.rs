@@ -21,15 +21,16 @@ pub struct Cli {
 
 /// Flags of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The configuration [default: trueup.toml here or in a parent folder]
-    #[arg(long, global = true, value_name = "FILE", env = "TRUEUP_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "TRUEUP_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
     /// Only this target (repeatable)
-    #[arg(long = "target", global = true, value_name = "NAME")]
+    #[arg(long = "target", global = true, value_name = "NAME", env = "TRUEUP_TARGET", hide_env_values = true)]
     pub targets: Vec<String>,
     /// The kubeconfig context for targets that name none
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", env = "TRUEUP_CONTEXT", hide_env_values = true)]
     pub context: Option<String>,
     /// Another revision than the source's ref
     #[arg(long, global = true, value_name = "REV", conflicts_with = "work_tree")]
@@ -37,11 +38,12 @@ pub struct Global {
     /// The files as they are on disk, marked dirty
     #[arg(long, global = true)]
     pub work_tree: bool,
-    /// The form of the result on stdout
-    #[arg(short, long, global = true, value_enum, value_name = "FORM")]
+    /// The form of the result on stdout: text, json, or yaml (`render`)
+    #[arg(short, long, global = true, value_enum, value_name = "FORM", hide_possible_values = true)]
     pub output: Option<Output>,
-    /// Whether to colour text
+    /// Colours: auto (on a terminal, unless `NO_COLOR` is set), always or never
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    #[arg(hide_possible_values = true, hide_default_value = true, env = "TRUEUP_COLOR", hide_env_values = true)]
     pub color: Color,
     /// Say less on stderr
     #[arg(short, long, global = true, conflicts_with = "verbose")]
@@ -62,6 +64,18 @@ pub enum Output {
     Yaml,
 }
 
+impl Output {
+    /// As it is typed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Yaml => "yaml",
+        }
+    }
+}
+
 /// Whether to colour text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Color {
@@ -76,7 +90,7 @@ pub enum Color {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write a first trueup.toml, policy, manifest folder and CI workflow; change no file that exists
+    /// Write a first configuration, policy, manifest and CI workflow; change no file that exists
     Init {
         /// Where
         #[arg(default_value = ".")]
@@ -88,15 +102,15 @@ pub enum Command {
     Render,
     /// Show what differs from Git
     Diff {
-        /// Again on each save (with --work-tree) or new commit
+        /// Show it again after each save (with --work-tree) or new commit
         #[arg(long)]
         watch: bool,
     },
     /// Say why something is a finding, or why it is not
     Explain {
-        /// A finding's id, or KIND/NAME
+        /// A finding's id, or KIND/NAME or KIND/NAMESPACE/NAME
         what: String,
-        /// A path in that object
+        /// A path in that object, as in data.LOG_LEVEL
         path: Option<String>,
     },
     /// One round: correct, propose and escalate as the policy allows
@@ -104,7 +118,7 @@ pub enum Command {
         /// Decide everything, write nothing
         #[arg(long)]
         dry_run: bool,
-        /// Only these findings (repeatable)
+        /// Only this finding (repeatable)
         #[arg(long, value_name = "ID")]
         only: Vec<String>,
     },
@@ -118,7 +132,7 @@ pub enum Command {
         /// The run's id
         run: String,
     },
-    /// Check or search the ledger
+    /// Check the ledger
     Audit {
         /// What to do with it
         #[command(subcommand)]

@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod diff;
+mod log;
 mod render;
 mod runs;
 mod sync;
@@ -11,12 +12,12 @@ mod undo;
 pub(crate) use diff::{diff_once, show};
 pub(crate) use sync::sync;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::cli::{Audit, Cli, Color, Command, Global, Output};
+use crate::cli::{Audit, Cli, Command, Global, Output};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::visible::visible_lines;
@@ -25,8 +26,8 @@ use crate::{daemon, demo, doctor, explain, init, session, stop, watch};
 /// Runs one command to its exit code; a failure is one message on stderr.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
-    choose_colour(cli.global.color);
-    log_to_stderr(&cli.global);
+    log::choose_colour(cli.global.color);
+    log::to_stderr(&cli.global, &cli.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::usage(error)),
@@ -41,15 +42,21 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn fail(failure: &Failure) -> ExitCode {
+    complain(failure);
+    failure.exit.into()
+}
+
+/// One message on stderr.
+pub(crate) fn complain(failure: &Failure) {
     let style = anstyle::AnsiColor::Red.on_default().bold();
     anstream::eprintln!("{style}error:{style:#} {}", visible_lines(&failure.to_string()));
-    failure.exit.into()
 }
 
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let Cli { global, command } = cli;
+    only_known_forms(&command, global.output)?;
     match command {
-        Command::Init { dir } => init(&dir),
+        Command::Init { dir } => init::init(&dir),
         Command::Check => check::check(&global).await,
         Command::Render => render::render(&session::open(&global)?, global.output).await,
         Command::Diff { watch: true } => watch::watch(&session::open(&global)?, output(&global)).await,
@@ -73,7 +80,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             let session = session::open(&global)?;
             let stop = stop::on_signal().map_err(Failure::usage)?;
             let round = || sync(&session, &[], &stop);
-            daemon::run(session.settings.run, listen, stop.clone(), round).await?;
+            Box::pin(daemon::run(session.settings.run, listen, stop.clone(), round)).await?;
             Ok(Exit::True)
         }
         Command::Doctor => doctor::doctor(&session::open(&global)?, output(&global)).await,
@@ -95,6 +102,34 @@ fn output(global: &Global) -> Output {
     global.output.unwrap_or(Output::Text)
 }
 
+/// Refuses a form that a command does not have, before anything is done.
+fn only_known_forms(command: &Command, output: Option<Output>) -> Result<(), Failure> {
+    let known: &[Output] = match command {
+        Command::Render => &[Output::Yaml, Output::Json],
+        Command::Check
+        | Command::Diff { .. }
+        | Command::Sync { .. }
+        | Command::Runs { .. }
+        | Command::Undo { .. }
+        | Command::Audit { .. }
+        | Command::Doctor => &[Output::Text, Output::Json],
+        Command::Init { .. }
+        | Command::Explain { .. }
+        | Command::Run { .. }
+        | Command::Demo { .. }
+        | Command::Completions { .. }
+        | Command::Man => &[Output::Text],
+    };
+    let Some(asked) = output.filter(|asked| !known.contains(asked)) else { return Ok(()) };
+    let known: Vec<String> = known.iter().map(|form| format!("`{}`", form.name())).collect();
+    let message = format!("this command has no form `{}`: use {}", asked.name(), known.join(" or "));
+    Err(Failure::usage(anyhow::anyhow!(message)))
+}
+
+pub(crate) fn no_yaml() -> Failure {
+    Failure::usage(anyhow::anyhow!("this command has no form `yaml`: use `text` or `json`"))
+}
+
 /// Prints a result; a closed pipe is the reader's way to say that it has enough.
 ///
 /// # Errors
@@ -105,46 +140,5 @@ pub fn print(text: &str) -> Result<Exit, Failure> {
         Ok(()) => Ok(Exit::True),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::True),
         Err(error) => Err(Failure::usage(anyhow::Error::new(error).context("cannot write the result"))),
-    }
-}
-
-fn init(dir: &std::path::Path) -> Result<Exit, Failure> {
-    let written = init::write(dir, &init::TEMPLATES).map_err(Failure::usage)?;
-    let mut text = String::new();
-    for file in &written {
-        match file {
-            init::Written::Created(path) => text.push_str(&format!("wrote {}\n", path.display())),
-            init::Written::Kept(path) => text.push_str(&format!("kept  {} (it exists)\n", path.display())),
-        }
-    }
-    text.push_str("\nnext: set your cluster's context in trueup.toml, put your manifests into manifests/, then\n");
-    text.push_str("  trueup check                # without any server\n  git add -A && git commit    # trueup reads commits\n  trueup diff\n");
-    print(&text)
-}
-
-fn choose_colour(color: Color) {
-    match color {
-        Color::Auto => {}
-        Color::Always => anstream::ColorChoice::Always.write_global(),
-        Color::Never => anstream::ColorChoice::Never.write_global(),
-    }
-}
-
-/// Logs to stderr: warnings, or what `TRUEUP_LOG` asks for; as JSON with `TRUEUP_LOG_FORMAT=json`.
-fn log_to_stderr(global: &Global) {
-    use tracing_subscriber::EnvFilter;
-    let default = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "info,trueup=debug",
-        (false, _) => "debug,hyper=info,h2=info,rustls=info",
-    };
-    let default = if default == "warn" { "warn,trueup=info" } else { default };
-    let filter = EnvFilter::try_from_env("TRUEUP_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::env::var("TRUEUP_LOG_FORMAT").is_ok_and(|format| format == "json") {
-        builder.json().flatten_event(true).init();
-    } else {
-        builder.compact().with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
     }
 }

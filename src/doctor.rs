@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use trueup_core::finding::Lane;
+use trueup_core::policy::Policy;
 
 use crate::cli::Output;
 use crate::command::print;
@@ -12,7 +13,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ledger::{Audit, Ledger};
 use crate::session::{self, Session};
-use crate::target::{Judged, Reach, connect, declared, identity};
+use crate::report::text::count;
+use crate::target::{Freshness, Judged, Reach, connect, declared, identity, judge};
 use crate::visible::visible;
 
 /// One thing that was looked at.
@@ -43,13 +45,17 @@ pub async fn doctor(session: &Session, output: Output) -> Result<Exit, Failure> 
             checks.push(match session::policy(session, &pinned) {
                 Ok(policy) => {
                     let auto = policy.classes.iter().filter(|class| class.lane == Lane::Auto).count();
-                    good("policy", format!("{} classes, {auto} of them in lane auto", policy.classes.len()))
+                    good("policy", format!("{}, {auto} of them in lane auto", count(policy.classes.len(), "class")))
                 }
                 Err(failure) => missing("policy", failure.to_string()),
             });
             for target in &session.settings.targets {
                 let name = format!("target {}", target.name);
                 match connect(target).await {
+                    Ok(_) if matches!(target.kind, TargetKind::Terraform { .. }) => {
+                        let judged = judge(session, &pinned, &Policy::default(), target, Freshness::Cached).await;
+                        checks.extend(state_checks(&name, &judged));
+                    }
                     Ok(judged) => checks.extend(target_checks(&name, &judged, &target.kind, &pinned).await),
                     Err(reason) => checks.push(missing(&name, reason)),
                 }
@@ -68,7 +74,7 @@ async fn ledger(session: &Session) -> Check {
     }
     match Ledger::open_to_read(&path).await {
         Ok(ledger) => match ledger.verify().await {
-            Ok(Audit::Whole { records, .. }) => good("ledger", format!("{records} records, the chain holds")),
+            Ok(Audit::Whole { records, .. }) => good("ledger", format!("{}, the chain holds", count(usize::try_from(records).unwrap_or(usize::MAX), "record"))),
             Ok(Audit::Broken { seq, why }) => missing("ledger", format!("broken at record {seq}: {why}")),
             Err(error) => missing("ledger", error.to_string()),
         },
@@ -101,9 +107,19 @@ async fn target_checks(name: &str, judged: &Judged, kind: &TargetKind, pinned: &
         }
         (Reach::Snapshot(folder), _) if folder.is_dir() => checks.push(good(name, format!("folder {}", folder.display()))),
         (Reach::Snapshot(folder), _) => checks.push(missing(name, format!("no folder `{}`", folder.display()))),
-        (Reach::State(_) | Reach::None | Reach::Cluster(..), _) => checks.push(good(name, "read at each round".to_owned())),
+        // A state is read as a round reads it (`state_checks`), and only clusters are reached as clusters.
+        (Reach::State(_) | Reach::None | Reach::Cluster(..), _) => {}
     }
     checks
+}
+
+/// A Terraform state, as a round sees it.
+fn state_checks(name: &str, judged: &Judged) -> Vec<Check> {
+    if judged.problems.is_empty() {
+        let serial = judged.serial.map_or_else(String::new, |serial| format!("serial {serial}, "));
+        return vec![good(name, format!("{serial}{}", count(judged.cases.len(), "expected output")))];
+    }
+    judged.problems.iter().map(|problem| missing(name, problem.to_string())).collect()
 }
 
 /// Each verb on each declared kind, as the API server itself says.

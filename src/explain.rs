@@ -3,11 +3,10 @@
 use std::fmt::Write;
 
 use trueup_core::decide::{Case, Decision, decide};
-use trueup_core::facts::{Matched, Pair};
+use trueup_core::facts::{Matched, Pair, Secrecy};
 use trueup_core::finding::{Change, Finding};
 use trueup_core::path::Path;
 use trueup_core::seen::Seen;
-use trueup_core::facts::Secrecy;
 
 use crate::command::print;
 use crate::exit::Exit;
@@ -18,6 +17,9 @@ use crate::round::{Round, look};
 use crate::session::Session;
 use crate::target::{Freshness, Judged, JudgedCase};
 use crate::visible::visible;
+
+/// Where a path may begin that people write short: at the object, or at its pods' spec.
+const POD_PATHS: [&[&str]; 3] = [&[], &["spec", "template", "spec"], &["spec", "jobTemplate", "spec", "template", "spec"]];
 
 /// Explains a finding by its id, or an object's path, or all of an object's findings.
 ///
@@ -55,17 +57,18 @@ async fn by_object(session: &Session, round: &Round, (kind, name): (&str, &str),
         for case in &judged.cases {
             let Some(pair) = &case.pair else { continue };
             let id = &pair.desired().id;
-            let meant = id.kind.eq_ignore_ascii_case(kind) && id.name == name && namespace.is_none_or(|wanted| id.namespace.as_deref() == Some(wanted));
-            if !meant {
+            let in_namespace = namespace.is_none_or(|wanted| id.namespace.as_deref() == Some(wanted));
+            if !(id.kind.eq_ignore_ascii_case(kind) && id.name == name && in_namespace) {
                 continue;
             }
-            let concerned = case.findings.iter().filter(|finding| path.is_none_or(|path| path.covers(&finding.difference.path()) || finding.difference.path().covers(path)));
-            let concerned: Vec<&Finding> = concerned.collect();
+            let path = path.map(|path| as_written_whole(path, pair));
+            let touches = |other: &Path| path.as_ref().is_none_or(|path| path.covers(other) || other.covers(path));
+            let concerned: Vec<&Finding> = case.findings.iter().filter(|finding| touches(&finding.difference.path())).collect();
             for finding in &concerned {
                 text.push_str(&whole(session, round, judged, case, finding).await?);
             }
             if concerned.is_empty() {
-                text.push_str(&no_finding(judged, pair, case, path));
+                text.push_str(&no_finding(judged, pair, case, path.as_ref()));
             }
         }
     }
@@ -73,6 +76,17 @@ async fn by_object(session: &Session, round: &Round, (kind, name): (&str, &str),
         return Err(Failure::usage(anyhow::anyhow!("Git declares no `{kind}/{name}`: `trueup render` shows what it declares")));
     }
     Ok(text)
+}
+
+/// The path as the object has it: reports leave out `spec.template.spec.`, and so may people.
+fn as_written_whole(path: &Path, pair: &Pair) -> Path {
+    let roots: Vec<&serde_json::Value> = match pair {
+        Pair::Matched(matched) => vec![&matched.desired.value, &matched.expected.value, &matched.live.value],
+        Pair::Missing(desired) | Pair::Skipped(desired) | Pair::Unseen(desired, _) => vec![&desired.value],
+    };
+    let below = |prefix: &&[&str]| Path(Path::of_keys(prefix).0.into_iter().chain(path.0.iter().cloned()).collect());
+    let candidates = POD_PATHS.iter().map(below);
+    candidates.into_iter().find(|path| roots.iter().any(|root| path.find(root).is_some())).unwrap_or_else(|| path.clone())
 }
 
 /// A finding with everything that decided it.
@@ -129,15 +143,16 @@ fn what_would_change(finding: &Finding) -> String {
 fn no_finding(judged: &Judged, pair: &Pair, case: &JudgedCase, path: Option<&Path>) -> String {
     let mut page = Page::titled(&format!("{} in {}: {}", pair.desired().id, judged.name, path.map_or_else(|| "no finding".to_owned(), Path::to_string)));
     match pair {
-        Pair::Matched(matched) => match path {
-            Some(path) => at_path(&mut page, matched, case, path),
-            None => {
+        Pair::Matched(matched) => {
+            if let Some(path) = path {
+                at_path(&mut page, matched, case, path);
+            } else {
                 page.line("verdict", "as Git declares");
                 for (drift, reason) in &case.comparison.allowed {
                     page.line("by right", &format!("{}: {reason}", drift.path));
                 }
             }
-        },
+        }
         Pair::Missing(_) => page.line("verdict", "missing, and an ignore rule names it"),
         Pair::Unseen(_, reason) => page.line("verdict", &format!("unknown: {reason}")),
         Pair::Skipped(_) => page.line("verdict", "skipped: secrets = \"off\""),
@@ -158,8 +173,10 @@ fn at_path(page: &mut Page, matched: &Matched, case: &JudgedCase, path: &Path) {
         page.line("writer", &format!("{} {}", owner.manager, owner.time.as_deref().unwrap_or_default()));
     }
     let allowed = case.comparison.allowed.iter().find(|(drift, _)| drift.path.covers(path) || path.covers(&drift.path));
+    let nowhere = [&matched.desired.value, &matched.expected.value, &matched.live.value].iter().all(|root| path.find(root).is_none());
     let reason = match allowed {
         Some((_, reason)) => format!("differs by right: {reason}"),
+        None if nowhere => "no finding: neither Git nor live has this path".to_owned(),
         None if case.comparison.not_admitted.iter().any(|pending| pending.covers(path)) => {
             "not yet admitted: the server would add it to Git's words today, and live was made before".to_owned()
         }

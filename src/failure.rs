@@ -25,9 +25,23 @@ impl Failure {
     }
 }
 
-/// The message, then its causes, on one line where they fit.
+/// The message, then its causes.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)
+        f.write_str(&with_causes(self.error.as_ref()))
     }
+}
+
+/// An error and its causes on one line, but for causes whose words stand there already.
+#[must_use]
+pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::command::print;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
 /// What was done about one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
@@ -25,6 +29,31 @@ pub const TEMPLATES: [Template; 4] = [
     ("manifests/example.yaml", include_str!("init/example.yaml")),
     (".github/workflows/trueup.yml", include_str!("init/workflow.yml")),
 ];
+
+const NEXT: &str = "
+next: set your cluster's context in trueup.toml, put your manifests into manifests/, then
+  trueup check                # without any server
+  git add -A && git commit    # trueup reads commits
+  trueup diff
+";
+
+/// Writes the first files and says which, and what to do next.
+///
+/// # Errors
+/// A folder or file that cannot be made.
+pub fn init(folder: &Path) -> Result<Exit, Failure> {
+    let written = write(folder, &TEMPLATES).map_err(Failure::usage)?;
+    let lines: Vec<String> = written.iter().map(line).collect();
+    print(&format!("{}\n{NEXT}", lines.join("\n")))
+}
+
+fn line(file: &Written) -> String {
+    let shown = |path: &Path| path.strip_prefix(".").unwrap_or(path).display().to_string();
+    match file {
+        Written::Created(path) => format!("wrote {}", shown(path)),
+        Written::Kept(path) => format!("kept  {} (it exists)", shown(path)),
+    }
+}
 
 /// Writes the files that are not there yet; a Git repository is made where there is none, as `cargo init` does.
 ///

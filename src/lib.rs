@@ -10,7 +10,6 @@ pub mod source;
 pub mod target;
 pub mod guards;
 pub mod act;
-pub mod episodes;
 pub mod review;
 pub mod ledger;
 pub mod state;

@@ -1,7 +1,9 @@
 //! What a round found, in the public form `trueup.report/v1` (INTERFACE) that text and JSON are printed from.
 
+mod row;
 pub mod text;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -33,6 +35,9 @@ pub struct Report {
     /// What was done; only after `sync`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs: Option<Vec<RunReport>>,
+    /// What findings are about, by their ids, for people: also those that are gone after a `sync`.
+    #[serde(skip)]
+    pub subjects: BTreeMap<String, (String, String)>,
     /// How long it took.
     #[serde(skip)]
     pub took: Duration,
@@ -208,11 +213,13 @@ impl Report {
         let targets = round.targets.iter().flat_map(|judged| {
             judged.problems.iter().map(|problem| problem_report(problem, Some(judged.name.0.clone())))
         });
+        let findings: Vec<FindingReport> = findings.into_iter().map(finding_report).collect();
         Self {
             schema: SCHEMA,
+            subjects: findings.iter().map(|finding| (finding.id.clone(), row::place_of(finding))).collect(),
             source: round.source.clone(),
             targets: round.targets.iter().map(target_report).collect(),
-            findings: findings.into_iter().map(finding_report).collect(),
+            findings,
             problems: own.chain(targets).collect(),
             runs: None,
             took: round.took,
@@ -316,7 +323,9 @@ fn finding_report(finding: &Finding) -> FindingReport {
     }
 }
 
-fn problem_report(problem: &Problem, target: Option<String>) -> ProblemReport {
+/// One problem in the public form.
+#[must_use]
+pub fn problem_report(problem: &Problem, target: Option<String>) -> ProblemReport {
     ProblemReport { code: problem.code, message: problem.message.clone(), target, origin: problem.origin.clone() }
 }
 

@@ -11,13 +11,12 @@ use trueup_core::finding::Finding;
 use trueup_core::policy::Policy;
 
 use crate::act::{self, Acting, is_wanted};
-use crate::episodes;
 use crate::failure::Failure;
 use crate::guards;
 use crate::ledger::Ledger;
 use crate::report::RunReport;
 use crate::session::{self, Session};
-use crate::source::Pinned;
+use crate::source::{Pinned, Revision};
 use crate::stop::Stop;
 use crate::target::{self, Freshness, Judged};
 
@@ -92,9 +91,10 @@ pub async fn act(
         let decisions = decisions(judged, &guards, &round.policy, only);
         let acting = Acting { session, pinned: &round.pinned, policy: &round.policy, ledger, only, stop };
         reports.extend(act::perform(acting, judged, &guards, decisions).await.map_err(Failure::usage)?);
-    }
-    if only.is_empty() && !stop.is_requested() {
-        episodes::end(session, round, ledger).await.map_err(Failure::usage)?;
+        // Another revision than the source's own tells nothing of what is true by now.
+        if session.revision == Revision::Reference {
+            act::end_episodes(ledger, judged).await.map_err(Failure::usage)?;
+        }
     }
     Ok(reports)
 }
@@ -114,7 +114,7 @@ async fn guarded(session: &Session, ledger: &Ledger, judged: &Judged) -> Result<
     Ok(guards)
 }
 
-/// Step 6 alone: what [`act`] would do.
+/// Step 6 alone: what [`act()`] would do.
 ///
 /// # Errors
 /// Where a ledger exists and cannot be read.

@@ -18,8 +18,6 @@ use crate::state::{StateEnvironment, StateFolder, digest_key};
 pub struct Session {
     /// What `trueup.toml`, the environment and the flags say.
     pub settings: Settings,
-    /// Whether all targets are looked at.
-    pub scope: Scope,
     /// Which revision of the source is read.
     pub revision: Revision,
     /// How remotes are reached, and where they are cached.
@@ -30,15 +28,6 @@ pub struct Session {
     pub key: DigestKey,
     /// The forge's token, sent to the forge's host alone.
     pub forge_token: Option<Secret>,
-}
-
-/// Which targets are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// All that `trueup.toml` has.
-    Whole,
-    /// Those that the command line names.
-    Part,
 }
 
 /// Reads the settings and opens the state folder.
@@ -52,8 +41,7 @@ pub fn open(global: &Global) -> Result<Session, Failure> {
     let state = state_folder(&settings)?;
     let key = digest_key(variable("TRUEUP_KEY").as_deref(), &state).map_err(Failure::usage)?;
     let access = Access::new(state.path().join("cache"), credentials(&settings)).map_err(Failure::usage)?;
-    let scope = if global.targets.is_empty() { Scope::Whole } else { Scope::Part };
-    Ok(Session { scope, revision: revision(global), access, state, key, forge_token: forge_token(), settings })
+    Ok(Session { revision: revision(global), access, state, key, forge_token: forge_token(), settings })
 }
 
 /// Pins the source: the whole round sees this one commit.
@@ -79,7 +67,8 @@ pub fn policy(session: &Session, pinned: &Pinned) -> Result<Policy, Failure> {
     let files = policy_files(session, pinned).map_err(Failure::usage)?;
     Policy::read(&files).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::usage(anyhow::anyhow!("the policy at commit {} has mistakes:\n{}", pinned.commit, lines.join("\n")))
+        let place = if pinned.dirty { "on disk".to_owned() } else { format!("at commit {}", pinned.commit) };
+        Failure::usage(anyhow::anyhow!("the policy {place} has mistakes, so none of it counts:\n{}", lines.join("\n")))
     })
 }
 
@@ -131,11 +120,13 @@ fn credentials(settings: &Settings) -> Credentials {
     Credentials { token, ssh_key: std::env::var_os("TRUEUP_SSH_KEY").map(PathBuf::from) }
 }
 
-/// The host of a URL, with its port where it has one.
+/// The host of a URL, without user and port.
 #[must_use]
 pub fn host_of(url: &str) -> Option<String> {
     let authority = url.split_once("://")?.1.split('/').next()?;
-    Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned())
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let without_port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    Some(without_port.map_or(host, |(host, _)| host).to_owned())
 }
 
 /// The first of the forge's variables that is set.

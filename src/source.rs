@@ -304,11 +304,32 @@ fn pin_commit(spec: &SourceSpec, repository: &Repository, tip: Oid, place: Place
 
 fn pin_work_tree(spec: &SourceSpec, repository: &Repository, place: Place) -> Result<Pinned, SourceError> {
     let root = repository.workdir().ok_or_else(|| SourceError::NoWorkTree { repository: at(repository.path()) })?.to_owned();
-    let head = resolve(repository, "HEAD")?;
-    let mut pinned = pin_commit(spec, repository, head, place)?;
-    pinned.dirty = work_tree::is_dirty(repository)?;
-    pinned.content = Content::WorkTree(root);
-    Ok(pinned)
+    let content = Content::WorkTree(root);
+    match resolve(repository, "HEAD") {
+        Ok(head) => {
+            let dirty = work_tree::is_dirty(repository)?;
+            Ok(Pinned { dirty, content, ..pin_commit(spec, repository, head, place)? })
+        }
+        Err(SourceError::Empty { .. }) => Ok(unborn(spec, repository, place, content)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Files on disk before the first commit: judged like others, under the commit id that no commit has.
+fn unborn(spec: &SourceSpec, repository: &Repository, place: Place, content: Content) -> Pinned {
+    let none = CommitId::from(Oid::ZERO_SHA1);
+    Pinned {
+        name: place.name,
+        reference: spec.reference.clone(),
+        commit: none.clone(),
+        time: Timestamp::UNIX_EPOCH,
+        dirty: true,
+        repository: repository.path().to_owned(),
+        remote: place.remote,
+        content,
+        limits: place.limits,
+        tip: none,
+    }
 }
 
 fn resolve(repository: &Repository, reference: &str) -> Result<Oid, SourceError> {

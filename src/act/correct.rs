@@ -28,7 +28,7 @@ pub(super) async fn correct(
     if let Some(reason) = refused_lately(acting, &first).await? {
         for (finding, place) in first.corrected {
             let reasons = first.reasons.iter().cloned().chain([reason.clone()]).collect();
-            reports.extend(escalate(acting, Settled { finding, place, reasons }).await?);
+            reports.extend(escalate(acting, judged, Settled { finding, place, reasons }).await?);
         }
         return Ok(reports);
     }

@@ -1,13 +1,17 @@
 //! `trueup check`: everything that can be known without a server.
 
+use std::fmt::Write;
+
 use trueup_core::facts::Problem;
 use trueup_core::policy::Policy;
 
-use crate::cli::Global;
+use crate::cli::{Global, Output};
 use crate::command::print;
 use crate::config::TargetKind;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::report::text::count;
+use crate::report::{ProblemReport, problem_report};
 use crate::session::{self, Session};
 use crate::source::{Pinned, Revision};
 use crate::target::{declared, terraform::expectations};
@@ -16,7 +20,7 @@ use crate::visible::visible;
 /// Checks the files as they are on disk, unless `--commit` names another revision or the source is remote.
 pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
     let mut session = session::open(global)?;
-    if session.revision == Revision::Reference && std::path::Path::new(&session.settings.source.repo).join(".git").exists() {
+    if session.revision == Revision::Reference && has_work_tree(&session.settings.source.repo) {
         session.revision = Revision::WorkTree;
     }
     let pinned = session::pin(&session).await?;
@@ -29,14 +33,29 @@ pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
             0
         }
     };
-    let text: String = problems.iter().map(|problem| format!("{}\n", visible(&problem.to_string()))).collect();
+    let exit = if problems.is_empty() { Exit::True } else { Exit::Usage };
+    if global.output == Some(Output::Json) {
+        let problems: Vec<ProblemReport> = problems.iter().map(|problem| problem_report(problem, None)).collect();
+        print(&format!("{}\n", serde_json::to_string_pretty(&serde_json::json!({"problems": problems})).map_err(Failure::usage)?))?;
+        return Ok(exit);
+    }
+    let mut text = String::new();
+    for problem in &problems {
+        writeln!(text, "{}", visible(&problem.to_string())).expect("writing to a String cannot fail");
+    }
     print(&text)?;
     if problems.is_empty() {
-        let targets = session.settings.targets.len();
-        return print(&format!("checked {targets} targets, {objects} objects, {outputs} outputs, {classes} classes: no problem\n"));
+        let (targets, objects) = (count(session.settings.targets.len(), "target"), count(objects, "object"));
+        let (outputs, classes) = (count(outputs, "output"), count(classes, "class"));
+        return print(&format!("checked {targets}, {objects}, {outputs}, {classes}: no problem\n"));
     }
-    eprintln!("{} problems", problems.len());
-    Ok(Exit::Usage)
+    eprintln!("{}", count(problems.len(), "problem"));
+    Ok(exit)
+}
+
+/// Whether the source is a folder with files on disk: no remote, and not bare.
+fn has_work_tree(repo: &str) -> bool {
+    git2::Repository::discover(repo).is_ok_and(|repository| !repository.is_bare())
 }
 
 fn manifests_and_expectations(session: &Session, pinned: &Pinned) -> (usize, usize, Vec<Problem>) {

@@ -1,7 +1,7 @@
 //! `trueup diff`.
 
 use crate::cli::Output;
-use crate::command::print;
+use crate::command::{no_yaml, print};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::report::{Report, text};
@@ -23,8 +23,13 @@ pub(crate) async fn diff_once(session: &Session) -> Result<Report, Failure> {
 /// Prints a report.
 pub(crate) fn show(report: &Report, output: Output) -> Result<Exit, Failure> {
     match output {
-        Output::Text => print(&text::print(report)),
+        Output::Text => print(&text::print(report, terminal_width())),
         Output::Json => print(&format!("{}\n", report.to_json().map_err(Failure::usage)?)),
-        Output::Yaml => Err(Failure::usage(anyhow::anyhow!("-o yaml belongs to `trueup render`: use text or json"))),
+        Output::Yaml => Err(no_yaml()),
     }
+}
+
+/// The terminal's width; where stdout is none, a line may be as long as it needs.
+fn terminal_width() -> usize {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(usize::MAX, |(width, _)| usize::from(width.0))
 }

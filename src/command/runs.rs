@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use trueup_core::run::{Effect, Run, RunId, RunStatus};
 
 use crate::cli::Output;
-use crate::command::print;
+use crate::command::{no_yaml, print};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ledger::Ledger;
@@ -15,6 +15,10 @@ use crate::visible::visible;
 
 pub(super) async fn runs(session: &Session, id: Option<&str>, output: Output) -> Result<Exit, Failure> {
     let path = session.state.ledger();
+    if let (Some(id), false) = (id, path.exists()) {
+        let _run: RunId = id.parse().map_err(Failure::usage)?;
+        return Err(Failure::usage(anyhow::anyhow!("no run `{id}`: nothing was done yet, `trueup sync` does")));
+    }
     if !path.exists() {
         return print(if output == Output::Json { "[]\n" } else { "no runs yet: `trueup sync` makes them\n" });
     }
@@ -36,7 +40,7 @@ pub(super) async fn runs(session: &Session, id: Option<&str>, output: Output) ->
             let runs: Vec<Value> = runs.iter().map(as_json).collect();
             print(&format!("{}\n", serde_json::to_string_pretty(&runs).map_err(Failure::usage)?))
         }
-        Output::Yaml => Err(Failure::usage(anyhow::anyhow!("-o yaml belongs to `trueup render`: use text or json"))),
+        Output::Yaml => Err(no_yaml()),
     }
 }
 

@@ -27,13 +27,16 @@ pub async fn sync(session: &Session, only: &[String], stop: &Stop) -> Result<Rep
         () = stop.requested() => return Err(Failure::unseen(anyhow::anyhow!("stopped before anything was judged"))),
     };
     only_known_commits(&round)?;
+    let mut subjects = Report::of(&round).subjects;
     let runs = act(session, &mut round, &ledger, only, stop).await?;
     let after = tokio::select! {
         after = second_look(session, &runs, round) => after?,
         () = stop.requested() => return Err(Failure::unseen(anyhow::anyhow!("stopped after {} effects, all recorded", runs.len()))),
     };
     ledger.close().await.map_err(Failure::usage)?;
-    Ok(Report { runs: Some(runs), ..Report::of(&after) })
+    let report = Report::of(&after);
+    subjects.extend(report.subjects.clone());
+    Ok(Report { runs: Some(runs), subjects, ..report })
 }
 
 /// Where something was written, the target is looked at again; where nothing was, the first look still holds.

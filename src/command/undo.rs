@@ -21,6 +21,9 @@ use crate::visible::visible;
 
 pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<Exit, Failure> {
     let wanted: RunId = id.parse().map_err(Failure::usage)?;
+    if !session.state.ledger().exists() {
+        return Err(Failure::usage(anyhow::anyhow!("no run `{id}`: nothing was done yet, `trueup sync` does")));
+    }
     let _lock = session.state.lock(Timestamp::now()).map_err(Failure::usage)?;
     let ledger = Ledger::open(&session.state.ledger()).await.map_err(Failure::usage)?;
     let run = ledger.run(&wanted).await.map_err(Failure::usage)?;

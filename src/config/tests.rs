@@ -11,7 +11,7 @@ fn a_small_file_and_its_defaults() {
     let settings = parse("[source]\nrepo = \".\"\n[[target]]\nname = \"prod\"\nkind = \"kubernetes\"\npaths = [\"manifests\"]\n").expect("valid");
     assert_eq!(settings.source.reference, "main");
     assert_eq!(settings.policies, ["policies"]);
-    assert_eq!(settings.run, RunSettings { every: Duration::from_secs(300), jitter: Duration::from_secs(30) });
+    assert_eq!(settings.run, RunSettings { every: Duration::from_mins(5), jitter: Duration::from_secs(30) });
     assert_eq!(settings.review.forge, Forge::Local);
 }
 

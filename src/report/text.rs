@@ -1,35 +1,36 @@
-//! A report for people: one block a finding, aligned, coloured on a terminal.
+//! A report for people: what was done, one block a finding, what could not be seen, and a line that sums it up.
 
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
-use trueup_core::finding::{Lane, Stage};
-use trueup_core::seen::Seen;
+use trueup_core::finding::Lane;
 
+use super::row::{Columns, Row, cut};
 use super::{ActionName, Counts, FindingReport, ProblemReport, Report, RunReport, TargetReport, Verdict};
 use crate::visible::visible;
-
-/// Longer values are cut: the whole ones are in `explain` and in JSON.
-const VALUE_WIDTH: usize = 48;
 
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 
-/// The report as text. Colours are in it; the printer takes them out where they do not belong.
+/// The report as text, at most `width` columns wide where that can be. Colours are in it; the printer takes them out where
+/// they do not belong.
 #[must_use]
-pub fn print(report: &Report) -> String {
+pub fn print(report: &Report, width: usize) -> String {
     let mut text = String::new();
     header(&mut text, report);
+    for run in report.runs.iter().flatten() {
+        effect(&mut text, report, run, width);
+    }
+    if report.runs.as_ref().is_some_and(|runs| !runs.is_empty()) && !report.findings.is_empty() {
+        text.push('\n');
+    }
     let rows: Vec<Row> = report.findings.iter().map(Row::of).collect();
-    let widths = Widths::of(&rows);
+    let columns = Columns::fit(&rows, width);
     for (index, (row, finding)) in rows.iter().zip(&report.findings).enumerate() {
-        block(&mut text, index + 1, row, &widths, finding);
+        block(&mut text, index + 1, (row, finding), &columns);
     }
     for problem in &report.problems {
         problem_block(&mut text, problem);
-    }
-    for run in report.runs.iter().flatten() {
-        effect(&mut text, run);
     }
     summary(&mut text, report);
     text
@@ -49,96 +50,39 @@ pub fn colour(lane: Lane) -> Style {
 
 fn header(text: &mut String, report: &Report) {
     let source = &report.source;
+    let commit = match source.commit.get(..7) {
+        Some("0000000") => "no commit yet",
+        Some(short) => short,
+        None => &source.commit,
+    };
     let dirty = if source.dirty { " (dirty)" } else { "" };
     let targets = report.targets.iter().map(target_header).collect::<Vec<_>>().join("   ");
-    let commit = source.commit.get(..7).unwrap_or(&source.commit);
     line(text, format_args!("{BOLD}source {} @ {commit}{dirty}{BOLD:#}   {targets}", visible(&source.repo)));
 }
 
 fn target_header(target: &TargetReport) -> String {
     let name = visible(&target.name);
-    match target.serial {
-        Some(serial) => format!("{name}: serial {serial}, {}", count(target.objects.declared, "output")),
-        None => format!("{name}: {}", count(target.objects.declared, "object")),
+    match (target.serial, target.objects.declared) {
+        (None, 0) => format!("{name}: not seen"),
+        (Some(serial), outputs) => format!("{name}: serial {serial}, {}", count(outputs, "output")),
+        (None, objects) => format!("{name}: {}", count(objects, "object")),
     }
 }
 
-/// The columns of a finding's first line.
-struct Row {
-    subject: String,
-    path: String,
-    change: String,
-    lane: Lane,
-    tail: String,
-}
-
-impl Row {
-    fn of(finding: &FindingReport) -> Self {
-        let observed = finding.lane >= Lane::Auto && finding.stage == Stage::Observe;
-        Self {
-            subject: subject(finding),
-            path: visible(finding.path.as_deref().or(finding.predicate).unwrap_or("whole object")),
-            change: change(finding),
-            lane: finding.lane,
-            tail: format!("risk {}{}", finding.risk.score, if observed { " (observe)" } else { "" }),
-        }
-    }
-}
-
-fn subject(finding: &FindingReport) -> String {
-    let text = |key: &str| finding.object.get(key).and_then(serde_json::Value::as_str);
-    let subject = match (text("kind"), text("namespace"), text("name")) {
-        (Some(kind), Some(namespace), Some(name)) => format!("{kind} {namespace}/{name}"),
-        (Some(kind), None, Some(name)) => format!("{kind} {name}"),
-        _ => format!("{} output {}", finding.target, text("output").unwrap_or_default()),
-    };
-    visible(&subject)
-}
-
-fn change(finding: &FindingReport) -> String {
-    if finding.change == "missing-object" {
-        return "missing".to_owned();
-    }
-    let side = |seen: &Option<Seen>| seen.as_ref().map_or_else(|| "(none)".to_owned(), shown);
-    format!("{} → {}", side(&finding.desired), side(&finding.live))
-}
-
-/// A value on one line, cut where it is long.
-fn shown(seen: &Seen) -> String {
-    let text = match seen {
-        Seen::Plain(serde_json::Value::Array(entries)) if seen.to_string().chars().count() > VALUE_WIDTH => {
-            return format!("[{}]", count(entries.len(), "entry"));
-        }
-        Seen::Plain(serde_json::Value::String(text)) if text.is_empty() => "\"\"".to_owned(),
-        seen => visible(&seen.to_string()),
-    };
-    if text.chars().count() <= VALUE_WIDTH {
-        return text;
-    }
-    let cut: String = text.chars().take(VALUE_WIDTH - 1).collect();
-    format!("{cut}…")
-}
-
-struct Widths {
-    subject: usize,
-    path: usize,
-    change: usize,
-}
-
-impl Widths {
-    fn of(rows: &[Row]) -> Self {
-        let width = |column: fn(&Row) -> &str, most: usize| rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0).min(most);
-        Self { subject: width(|row| &row.subject, 40), path: width(|row| &row.path, 56), change: width(|row| &row.change, 40) }
-    }
-}
-
-fn block(text: &mut String, number: usize, row: &Row, widths: &Widths, finding: &FindingReport) {
+/// What and where on the first line (the values on one of their own where they do not fit), its origin below.
+fn block(text: &mut String, number: usize, (row, finding): (&Row, &FindingReport), columns: &Columns) {
     let style = colour(row.lane);
-    let (subject, path, change) = (widths.subject, widths.path, widths.change);
-    let columns = format!("{:<subject$}  {:<path$}  {:<change$}", row.subject, row.path, row.change);
-    line(text, format_args!("{number:>2} {columns}  {style}{:<8}{style:#}  {}", row.lane, row.tail));
+    let (digits, subject, path) = (columns.number, columns.subject_of(row), columns.path_of(row));
+    let lane = format!("{style}{:<8}{style:#}  {}", row.lane, row.tail);
+    if let Some(change) = columns.change_of(row) {
+        line(text, format_args!("{number:>digits$} {subject}  {path}  {change}  {lane}"));
+    } else {
+        line(text, format_args!("{number:>digits$} {subject}  {path}  {lane}"));
+        line(text, format_args!("     {}", columns.change_below(row)));
+    }
     let origin = format!("{}:{}", visible(&finding.origin.file), finding.origin.line);
-    line(text, format_args!("     {DIM}{origin}   {}   {}{DIM:#}", writer(finding), finding.id));
+    let room = columns.width.saturating_sub(5 + origin.chars().count() + 3 + 3 + finding.id.len()).max(12);
+    line(text, format_args!("     {DIM}{origin}   {}   {}{DIM:#}", cut(&writer(finding), room), finding.id));
 }
 
 fn writer(finding: &FindingReport) -> String {
@@ -155,33 +99,48 @@ fn problem_block(text: &mut String, problem: &ProblemReport) {
     line(text, format_args!(" {style}!{style:#} {}{}{}: {}", visible(&target), visible(&place), problem.code, visible(&problem.message)));
 }
 
-fn effect(text: &mut String, run: &RunReport) {
+/// What was done about which finding, and below it the run, why, and where to look.
+fn effect(text: &mut String, report: &Report, run: &RunReport, width: usize) {
     let what = match run.action {
         ActionName::Patch => "patch",
         ActionName::PullRequest => "proposal",
         ActionName::Escalate => "escalation",
-        ActionName::None => "left",
+        ActionName::None => "none",
     };
-    let id = run.id.as_deref().map(|id| format!(" {id}")).unwrap_or_default();
-    let url = run.url.as_deref().map(|url| format!("   {url}")).unwrap_or_default();
-    let findings = run.finding.join(" ");
-    line(text, format_args!(" {BOLD}{what}{BOLD:#}{id}   {}{}   {DIM}{findings}{DIM:#}", visible(&run.status), visible(&url)));
-    if let Some(reason) = run.reasons.last() {
-        line(text, format_args!("     {DIM}{}{DIM:#}", visible(reason)));
+    let subject = run.finding.first().and_then(|id| report.subjects.get(id)).map_or("", |(subject, _)| subject);
+    let paths = run.finding.iter().filter_map(|id| report.subjects.get(id)).map(|(_, path)| path.as_str());
+    let about = format!("{subject} {}", paths.collect::<Vec<_>>().join(", "));
+    let room = width.saturating_sub(14 + run.status.chars().count() + 2).max(24);
+    line(text, format_args!(" {BOLD}{what:<10}{BOLD:#}  {}  {}", cut(about.trim(), room), visible(&run.status)));
+    let id = run.id.as_deref().map(|id| format!("run {id}   ")).unwrap_or_default();
+    line(text, format_args!("     {DIM}{id}{}{DIM:#}", visible(&run.reasons.join("; "))));
+    if let Some(url) = &run.url {
+        line(text, format_args!("     {}", visible(url)));
     }
 }
 
 fn summary(text: &mut String, report: &Report) {
+    let total = |of: &dyn Fn(&TargetReport) -> bool| {
+        report.targets.iter().filter(|target| of(target)).fold(Counts::default(), |sum, target| sum + target.objects)
+    };
+    let (objects, outputs) = (total(&|target| target.serial.is_none()), total(&|target| target.serial.is_some()));
     let mut parts = vec![findings_by_lane(report)];
-    let total = report.targets.iter().fold(Counts::default(), |sum, target| sum + target.objects);
-    parts.push(format!("{} true", total.as_declared));
-    if total.skipped > 0 {
-        parts.push(format!("{} skipped", count(total.skipped, "Secret")));
+    let mut holding = vec![count(objects.as_declared, "object")];
+    if outputs.declared > 0 {
+        holding.push(count(outputs.as_declared, "output"));
+    }
+    parts.push(format!("{} true", holding.join(", ")));
+    if objects.skipped > 0 {
+        parts.push(format!("{} skipped", count(objects.skipped, "Secret")));
+    }
+    let unseen = objects.unknown + outputs.unknown;
+    if unseen > 0 {
+        parts.push(format!("{} not seen", count(unseen, "object")));
     }
     let unknown = report.targets.iter().filter(|target| target.verdict == Verdict::Unknown);
     let unknown: Vec<&str> = unknown.map(|target| target.name.as_str()).collect();
     if !unknown.is_empty() {
-        parts.push(format!("{} not seen: {} unknown", total.unknown, visible(&unknown.join(", "))));
+        parts.push(format!("{} unknown", visible(&unknown.join(", "))));
     }
     parts.push(format!("{:.2} s", report.took.as_secs_f64()));
     line(text, format_args!("{}", parts.join(" · ")));
@@ -197,10 +156,12 @@ fn findings_by_lane(report: &Report) -> String {
 }
 
 /// `1 object`, `2 objects`, `0 entries`.
-fn count(number: usize, what: &str) -> String {
+#[must_use]
+pub fn count(number: usize, what: &str) -> String {
     match (number, what.strip_suffix('y')) {
         (1, _) => format!("1 {what}"),
         (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) if what.ends_with('s') => format!("{number} {what}es"),
         (_, None) => format!("{number} {what}s"),
     }
 }

@@ -15,6 +15,7 @@ use trueup_kubernetes::table::Table;
 
 use super::{Freshness, Judged, Judging, Reach, judged};
 use crate::config::{Secrets, Target, TargetKind};
+use crate::failure::with_causes;
 use crate::session::Session;
 
 const AGENT: &str = concat!("trueup/", env!("CARGO_PKG_VERSION"));
@@ -55,10 +56,10 @@ pub(super) async fn judge(
 }
 
 async fn reach(context: Option<&str>) -> Result<(Cluster, Catalog, String), String> {
-    let text = |error: ClusterError| format!("{:#}", anyhow::Error::new(error));
+    let text = |error: ClusterError| with_causes(&error);
     let cluster = cluster::connect(context, AGENT).await.map_err(text)?;
     let version = cluster::version(&cluster).await.map_err(text)?;
-    let catalog = discover(&cluster).await.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
+    let catalog = discover(&cluster).await.map_err(|error| with_causes(&error))?;
     Ok((cluster, catalog, version))
 }
 

@@ -271,7 +271,7 @@ fn against_correcting(
     if guards.ground == Ground::Cluster && matched.expected.evidence > Evidence::Baseline {
         let reason =
             "judged by the table: nothing is corrected on less than the server's own answer (overlay `manifests/baseline`)";
-        return Objection::To(Lane::Review, reason.to_owned());
+        return Objection::Hold(reason.to_owned());
     }
     if let Err(error) = repair(&matched.live, &matched.expected.value, &[drift]) {
         return Objection::To(Lane::Review, error.to_string());
