@@ -19,7 +19,10 @@ use crate::stop::Stop;
 use crate::target::Judged;
 
 pub use episodes::end_episodes;
-pub use recover::recover;
+pub use recover::{Recovered, recover};
+
+/// After this many refusals of the very same act within an hour, it is not asked for again in that hour.
+const REFUSALS: usize = 3;
 
 /// What every act needs.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +45,12 @@ pub struct Acting<'a> {
 ///
 /// # Errors
 /// When the ledger cannot be appended to: nothing more is written then.
-pub async fn perform(acting: Acting<'_>, judged: &Judged, guards: &Guards, decisions: Vec<Decision>) -> Result<Vec<RunReport>, LedgerError> {
+pub async fn perform(
+    acting: Acting<'_>,
+    judged: &Judged,
+    guards: &Guards,
+    decisions: Vec<Decision>,
+) -> Result<Vec<RunReport>, LedgerError> {
     let mut reports = Vec::new();
     for decision in decisions {
         if acting.stop.is_requested() {
@@ -69,12 +77,19 @@ fn previewed(decision: &Decision) -> RunReport {
         Decision::Correct(correction) => RunReport {
             patch: Some(correction.patch.clone()),
             inverse: Some(correction.inverse.clone()),
-            ..report(ActionName::Patch, "would patch", correction.corrected.iter().map(|(id, _)| id.to_string()), &correction.reasons)
+            ..report(
+                ActionName::Patch,
+                "would patch",
+                correction.corrected.iter().map(|(id, _)| id.to_string()),
+                &correction.reasons,
+            )
         },
         Decision::Propose(proposal) => {
             report(ActionName::PullRequest, "would propose", [proposal.finding.to_string()], &proposal.reasons)
         }
-        Decision::Escalate(settled) => report(ActionName::Escalate, "would escalate", [settled.finding.to_string()], &settled.reasons),
+        Decision::Escalate(settled) => {
+            report(ActionName::Escalate, "would escalate", [settled.finding.to_string()], &settled.reasons)
+        }
         Decision::Hold(settled) => report(ActionName::None, "held", [settled.finding.to_string()], &settled.reasons),
         Decision::Leave(settled) => report(ActionName::None, "left", [settled.finding.to_string()], &settled.reasons),
     }

@@ -141,7 +141,11 @@ async fn finish<F: Future>(round: F, stop: &Stop) -> Option<F::Output> {
         result = &mut round => return Some(result),
         () = stop.requested() => {}
     }
-    tokio::time::timeout(GRACE, round).await.ok()
+    let ended = tokio::time::timeout(GRACE, round).await.ok();
+    if ended.is_none() {
+        tracing::warn!("the round did not end in time: what it left open is resolved by reading at the next start");
+    }
+    ended
 }
 
 /// The next time on the grid of periods after `now`, and how many were missed.

@@ -16,7 +16,7 @@ use crate::guards;
 use crate::ledger::Ledger;
 use crate::report::RunReport;
 use crate::session::{self, Session};
-use crate::source::Pinned;
+use crate::source::{Pinned, Revision};
 use crate::stop::Stop;
 use crate::target::{self, Freshness, Judged};
 
@@ -74,28 +74,56 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
 ///
 /// # Errors
 /// Where the ledger cannot be used: nothing is written without one.
-pub async fn act(session: &Session, round: &mut Round, ledger: &Ledger, only: &[String], stop: &Stop) -> Result<Vec<RunReport>, Failure> {
+pub async fn act(
+    session: &Session,
+    round: &mut Round,
+    ledger: &Ledger,
+    only: &[String],
+    stop: &Stop,
+) -> Result<Vec<RunReport>, Failure> {
     all_found(round, only)?;
     let mut reports = Vec::new();
     for judged in &mut round.targets {
         if stop.is_requested() {
             break;
         }
-        act::recover(ledger, judged).await.map_err(Failure::usage)?;
-        let guards = guards::of(session, ledger, judged, Timestamp::now()).await?;
+        let guards = guarded(session, ledger, judged).await?;
         let decisions = decisions(judged, &guards, &round.policy, only);
         let acting = Acting { session, pinned: &round.pinned, policy: &round.policy, ledger, only, stop };
         reports.extend(act::perform(acting, judged, &guards, decisions).await.map_err(Failure::usage)?);
-        act::end_episodes(ledger, judged).await.map_err(Failure::usage)?;
+        // Another revision than the source's own tells nothing of what is true by now.
+        if session.revision == Revision::Reference {
+            act::end_episodes(ledger, judged).await.map_err(Failure::usage)?;
+        }
     }
     Ok(reports)
+}
+
+/// The guards of a target. Which cluster it is comes first: what an earlier process left unfinished is resolved on the very
+/// same one, and objects of which that cannot be told yet are left alone.
+async fn guarded(session: &Session, ledger: &Ledger, judged: &Judged) -> Result<Guards, Failure> {
+    let mut guards = guards::of(session, ledger, judged, Timestamp::now()).await?;
+    if guards.frozen.is_some() {
+        return Ok(guards);
+    }
+    let recovered = act::recover(ledger, judged, Timestamp::now()).await.map_err(Failure::usage)?;
+    if recovered.records > 0 {
+        guards = guards::of(session, ledger, judged, Timestamp::now()).await?;
+    }
+    guards::hold_unresolved(&mut guards, judged, &recovered.unresolved);
+    Ok(guards)
 }
 
 /// Step 6 alone: what [`act()`] would do.
 ///
 /// # Errors
 /// Where a ledger exists and cannot be read.
-pub async fn preview(session: &Session, round: &mut Round, ledger: Option<&Ledger>, only: &[String]) -> Result<Vec<RunReport>, Failure> {
+pub async fn preview(
+    session: &Session,
+    round: &mut Round,
+    ledger: Option<&Ledger>,
+    only: &[String],
+) -> Result<Vec<RunReport>, Failure> {
     all_found(round, only)?;
     let mut reports = Vec::new();
     for judged in &mut round.targets {
@@ -108,7 +136,8 @@ pub async fn preview(session: &Session, round: &mut Round, ledger: Option<&Ledge
 /// What is decided about these findings; about all where none is named.
 fn decisions(judged: &Judged, guards: &Guards, policy: &Policy, only: &[String]) -> Vec<Decision> {
     let wanted = |finding: &&Finding| is_wanted(&finding.id, only);
-    let findings: Vec<Vec<Finding>> = judged.cases.iter().map(|case| case.findings.iter().filter(wanted).cloned().collect()).collect();
+    let findings: Vec<Vec<Finding>> =
+        judged.cases.iter().map(|case| case.findings.iter().filter(wanted).cloned().collect()).collect();
     let pairs = judged.cases.iter().map(|case| case.pair.as_ref());
     let cases: Vec<Case<'_>> = pairs.zip(&findings).map(|(pair, findings)| Case { pair, findings }).collect();
     decide(&cases, &[], guards, policy)

@@ -140,6 +140,18 @@ pub fn changes_nothing(value: &Value, patch: &Value) -> bool {
     }
 }
 
+/// The part of `value` that `patch` would change: what must be kept to tell what was there.
+#[must_use]
+pub fn values_under(value: &Value, patch: &Value) -> Value {
+    match (value, patch) {
+        (Value::Object(fields), Value::Object(patch)) => {
+            let kept = patch.iter().filter_map(|(key, patch)| Some((key.clone(), values_under(fields.get(key)?, patch))));
+            Value::Object(kept.collect())
+        }
+        _ => value.clone(),
+    }
+}
+
 /// Merges objects; a merge of plain keys only, for preconditions.
 fn json_merge(into: &mut Value, from: &Value) {
     match (into, from) {

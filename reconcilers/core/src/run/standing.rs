@@ -112,6 +112,11 @@ impl Standing {
         &self.escalated
     }
 
+    /// The holds in force at a target's places.
+    pub fn holds_of(&self, target: &TargetName) -> impl Iterator<Item = (&Place, &Hold)> {
+        self.holds.iter().filter(move |(place, _)| self.targets.get(*place) == Some(target))
+    }
+
     /// The places of a target where an episode runs that people know of: they were told, or closed a proposal.
     pub fn episodes_of(&self, target: &TargetName) -> impl Iterator<Item = &Place> {
         let known: BTreeSet<&Place> = self.escalated.keys().chain(self.denied.keys()).collect();

@@ -307,6 +307,20 @@ fn an_ignore_annotation_may_name_entries_of_two_keys_and_covers_what_is_below() 
     assert!(ignored("metadata").is_empty() && ignored("dat").is_empty());
 }
 
+#[test]
+fn an_ignore_annotation_that_cannot_be_read_is_told() {
+    let problems = |value: Value| {
+        let git = json!({"metadata": {"annotations": {"trueup.dev/ignore": value}}});
+        let problems = trueup_core::classify::ignore_problems(&matched(&git, &git, &git).desired);
+        problems.into_iter().map(|problem| (problem.code, problem.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(problems(json!("data.a, spec.ports[port=1,protocol=TCP]")), []);
+    assert_eq!(problems(json!({})), problems(json!(["data.a"])));
+    let found = problems(json!("data..x, data.a, spec[,"));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().all(|(code, message)| *code == "bad-ignore" && message.contains("ignores nothing")), "{found:?}");
+}
+
 fn undo(live: &Value) -> Undo {
     let matched = matched(&json!({}), &json!({}), live);
     let (_, findings) = one(&policy(AUTO));
