@@ -114,35 +114,42 @@ async fn offer(
     let standing = acting.ledger.standing().await?;
     let open = standing.proposals().get(&finding.place).cloned();
     let same = open.as_ref().filter(|open| open.head_commit == commit.as_str() && open.fingerprint == finding.id);
-    let run = match same {
-        Some(open) => open.run.clone(),
-        None => {
-            if refused_lately(acting, finding, &commit).await? >= REFUSALS {
-                report.reasons.push(format!("refused {REFUSALS} times within the hour: tried again later"));
-                return Ok(report);
-            }
-            let run = new_run();
-            let intent = intent(acting, &run, finding, &proposal, &commit);
-            report.records.push(acting.ledger.append(&intent, Timestamp::now()).await?.seq);
-            run
+    let run = if let Some(open) = same {
+        open.run.clone()
+    } else {
+        if refused_lately(acting, finding, &commit).await? >= REFUSALS {
+            report.reasons.push(format!("refused {REFUSALS} times within the hour: tried again later"));
+            return Ok(report);
         }
+        let run = new_run();
+        let intent = intent(acting, &run, finding, &proposal, &commit);
+        report.records.push(acting.ledger.append(&intent, Timestamp::now()).await?.seq);
+        run
     };
     report.id = Some(run.to_string());
     let earlier = earlier_runs(acting, finding, &run).await?;
-    let mut offered = Err(Failed::Refused("nothing is known of its branch".to_owned()));
-    let mut interrupted = None;
-    for (known, left_by) in known(open.as_ref(), &earlier, finding) {
-        offered =
-            forge::offer(acting.session, acting.pinned, &Offer { proposal: &proposal, commit: &commit, known: &known }).await;
-        interrupted = left_by;
-        if !matches!(&offered, Ok(Opened { standing: Standing::Foreign(_), .. })) {
-            break;
-        }
-    }
+    let (offered, interrupted) = ask(acting, (&proposal, &commit), known(open.as_ref(), &earlier, finding)).await;
     let ended = End { run: &run, open: open.as_ref(), interrupted, same: same.is_some() };
     let report = conclude(acting, &ended, (&proposal, finding), offered, report).await?;
     take_over(acting, &run, &earlier).await?;
     Ok(report)
+}
+
+/// Offers with what is likeliest known of the branch; where that makes it somebody else's, with the next.
+async fn ask<'a>(
+    acting: Acting<'_>,
+    (proposal, commit): (&review::Proposal, &CommitId),
+    known: Vec<(Known, Option<&'a Run>)>,
+) -> (Result<Opened, Failed>, Option<&'a Run>) {
+    let mut answer = (Err(Failed::Refused("nothing is known of its branch".to_owned())), None);
+    for (known, left_by) in known {
+        let offer = Offer { proposal, commit, known: &known };
+        answer = (forge::offer(acting.session, acting.pinned, &offer).await, left_by);
+        if !matches!(&answer.0, Ok(Opened { standing: Standing::Foreign(_), .. })) {
+            break;
+        }
+    }
+    answer
 }
 
 /// How often the very same proposal was refused within the last hour.
