@@ -95,7 +95,7 @@ fn previewed(decision: &Decision) -> RunReport {
     }
 }
 
-fn left(settled: Settled) -> RunReport {
+fn left(settled: &Settled) -> RunReport {
     report(ActionName::None, "left", [settled.finding.to_string()], &settled.reasons)
 }
 

@@ -27,7 +27,7 @@ pub use cluster::identity;
 pub use reach::{Reach, Sent};
 
 /// A target that has not been judged after this long is unknown.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// Whether what is read may be some hours old: for a report it may, for a correction not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,11 @@ impl JudgedCase {
             Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_) => Comparison::default(),
         };
         let differences = differences(target, &pair, comparison.drifts.clone());
-        Self { findings: differences.into_iter().map(|difference| judging.classify(difference)).collect(), pair: Some(pair), comparison }
+        Self {
+            findings: differences.into_iter().map(|difference| judging.classify(difference)).collect(),
+            pair: Some(pair),
+            comparison,
+        }
     }
 }
 
@@ -139,7 +143,7 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
             },
             TargetKind::Terraform { state, expect } => {
                 terraform::judge(pinned, target, (state, &session.settings.folder, expect), judging).await
-            },
+            }
         }
     };
     tokio::time::timeout(DEADLINE, looking).await.unwrap_or_else(|_| {
@@ -163,7 +167,11 @@ pub fn declared(pinned: &Pinned, paths: &[String]) -> Result<(Vec<Desired>, Vec<
     problems.extend(declared_twice(&desired));
     problems.extend(desired.iter().flat_map(ignore_problems));
     if desired.is_empty() {
-        let message = format!("no object is declared under `{}` at commit {}: an empty desired state is never acted on", paths.join("`, `"), pinned.commit);
+        let message = format!(
+            "no object is declared under `{}` at commit {}: an empty desired state is never acted on",
+            paths.join("`, `"),
+            pinned.commit
+        );
         problems.push(Problem::blind("nothing-declared", message, None));
         return Err(problems);
     }

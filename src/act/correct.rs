@@ -44,7 +44,7 @@ pub(super) async fn correct(
         match decide_again(acting, judged, guards, &correction).await {
             Some(Decision::Correct(next)) => correction = *next,
             Some(Decision::Leave(settled) | Decision::Hold(settled) | Decision::Escalate(settled)) => {
-                reports.push(left(settled));
+                reports.push(left(&settled));
                 return Ok(reports);
             }
             Some(Decision::Propose(_)) | None => return Ok(reports),

@@ -130,7 +130,7 @@ async fn send_to_cluster(
         Err(error) => return Sent::Refused(error.to_string()),
     };
     if let Err(error) = patch::dry_run(&named, resource, id, patch).await {
-        return match failed(error) {
+        return match failed(&error) {
             // Nothing was to change, so nothing did.
             Sent::Unanswered(reason) => Sent::Refused(format!("its dry run was not answered: {reason}")),
             other => other,
@@ -138,11 +138,11 @@ async fn send_to_cluster(
     }
     match patch::send(&named, resource, id, patch).await {
         Ok(live) => Sent::Applied(Box::new(live)),
-        Err(error) => failed(error),
+        Err(error) => failed(&error),
     }
 }
 
-fn failed(error: PatchError) -> Sent {
+fn failed(error: &PatchError) -> Sent {
     let message = format!("{error}");
     match error {
         PatchError::Conflict { .. } | PatchError::Replaced { .. } => Sent::Conflict(message),

@@ -65,7 +65,7 @@ fn production_files() -> Vec<(String, String)> {
     let is_source = |path: &String| {
         let in_source = path.starts_with("src/") || (path.starts_with("reconcilers/") && path.contains("/src/"));
         let is_test = path.contains("/tests/") || path.ends_with("/tests.rs");
-        path.ends_with(".rs") && in_source && !is_test && root().join(path).exists()
+        is_rust(path) && in_source && !is_test && root().join(path).exists()
     };
     let files: Vec<String> = tracked().into_iter().filter(is_source).collect();
     assert!(files.len() > 80, "only {} files found", files.len());
@@ -120,7 +120,7 @@ fn the_map_names_every_folder_and_only_what_is_there() {
 #[test]
 fn tests_and_functions_that_the_architecture_names_exist() {
     let document = read("ARCHITECTURE.md");
-    let sources = tracked().into_iter().filter(|path| path.ends_with(".rs") && root().join(path).exists());
+    let sources = tracked().into_iter().filter(|path| is_rust(path) && root().join(path).exists());
     let sources: Vec<String> = sources.map(|path| read(&path)).collect();
     let defined =
         |name: &str| sources.iter().any(|text| text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<")));
@@ -240,4 +240,8 @@ fn no_path_of_a_machine_is_written_down() {
             assert!(!text.contains(place), "{}: {place}", path.display());
         }
     }
+}
+
+fn is_rust(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "rs")
 }

@@ -80,11 +80,17 @@ async fn created_once_then_kept_up_to_date() {
     }
     let branch = world.branch();
     let diff = git(&world.bare, &["diff", "-U0", &format!("main..{branch}")]);
-    let changed: Vec<&str> = diff.lines().filter(|line| line.starts_with(['+', '-']) && !line.starts_with("+++") && !line.starts_with("---")).collect();
-    assert_eq!(changed, [
-        "-          image: registry.example/checkout:1.4.2 # pinned by the release job",
-        "+          image: registry.example/checkout:1.4.3-hot # pinned by the release job",
-    ]);
+    let changed: Vec<&str> = diff
+        .lines()
+        .filter(|line| line.starts_with(['+', '-']) && !line.starts_with("+++") && !line.starts_with("---"))
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            "-          image: registry.example/checkout:1.4.2 # pinned by the release job",
+            "+          image: registry.example/checkout:1.4.3-hot # pinned by the release job",
+        ]
+    );
     world.live_image("checkout:1.4.3-hot", "checkout:1.4.4-hotter");
     assert!(world.sync().await.contains("updated"));
     let text = git(&world.bare, &["show", &format!("{branch}:manifests/deployment.yaml")]);
@@ -105,7 +111,8 @@ async fn a_stranger_on_our_branch_is_left_alone() {
     std::fs::remove_dir_all(world.folder.path().join("state")).unwrap();
     let strange = git(&world.bare, &["commit-tree", "-m", "a person's work", "main^{tree}", "-p", "main"]);
     git(&world.bare, &["update-ref", &format!("refs/heads/{branch}"), &strange]);
-    let pulls: Vec<Pull> = world.github.world().pulls.drain(..).map(|pull| Pull { author: "a-person".to_owned(), ..pull }).collect();
+    let pulls: Vec<Pull> =
+        world.github.world().pulls.drain(..).map(|pull| Pull { author: "a-person".to_owned(), ..pull }).collect();
     world.github.world().pulls = pulls;
     world.live_image("checkout:1.4.3-hot", "checkout:1.4.4-hotter");
     for _ in 0..2 {
