@@ -43,8 +43,12 @@ pub(super) async fn correct(
         }
         match decide_again(acting, judged, guards, &correction).await {
             Some(Decision::Correct(next)) => correction = *next,
-            Some(Decision::Leave(settled) | Decision::Hold(settled) | Decision::Escalate(settled)) => {
+            Some(Decision::Leave(settled) | Decision::Hold(settled)) => {
                 reports.push(left(&settled));
+                return Ok(reports);
+            }
+            Some(Decision::Escalate(settled)) => {
+                reports.extend(escalate(acting, judged, settled).await?);
                 return Ok(reports);
             }
             Some(Decision::Propose(_)) | None => return Ok(reports),
