@@ -92,6 +92,9 @@ fn a_run_whose_program_was_killed_is_resolved_by_the_next_sync() {
     kill_at(&world, Moment::Before);
     assert_eq!(statuses(&world), ["intended"]);
     assert!(!is_right(&world));
+    let early = world.json(&["sync"], 1);
+    assert_eq!(early["runs"][0]["status"], "held", "the write may still be on its way: {early:#}");
+    assert_eq!(statuses(&world), ["intended"]);
     edit(&world, "by hand, later");
     let next = world.json(&["sync"], 0);
     assert_eq!(next["runs"][0]["status"], "settled", "{next:#}");
