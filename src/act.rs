@@ -1,11 +1,13 @@
 //! Step 7: the only caller of anything that writes. Each effect is recorded before it is sent, and looked at after it.
 
 mod correct;
+mod episodes;
 mod propose;
 mod recover;
 
 use jiff::Timestamp;
 use trueup_core::decide::{Decision, Guards, Settled};
+use trueup_core::finding::FindingId;
 use trueup_core::policy::Policy;
 use trueup_core::run::{Entry, Episode, Escalation, RunId};
 
@@ -16,7 +18,11 @@ use crate::source::Pinned;
 use crate::stop::Stop;
 use crate::target::Judged;
 
-pub use recover::recover;
+pub use episodes::end_episodes;
+pub use recover::{Recovered, recover};
+
+/// After this many refusals of the very same act within an hour, it is not asked for again in that hour.
+const REFUSALS: usize = 3;
 
 /// What every act needs.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +35,8 @@ pub struct Acting<'a> {
     pub policy: &'a Policy,
     /// Where intents and outcomes go.
     pub ledger: &'a Ledger,
+    /// The findings that are acted on; all where none is named.
+    pub only: &'a [String],
     /// Asked between two acts.
     pub stop: &'a Stop,
 }
@@ -37,7 +45,12 @@ pub struct Acting<'a> {
 ///
 /// # Errors
 /// When the ledger cannot be appended to: nothing more is written then.
-pub async fn perform(acting: Acting<'_>, judged: &Judged, guards: &Guards, decisions: Vec<Decision>) -> Result<Vec<RunReport>, LedgerError> {
+pub async fn perform(
+    acting: Acting<'_>,
+    judged: &Judged,
+    guards: &Guards,
+    decisions: Vec<Decision>,
+) -> Result<Vec<RunReport>, LedgerError> {
     let mut reports = Vec::new();
     for decision in decisions {
         if acting.stop.is_requested() {
@@ -46,8 +59,8 @@ pub async fn perform(acting: Acting<'_>, judged: &Judged, guards: &Guards, decis
         match decision {
             Decision::Correct(correction) => reports.extend(correct::correct(acting, judged, guards, *correction).await?),
             Decision::Propose(proposal) => reports.push(propose::propose(acting, judged, &proposal).await?),
-            Decision::Escalate(settled) => reports.extend(escalate(acting, settled).await?),
-            Decision::Hold(settled) | Decision::Leave(settled) => reports.push(left(settled)),
+            Decision::Escalate(settled) => reports.extend(escalate(acting, judged, settled).await?),
+            Decision::Hold(_) | Decision::Leave(_) => reports.push(previewed(&decision)),
         }
     }
     Ok(reports)
@@ -64,18 +77,25 @@ fn previewed(decision: &Decision) -> RunReport {
         Decision::Correct(correction) => RunReport {
             patch: Some(correction.patch.clone()),
             inverse: Some(correction.inverse.clone()),
-            ..report(ActionName::Patch, "would patch", correction.corrected.iter().map(|(id, _)| id.to_string()), &correction.reasons)
+            ..report(
+                ActionName::Patch,
+                "would patch",
+                correction.corrected.iter().map(|(id, _)| id.to_string()),
+                &correction.reasons,
+            )
         },
         Decision::Propose(proposal) => {
             report(ActionName::PullRequest, "would propose", [proposal.finding.to_string()], &proposal.reasons)
         }
-        Decision::Escalate(settled) => report(ActionName::Escalate, "would escalate", [settled.finding.to_string()], &settled.reasons),
+        Decision::Escalate(settled) => {
+            report(ActionName::Escalate, "would escalate", [settled.finding.to_string()], &settled.reasons)
+        }
         Decision::Hold(settled) => report(ActionName::None, "held", [settled.finding.to_string()], &settled.reasons),
         Decision::Leave(settled) => report(ActionName::None, "left", [settled.finding.to_string()], &settled.reasons),
     }
 }
 
-fn left(settled: Settled) -> RunReport {
+fn left(settled: &Settled) -> RunReport {
     report(ActionName::None, "left", [settled.finding.to_string()], &settled.reasons)
 }
 
@@ -95,13 +115,14 @@ fn report(action: ActionName, status: &str, findings: impl IntoIterator<Item = S
 }
 
 /// Tells people, once an episode.
-async fn escalate(acting: Acting<'_>, settled: Settled) -> Result<Option<RunReport>, LedgerError> {
+async fn escalate(acting: Acting<'_>, judged: &Judged, settled: Settled) -> Result<Option<RunReport>, LedgerError> {
     let mut told = report(ActionName::Escalate, "escalated before", [settled.finding.to_string()], &settled.reasons);
     if acting.ledger.standing().await?.escalated().contains_key(&settled.place) {
         return Ok(Some(told));
     }
     tracing::warn!(finding = %settled.finding, place = %settled.place, reasons = ?settled.reasons, "needs people");
     let entry = Entry::Escalation(Escalation {
+        target: judged.name.clone(),
         episode: Episode(acting.pinned.commit.to_string()),
         finding: settled.finding,
         place: settled.place,
@@ -111,6 +132,12 @@ async fn escalate(acting: Acting<'_>, settled: Settled) -> Result<Option<RunRepo
     "escalated".clone_into(&mut told.status);
     told.records.push(recorded.seq);
     Ok(Some(told))
+}
+
+/// Whether a finding is one of those that are asked for; all are where none is named.
+#[must_use]
+pub fn is_wanted(id: &FindingId, only: &[String]) -> bool {
+    only.is_empty() || only.contains(&id.0)
 }
 
 /// A new run's id: sortable by time.

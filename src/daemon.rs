@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::RunSettings;
 use crate::failure::Failure;
-use crate::report::Report;
+use crate::report::{Report, TargetReport, Verdict};
 use crate::stop::Stop;
 use metrics::Metrics;
 
@@ -79,8 +79,10 @@ impl Progress {
             Ok(report) => {
                 self.metrics.round(report, jiff::Timestamp::now());
                 let mut state = self.lock();
-                state.last_good = Some(Instant::now());
-                state.last_error = None;
+                state.last_error = blindness(report);
+                if state.last_error.is_none() {
+                    state.last_good = Some(Instant::now());
+                }
             }
             Err(failure) => {
                 self.metrics.failed();
@@ -88,6 +90,16 @@ impl Progress {
             }
         }
     }
+}
+
+/// Why a round has told nothing: no target could be seen, not even in part.
+fn blindness(report: &Report) -> Option<String> {
+    let is_seen =
+        |target: &TargetReport| target.verdict != Verdict::Unknown || target.objects.as_declared + target.objects.drifted > 0;
+    if report.targets.iter().any(is_seen) {
+        return None;
+    }
+    Some(report.problems.first().map_or_else(|| "no target could be seen".to_owned(), |problem| problem.message.clone()))
 }
 
 /// Runs `round` on the schedule until the stop: never two at once; rounds that were due meanwhile are skipped and counted.
@@ -129,7 +141,11 @@ async fn finish<F: Future>(round: F, stop: &Stop) -> Option<F::Output> {
         result = &mut round => return Some(result),
         () = stop.requested() => {}
     }
-    tokio::time::timeout(GRACE, round).await.ok()
+    let ended = tokio::time::timeout(GRACE, round).await.ok();
+    if ended.is_none() {
+        tracing::warn!("the round did not end in time: what it left open is resolved by reading at the next start");
+    }
+    ended
 }
 
 /// The next time on the grid of periods after `now`, and how many were missed.
@@ -153,7 +169,7 @@ fn jitter(most: Duration) -> Duration {
 fn log(result: &Result<Report, Failure>) {
     match result {
         Ok(report) => {
-            let unknown = report.targets.iter().filter(|target| target.verdict == crate::report::Verdict::Unknown).count();
+            let unknown = report.targets.iter().filter(|target| target.verdict == Verdict::Unknown).count();
             tracing::info!(
                 commit = report.source.commit,
                 findings = report.findings.len(),
@@ -181,10 +197,10 @@ mod tests {
     #[test]
     fn readiness_follows_real_progress() {
         let start = Instant::now();
-        let progress = Progress::new(Duration::from_secs(60), start);
+        let progress = Progress::new(Duration::from_mins(1), start);
         assert!(progress.readiness(start).is_err());
         assert!(progress.health(start).is_ok());
-        assert!(progress.health(start + Duration::from_secs(300)).is_err());
+        assert!(progress.health(start + Duration::from_mins(5)).is_err());
         progress.ended(&Err(Failure::unseen(anyhow::anyhow!("no answer"))));
         assert_eq!(progress.readiness(start), Err("no round has ended well: no answer".to_owned()));
     }

@@ -1,8 +1,11 @@
 //! What stands against acting on a target, as the ledger and the target itself tell.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::{SignedDuration, Timestamp};
 use trueup_core::decide::{Ground, Guards, HeldPlace};
-use trueup_core::run::{Entry, Standing};
+use trueup_core::object::ObjectId;
+use trueup_core::run::{Entry, RunId, Standing};
 
 use crate::config::TargetKind;
 use crate::failure::Failure;
@@ -74,6 +77,17 @@ async fn seen_cluster(session: &Session, standing: &Standing, judged: &Judged) -
             judged.name
         ))),
         None => Ok(Cluster::New(uid)),
+    }
+}
+
+/// Holds every finding of the objects on which an earlier run's effect is not known yet.
+pub fn hold_unresolved(guards: &mut Guards, judged: &Judged, unresolved: &BTreeMap<ObjectId, RunId>) {
+    for (object, run) in unresolved {
+        for finding in judged.case_of(object).iter().flat_map(|case| &case.findings) {
+            let reason = format!("whether run {run} has changed this object is not known yet: nothing is done before it is");
+            let held = HeldPlace { reason, findings: BTreeSet::from([finding.id.clone()]) };
+            guards.held.insert(finding.place.clone(), held);
+        }
     }
 }
 

@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
-use trueup_core::decide::{Case, Decision, decide};
+use trueup_core::decide::{Case, Decision, Guards, decide};
 use trueup_core::facts::Problem;
+use trueup_core::finding::Finding;
+use trueup_core::policy::Policy;
 
-use crate::act::{self, Acting};
+use crate::act::{self, Acting, is_wanted};
 use crate::failure::Failure;
 use crate::guards;
 use crate::ledger::Ledger;
 use crate::report::RunReport;
 use crate::session::{self, Session};
-use crate::source::Pinned;
+use crate::source::{Pinned, Revision};
 use crate::stop::Stop;
 use crate::target::{self, Freshness, Judged};
 
@@ -26,7 +28,7 @@ pub struct Round {
     /// The pinned commit.
     pub pinned: Pinned,
     /// What was judged by.
-    pub policy: trueup_core::policy::Policy,
+    pub policy: Policy,
     /// Each target.
     pub targets: Vec<Judged>,
     /// What concerns no single target.
@@ -72,42 +74,80 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
 ///
 /// # Errors
 /// Where the ledger cannot be used: nothing is written without one.
-pub async fn act(session: &Session, round: &mut Round, ledger: &Ledger, only: &[String], stop: &Stop) -> Result<Vec<RunReport>, Failure> {
+pub async fn act(
+    session: &Session,
+    round: &mut Round,
+    ledger: &Ledger,
+    only: &[String],
+    stop: &Stop,
+) -> Result<Vec<RunReport>, Failure> {
+    all_found(round, only)?;
     let mut reports = Vec::new();
     for judged in &mut round.targets {
-        act::recover(ledger, judged).await.map_err(Failure::usage)?;
-        let guards = guards::of(session, ledger, judged, Timestamp::now()).await?;
-        let decisions = select(decide(&cases(judged), &[], &guards, &round.policy), only);
-        let acting = Acting { session, pinned: &round.pinned, policy: &round.policy, ledger, stop };
+        if stop.is_requested() {
+            break;
+        }
+        let guards = guarded(session, ledger, judged).await?;
+        let decisions = decisions(judged, &guards, &round.policy, only);
+        let acting = Acting { session, pinned: &round.pinned, policy: &round.policy, ledger, only, stop };
         reports.extend(act::perform(acting, judged, &guards, decisions).await.map_err(Failure::usage)?);
+        // Another revision than the source's own tells nothing of what is true by now.
+        if session.revision == Revision::Reference {
+            act::end_episodes(ledger, judged).await.map_err(Failure::usage)?;
+        }
     }
     Ok(reports)
 }
 
-/// Step 6 alone: what [`act`] would do.
+/// The guards of a target. Which cluster it is comes first: what an earlier process left unfinished is resolved on the very
+/// same one, and objects of which that cannot be told yet are left alone.
+async fn guarded(session: &Session, ledger: &Ledger, judged: &Judged) -> Result<Guards, Failure> {
+    let mut guards = guards::of(session, ledger, judged, Timestamp::now()).await?;
+    if guards.frozen.is_some() {
+        return Ok(guards);
+    }
+    let recovered = act::recover(ledger, judged, Timestamp::now()).await.map_err(Failure::usage)?;
+    if recovered.records > 0 {
+        guards = guards::of(session, ledger, judged, Timestamp::now()).await?;
+    }
+    guards::hold_unresolved(&mut guards, judged, &recovered.unresolved);
+    Ok(guards)
+}
+
+/// Step 6 alone: what [`act()`] would do.
 ///
 /// # Errors
 /// Where a ledger exists and cannot be read.
-pub async fn preview(session: &Session, round: &mut Round, ledger: Option<&Ledger>, only: &[String]) -> Result<Vec<RunReport>, Failure> {
+pub async fn preview(
+    session: &Session,
+    round: &mut Round,
+    ledger: Option<&Ledger>,
+    only: &[String],
+) -> Result<Vec<RunReport>, Failure> {
+    all_found(round, only)?;
     let mut reports = Vec::new();
     for judged in &mut round.targets {
         let guards = guards::preview(session, ledger, judged, Timestamp::now()).await?;
-        reports.extend(act::preview(&select(decide(&cases(judged), &[], &guards, &round.policy), only)));
+        reports.extend(act::preview(&decisions(judged, &guards, &round.policy, only)));
     }
     Ok(reports)
 }
 
-fn cases(judged: &Judged) -> Vec<Case<'_>> {
-    judged.cases.iter().map(|case| Case { pair: case.pair.as_ref(), findings: &case.findings }).collect()
+/// What is decided about these findings; about all where none is named.
+fn decisions(judged: &Judged, guards: &Guards, policy: &Policy, only: &[String]) -> Vec<Decision> {
+    let wanted = |finding: &&Finding| is_wanted(&finding.id, only);
+    let findings: Vec<Vec<Finding>> =
+        judged.cases.iter().map(|case| case.findings.iter().filter(wanted).cloned().collect()).collect();
+    let pairs = judged.cases.iter().map(|case| case.pair.as_ref());
+    let cases: Vec<Case<'_>> = pairs.zip(&findings).map(|(pair, findings)| Case { pair, findings }).collect();
+    decide(&cases, &[], guards, policy)
 }
 
-/// The decisions about these findings; all where none is named.
-fn select(decisions: Vec<Decision>, only: &[String]) -> Vec<Decision> {
-    let wanted = |id: &trueup_core::finding::FindingId| only.is_empty() || only.contains(&id.0);
-    let keep = |decision: &Decision| match decision {
-        Decision::Correct(correction) => correction.corrected.iter().all(|(id, _)| wanted(id)),
-        Decision::Propose(proposal) => wanted(&proposal.finding),
-        Decision::Leave(settled) | Decision::Escalate(settled) | Decision::Hold(settled) => wanted(&settled.finding),
-    };
-    decisions.into_iter().filter(keep).collect()
+/// An id that names no finding is a mistake: its values may have moved on since it was read.
+fn all_found(round: &Round, only: &[String]) -> Result<(), Failure> {
+    let is_found = |id: &&String| round.targets.iter().flat_map(Judged::findings).any(|finding| finding.id.0 == **id);
+    match only.iter().find(|id| !is_found(id)) {
+        Some(id) => Err(Failure::usage(anyhow::anyhow!("no finding `{id}`: `trueup diff` lists them as they are now"))),
+        None => Ok(()),
+    }
 }

@@ -50,7 +50,8 @@ pub fn open(global: &Global) -> Result<Session, Failure> {
 /// What was not found is a matter of configuration; a remote that did not answer leaves nothing to judge by.
 pub async fn pin(session: &Session) -> Result<Pinned, Failure> {
     let settings = &session.settings.source;
-    let spec = SourceSpec { repo: settings.repo.clone(), reference: settings.reference.clone(), revision: session.revision.clone() };
+    let spec =
+        SourceSpec { repo: settings.repo.clone(), reference: settings.reference.clone(), revision: session.revision.clone() };
     let access = session.access.clone();
     let pinned = tokio::task::spawn_blocking(move || source::pin(&spec, &access)).await.map_err(Failure::unseen)?;
     pinned.map_err(|error| match &error {
@@ -79,7 +80,11 @@ pub fn policy(session: &Session, pinned: &Pinned) -> Result<Policy, Failure> {
 pub fn policy_files(session: &Session, pinned: &Pinned) -> Result<Vec<(String, String)>, SourceError> {
     let mut files = Vec::new();
     for path in &session.settings.policies {
-        let names = if path.ends_with(".toml") { vec![path.clone()] } else { source::list_toml(pinned, path)? };
+        let names = if std::path::Path::new(path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
+            vec![path.clone()]
+        } else {
+            source::list_toml(pinned, path)?
+        };
         for name in names {
             let bytes = source::read(pinned, &name)?.unwrap_or_default();
             files.push((name, String::from_utf8_lossy(&bytes).into_owned()));
@@ -98,11 +103,8 @@ fn revision(global: &Global) -> Revision {
 
 fn state_folder(settings: &Settings) -> Result<StateFolder, Failure> {
     let [state_dir, xdg_state_home, home] = ["TRUEUP_STATE_DIR", "XDG_STATE_HOME", "HOME"].map(std::env::var_os);
-    let environment = StateEnvironment {
-        state_dir: state_dir.as_deref(),
-        xdg_state_home: xdg_state_home.as_deref(),
-        home: home.as_deref(),
-    };
+    let environment =
+        StateEnvironment { state_dir: state_dir.as_deref(), xdg_state_home: xdg_state_home.as_deref(), home: home.as_deref() };
     let state = StateFolder::resolve(environment, &settings.file).map_err(Failure::usage)?;
     state.create().map_err(Failure::usage)?;
     Ok(state)
@@ -120,11 +122,13 @@ fn credentials(settings: &Settings) -> Credentials {
     Credentials { token, ssh_key: std::env::var_os("TRUEUP_SSH_KEY").map(PathBuf::from) }
 }
 
-/// The host of a URL, with its port where it has one.
+/// The host of a URL, without user and port.
 #[must_use]
 pub fn host_of(url: &str) -> Option<String> {
     let authority = url.split_once("://")?.1.split('/').next()?;
-    Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned())
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let without_port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    Some(without_port.map_or(host, |(host, _)| host).to_owned())
 }
 
 /// The first of the forge's variables that is set.

@@ -5,12 +5,13 @@ mod reach;
 mod snapshot;
 pub(crate) mod terraform;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use trueup_core::classify::{classify, differences};
+use trueup_core::classify::{classify, differences, ignore_problems};
 use trueup_core::decide::Ground;
 use trueup_core::diff::{Comparison, compare};
-use trueup_core::facts::{Desired, Observation, Pair, Problem};
+use trueup_core::facts::{Desired, Observation, Origin, Pair, Problem};
 use trueup_core::finding::{Difference, Finding};
 use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::policy::Policy;
@@ -26,7 +27,7 @@ pub use cluster::identity;
 pub use reach::{Reach, Sent};
 
 /// A target that has not been judged after this long is unknown.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// Whether what is read may be some hours old: for a report it may, for a correction not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +103,11 @@ impl JudgedCase {
             Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_) => Comparison::default(),
         };
         let differences = differences(target, &pair, comparison.drifts.clone());
-        Self { findings: differences.into_iter().map(|difference| judging.classify(difference)).collect(), pair: Some(pair), comparison }
+        Self {
+            findings: differences.into_iter().map(|difference| judging.classify(difference)).collect(),
+            pair: Some(pair),
+            comparison,
+        }
     }
 }
 
@@ -138,7 +143,7 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
             },
             TargetKind::Terraform { state, expect } => {
                 terraform::judge(pinned, target, (state, &session.settings.folder, expect), judging).await
-            },
+            }
         }
     };
     tokio::time::timeout(DEADLINE, looking).await.unwrap_or_else(|_| {
@@ -160,8 +165,13 @@ pub fn declared(pinned: &Pinned, paths: &[String]) -> Result<(Vec<Desired>, Vec<
         problems.extend(found);
     }
     problems.extend(declared_twice(&desired));
+    problems.extend(desired.iter().flat_map(ignore_problems));
     if desired.is_empty() {
-        let message = format!("no object is declared under `{}` at commit {}: an empty desired state is never acted on", paths.join("`, `"), pinned.commit);
+        let message = format!(
+            "no object is declared under `{}` at commit {}: an empty desired state is never acted on",
+            paths.join("`, `"),
+            pinned.commit
+        );
         problems.push(Problem::blind("nothing-declared", message, None));
         return Err(problems);
     }
@@ -181,10 +191,35 @@ fn declared_twice(desired: &[Desired]) -> Vec<Problem> {
     problems
 }
 
+/// Two declarations of one object are seen only now where one of them leaves out the namespace. Neither is judged: put right
+/// by the one, the object would be wrong by the other.
+fn told_apart(pairs: Vec<Pair>) -> (Vec<Pair>, Vec<Problem>) {
+    let mut origins: BTreeMap<_, Vec<Origin>> = BTreeMap::new();
+    for pair in &pairs {
+        let Desired { id, origin, .. } = pair.desired();
+        let key = (id.group().to_owned(), id.kind.clone(), id.namespace.clone(), id.name.clone());
+        origins.entry(key).or_default().push(origin.clone());
+    }
+    let mut problems = Vec::new();
+    let told_apart = |pair: Pair| {
+        let Desired { id, origin, .. } = pair.desired();
+        let key = (id.group().to_owned(), id.kind.clone(), id.namespace.clone(), id.name.clone());
+        let Some(other) = origins[&key].iter().find(|other| *other != origin) else { return pair };
+        let message = format!("`{id}` is also declared at {other}: keep one of the two");
+        problems.push(Problem::blind("declared-twice", message.clone(), Some(origin.clone())));
+        Pair::Unseen(pair.desired().clone(), message)
+    };
+    let pairs = pairs.into_iter().map(told_apart).collect();
+    (pairs, problems)
+}
+
 /// The judged target of an observation.
 fn judged(target: &Target, observation: Observation, mut problems: Vec<Problem>, judging: Judging<'_>, reach: Reach) -> Judged {
     problems.extend(observation.problems);
-    let cases = observation.pairs.into_iter().map(|pair| JudgedCase::of(pair, &target.name, judging)).collect();
+    let (pairs, ambiguous) = told_apart(observation.pairs);
+    let ambiguous: Vec<_> = ambiguous.into_iter().filter(|problem| !problems.contains(problem)).collect();
+    problems.extend(ambiguous);
+    let cases = pairs.into_iter().map(|pair| JudgedCase::of(pair, &target.name, judging)).collect();
     Judged { cases, reach, ..Judged::unseen(target, problems) }
 }
 

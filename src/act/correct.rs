@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use trueup_core::decide::{Case, Correction, Decision, Guards, decide};
+use jiff::{SignedDuration, Timestamp};
+use trueup_core::decide::{Case, Correction, Decision, Guards, Settled, decide};
 use trueup_core::facts::{Live, Matched, Pair};
-use trueup_core::finding::Subject;
-use trueup_core::run::{Effect, Entry, Hold, Intent, Outcome, Outlook, PatchEffect, RunId};
+use trueup_core::finding::{Finding, Subject};
+use trueup_core::patch::{changes_nothing, values_under};
+use trueup_core::run::{Effect, Entry, Hold, Intent, Outcome, Outlook, PatchEffect, RunId, RunStatus};
 
-use super::{Acting, left, new_run, report};
+use super::{Acting, REFUSALS, escalate, is_wanted, left, new_run, report};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::target::{Judged, JudgedCase, Judging, Sent};
@@ -24,18 +25,30 @@ pub(super) async fn correct(
     first: Correction,
 ) -> Result<Vec<RunReport>, LedgerError> {
     let mut reports = Vec::new();
+    if let Some(reason) = refused_lately(acting, &first).await? {
+        for (finding, place) in first.corrected {
+            let reasons = first.reasons.iter().cloned().chain([reason.clone()]).collect();
+            reports.extend(escalate(acting, judged, Settled { finding, place, reasons }).await?);
+        }
+        return Ok(reports);
+    }
     let mut correction = first;
     for _ in 0..ATTEMPTS {
         let (report, sent) = attempt(acting, judged, &correction).await?;
         reports.push(report);
         match sent {
+            Sent::Conflict(_) if acting.stop.is_requested() => return Ok(reports),
             Sent::Conflict(_) => {}
             Sent::Applied(_) | Sent::Refused(_) | Sent::Unanswered(_) => return Ok(reports),
         }
         match decide_again(acting, judged, guards, &correction).await {
             Some(Decision::Correct(next)) => correction = *next,
-            Some(Decision::Leave(settled) | Decision::Hold(settled) | Decision::Escalate(settled)) => {
-                reports.push(left(settled));
+            Some(Decision::Leave(settled) | Decision::Hold(settled)) => {
+                reports.push(left(&settled));
+                return Ok(reports);
+            }
+            Some(Decision::Escalate(settled)) => {
+                reports.extend(escalate(acting, judged, settled).await?);
                 return Ok(reports);
             }
             Some(Decision::Propose(_)) | None => return Ok(reports),
@@ -44,9 +57,26 @@ pub(super) async fn correct(
     Ok(reports)
 }
 
+/// Why the very same correction is not asked for again now: it was refused too often within the last hour.
+async fn refused_lately(acting: Acting<'_>, correction: &Correction) -> Result<Option<String>, LedgerError> {
+    let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+    let ids: Vec<_> = correction.corrected.iter().map(|(id, _)| id.clone()).collect();
+    let runs = acting.ledger.runs().await?;
+    let same = runs.iter().filter(|run| run.begun >= hour_ago && run.intent.findings == ids);
+    let refusals: Vec<&String> = same
+        .filter_map(|run| match &run.status {
+            RunStatus::Refused { message } => Some(message),
+            _ => None,
+        })
+        .collect();
+    let last = refusals.last().filter(|_| refusals.len() >= REFUSALS);
+    Ok(last.map(|message| format!("refused {} times within the hour, last: {message}", refusals.len())))
+}
+
 /// One run: the intent is durable before anything is sent, the outcome before anything else is done.
 async fn attempt(acting: Acting<'_>, judged: &Judged, correction: &Correction) -> Result<(RunReport, Sent), LedgerError> {
     let run = new_run();
+    let held = hold_before(acting, &run, correction).await?;
     let intent = acting.ledger.append(&intent(acting, &run, correction), Timestamp::now()).await?;
     tracing::info!(run = %run, object = %correction.object, paths = ?correction.paths, "correcting");
     let sent = settle(judged, correction, judged.reach.send(&run, correction).await).await;
@@ -56,7 +86,7 @@ async fn attempt(acting: Acting<'_>, judged: &Judged, correction: &Correction) -
         id: Some(run.to_string()),
         patch: Some(correction.patch.clone()),
         inverse: Some(correction.inverse.clone()),
-        records: vec![intent.seq, outcome.seq],
+        records: held.into_iter().chain([intent.seq, outcome.seq]).collect(),
         ..report(ActionName::Patch, "", correction.corrected.iter().map(|(id, _)| id.to_string()), &correction.reasons)
     };
     match &sent {
@@ -91,15 +121,19 @@ fn intent(acting: Acting<'_>, run: &RunId, correction: &Correction) -> Entry {
         class: correction.class.clone(),
         policy_digest: acting.policy.digest.clone(),
         commit: acting.pinned.commit.to_string(),
-        effect: Effect::Patch(PatchEffect {
-            uid: correction.uid.clone(),
-            resource_version: correction.resource_version.clone(),
-            patch: correction.patch.clone(),
-            pre_image: correction.pre_image.clone(),
-            inverse: correction.inverse.clone(),
-        }),
+        effect: Effect::Patch(patch_effect(correction)),
         reasons: correction.reasons.clone(),
     }))
+}
+
+fn patch_effect(correction: &Correction) -> PatchEffect {
+    PatchEffect {
+        uid: correction.uid.clone(),
+        resource_version: correction.resource_version.clone(),
+        patch: correction.patch.clone(),
+        pre_image: correction.pre_image.clone(),
+        inverse: correction.inverse.clone(),
+    }
 }
 
 fn outcome(sent: &Sent) -> Outcome {
@@ -114,23 +148,41 @@ fn outcome(sent: &Sent) -> Outcome {
 /// A write without an answer is resolved by reading, never repeated blindly.
 async fn settle(judged: &Judged, correction: &Correction, sent: Sent) -> Sent {
     let Sent::Unanswered(reason) = sent else { return sent };
+    let now = Timestamp::now();
     match judged.reach.read(&correction.object).await {
-        Ok(Some(live)) => resolve(live, correction.uid.as_deref(), correction.resource_version.as_deref(), &correction.patch)
-            .unwrap_or(Sent::Unanswered(reason)),
+        Ok(Some(live)) => match resolve(live, &patch_effect(correction), judged.reach.may_still_land(now, now)) {
+            Resolution::Was(sent) => sent,
+            Resolution::MovedOn | Resolution::TooEarly => Sent::Unanswered(reason),
+        },
         Ok(None) => Sent::Conflict("the object is gone".to_owned()),
         Err(error) => Sent::Unanswered(format!("{reason}; reading it again: {error}")),
     }
 }
 
-/// What a reading tells about a write whose answer was lost; `None` where it tells nothing.
-pub(super) fn resolve(live: Live, uid: Option<&str>, version: Option<&str>, patch: &serde_json::Value) -> Option<Sent> {
-    if live.uid.as_deref() != uid {
-        return Some(Sent::Conflict("the object was replaced".to_owned()));
+/// What a reading tells about a write whose answer was lost.
+pub(super) enum Resolution {
+    /// It is known what came of it.
+    Was(Sent),
+    /// The object changed since, and does not have this write's values.
+    MovedOn,
+    /// The object is as it was, and the write may still be on its way.
+    TooEarly,
+}
+
+/// Resolves a write by the object as it is now. Where the object carries no version, its values tell.
+pub(super) fn resolve(live: Live, effect: &PatchEffect, may_still_land: bool) -> Resolution {
+    let no_effect = || Resolution::Was(Sent::Conflict("read again: the write had no effect".to_owned()));
+    if live.uid != effect.uid {
+        return Resolution::Was(Sent::Conflict("the object was replaced".to_owned()));
     }
-    if live.resource_version.as_deref() == version {
-        return Some(Sent::Conflict("read again: the write had no effect".to_owned()));
+    if effect.resource_version.is_some() && live.resource_version == effect.resource_version {
+        return if may_still_land { Resolution::TooEarly } else { no_effect() };
     }
-    trueup_core::patch::changes_nothing(&live.value, patch).then_some(Sent::Applied(Box::new(live)))
+    if changes_nothing(&live.value, &effect.patch) {
+        return Resolution::Was(Sent::Applied(Box::new(live)));
+    }
+    let is_as_before = effect.resource_version.is_none() && values_under(&live.value, &effect.patch) == effect.pre_image;
+    if is_as_before { no_effect() } else { Resolution::MovedOn }
 }
 
 /// Looks until the drift is gone or the class's window has passed.
@@ -139,7 +191,7 @@ async fn verify(acting: Acting<'_>, judged: &Judged, correction: &Correction, wr
     loop {
         let outlook = match judged.reach.read(&correction.object).await {
             Ok(Some(live)) if live.uid != written.uid => Outlook::Drifting,
-            Ok(Some(live)) if trueup_core::patch::changes_nothing(&live.value, &correction.patch) => Outlook::Settled,
+            Ok(Some(live)) if changes_nothing(&live.value, &correction.patch) => Outlook::Settled,
             Ok(Some(live)) => still_drifting(acting, judged, correction, live),
             Ok(None) | Err(_) => Outlook::Unseen,
         };
@@ -161,21 +213,21 @@ fn still_drifting(acting: Acting<'_>, judged: &Judged, correction: &Correction, 
     if gone { Outlook::Settled } else { Outlook::Drifting }
 }
 
-/// The object as it is now, decided about from scratch.
+/// The object as it is now, decided about from scratch, at the places that were to be corrected: what else has come up
+/// waits for the next round, which judges it by a look of its own.
 async fn decide_again(acting: Acting<'_>, judged: &Judged, guards: &Guards, correction: &Correction) -> Option<Decision> {
     if correction.undoes.is_some() {
         return None;
     }
     let live = judged.reach.read(&correction.object).await.ok()??;
-    let case = judged_again(acting, judged, judged.case_of(&correction.object)?, live)?;
+    let mut case = judged_again(acting, judged, judged.case_of(&correction.object)?, live)?;
+    let was_there = |finding: &Finding| correction.corrected.iter().any(|(_, place)| *place == finding.place);
+    case.findings.retain(|finding| was_there(finding) && is_wanted(&finding.id, acting.only));
     let cases = [Case { pair: case.pair.as_ref(), findings: &case.findings }];
-    let wanted: Vec<_> = correction.corrected.iter().map(|(_, place)| place).collect();
-    let concerns = |decision: &Decision| match decision {
-        Decision::Correct(next) => next.corrected.iter().any(|(_, place)| wanted.contains(&place)),
-        Decision::Propose(proposal) => wanted.contains(&&proposal.place),
-        Decision::Leave(settled) | Decision::Hold(settled) | Decision::Escalate(settled) => wanted.contains(&&settled.place),
-    };
-    decide(&cases, &[], guards, acting.policy).into_iter().find(concerns)
+    let decisions = decide(&cases, &[], guards, acting.policy);
+    let (mut corrections, mut others): (Vec<_>, Vec<_>) =
+        decisions.into_iter().partition(|decision| matches!(decision, Decision::Correct(_)));
+    corrections.pop().or_else(|| others.pop())
 }
 
 fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Live) -> Option<JudgedCase> {
@@ -185,16 +237,32 @@ fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Li
     Some(JudgedCase::of(Pair::Matched(Box::new(matched)), &judged.name, judging))
 }
 
-/// What follows from an outlook: an undo holds its places, a correction that did not hold is left to people.
-async fn conclude(acting: Acting<'_>, run: &RunId, correction: &Correction, outlook: Outlook, report: &mut RunReport) -> Result<(), LedgerError> {
-    let places = || correction.corrected.iter().map(|(_, place)| place.clone()).collect();
+/// An undo holds its places, and does so before it writes: cut off in between, a round would put it right again.
+async fn hold_before(acting: Acting<'_>, run: &RunId, correction: &Correction) -> Result<Option<u64>, LedgerError> {
+    let Some(undone) = &correction.undoes else { return Ok(None) };
+    let places = correction.corrected.iter().map(|(_, place)| place.clone()).collect();
+    let redone =
+        acting.ledger.runs().await?.iter().any(|earlier| earlier.undone_by().is_some_and(|by| by.to_string() == *undone));
+    let entry = if redone {
+        Entry::Resume { places, reason: format!("the undo by run {undone} is undone by run {run}") }
+    } else {
+        let reason = format!("undone by run {run}: held until Git or a person changes it");
+        Entry::Hold(Hold { places, reason, findings: correction.corrected.iter().map(|(id, _)| id.clone()).collect() })
+    };
+    Ok(Some(acting.ledger.append(&entry, Timestamp::now()).await?.seq))
+}
+
+/// What follows from an outlook: an undone run is noted as such, a correction that did not hold is left to people.
+async fn conclude(
+    acting: Acting<'_>,
+    run: &RunId,
+    correction: &Correction,
+    outlook: Outlook,
+    report: &mut RunReport,
+) -> Result<(), LedgerError> {
     if let Some(undone) = &correction.undoes {
         let undone: RunId = undone.parse().expect("an undo names a run of the ledger");
-        let reason = format!("undone by run {run}: held until Git or a person changes it");
-        let findings = correction.corrected.iter().map(|(id, _)| id.clone()).collect();
-        let hold = Entry::Hold(Hold { places: places(), reason, findings });
         report.records.push(acting.ledger.append(&Entry::Undone { run: undone, by: run.clone() }, Timestamp::now()).await?.seq);
-        report.records.push(acting.ledger.append(&hold, Timestamp::now()).await?.seq);
     } else if outlook == Outlook::Drifting {
         report.reasons.push("written back within its window".to_owned());
     }

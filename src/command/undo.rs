@@ -37,7 +37,7 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
     let guards: Guards = guards::of(session, &ledger, &judged, Timestamp::now()).await?;
     let decisions = decide(&[], &[request], &guards, &Policy::default());
     let (pinned, stop) = (session::pin(session).await?, stop::on_signal().map_err(Failure::usage)?);
-    let acting = Acting { session, pinned: &pinned, policy: &Policy::default(), ledger: &ledger, stop: &stop };
+    let acting = Acting { session, pinned: &pinned, policy: &Policy::default(), ledger: &ledger, only: &[], stop: &stop };
     let reports = perform(acting, &judged, &guards, decisions).await.map_err(Failure::usage)?;
     show(&run, &reports, output)
 }

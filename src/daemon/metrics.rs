@@ -1,4 +1,4 @@
-//! What `/metrics` tells (OpenMetrics text).
+//! What `/metrics` tells (`OpenMetrics` text).
 
 use std::sync::atomic::AtomicU64;
 
@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use trueup_core::finding::Lane;
 
-use crate::report::{ActionName, Report, Verdict};
+use crate::report::{ActionName, Report, RunReport, Verdict};
 
 /// One label: the lane.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -67,7 +67,12 @@ impl Default for Metrics {
         registry.register("unknown_objects", "Objects that the last round could not see", metrics.unknown.clone());
         registry.register("effects", "Patches, proposals and escalations by how they ended", metrics.effects.clone());
         registry.register_with_unit("round_duration", "How long a round took", Unit::Seconds, metrics.duration.clone());
-        registry.register_with_unit("last_round_timestamp", "When the last round ended", Unit::Seconds, metrics.last_round.clone());
+        registry.register_with_unit(
+            "last_round_timestamp",
+            "When the last round ended",
+            Unit::Seconds,
+            metrics.last_round.clone(),
+        );
         Self { registry, ..metrics }
     }
 }
@@ -87,7 +92,9 @@ impl Metrics {
             let label = TargetLabel { target: target.name.clone() };
             self.unknown.get_or_create(&label).set(as_gauge(target.objects.unknown.max(blind)));
         }
-        for run in report.runs.iter().flatten().filter(|run| run.action != ActionName::None) {
+        // What was done before and is only looked after leaves no record.
+        let has_effect = |run: &&RunReport| run.action != ActionName::None && !run.records.is_empty();
+        for run in report.runs.iter().flatten().filter(has_effect) {
             let label = EffectLabel { action: run.action.name(), status: run.status.clone() };
             self.effects.get_or_create(&label).inc();
         }
@@ -103,7 +110,7 @@ impl Metrics {
         self.skipped_rounds.inc_by(rounds);
     }
 
-    /// All metrics as OpenMetrics text.
+    /// All metrics as `OpenMetrics` text.
     ///
     /// # Errors
     /// When a metric cannot be written as text.

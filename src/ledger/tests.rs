@@ -64,6 +64,7 @@ fn patch(number: usize, note: &str) -> Entry {
 
 fn escalation(note: &str) -> Entry {
     Entry::Escalation(Escalation {
+        target: TargetName("prod-eu".into()),
         finding: FindingId("f-1".into()),
         place: place(1),
         reasons: vec![note.into()],

@@ -47,7 +47,7 @@ pub async fn offer(session: &Session, pinned: &Pinned, offer: &Offer<'_>) -> Res
                 repository: repo.clone(),
                 base: base.clone(),
                 token: github::Token::new(token.reveal()),
-                patience: Duration::from_secs(60),
+                patience: Duration::from_mins(1),
                 timeout: Duration::from_secs(30),
             };
             let connected = github::connect(&settings).map_err(failed)?;
@@ -107,7 +107,8 @@ async fn push_branch(
 ) -> Result<Pushed, Box<dyn std::error::Error + Send + Sync>> {
     let host = host_of(&url).unwrap_or_default();
     let token = session.forge_token.clone().map(|secret| Token { host, secret });
-    let transport = Transport { credentials: Credentials { token, ..Credentials::default() }, ..session.access.transport.clone() };
+    let transport =
+        Transport { credentials: Credentials { token, ..Credentials::default() }, ..session.access.transport.clone() };
     let request = PushRequest {
         repository: pinned.repository.clone(),
         commit: offer.commit.to_string(),

@@ -50,7 +50,9 @@ pub enum SourceError {
         source: git2::Error,
     },
     /// There is no commit yet.
-    #[error("the repository `{repository}` has no commit yet; commit the manifests first, or read them as they are on disk with --work-tree")]
+    #[error(
+        "the repository `{repository}` has no commit yet; commit the manifests first, or read them as they are on disk with --work-tree"
+    )]
     Empty {
         /// The repository.
         repository: String,

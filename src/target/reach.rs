@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use trueup_core::decide::Correction;
 use trueup_core::facts::Live;
 use trueup_core::object::ObjectId;
-use trueup_core::patch::with_preconditions;
+use trueup_core::patch::{values_under, with_preconditions};
 use trueup_core::run::RunId;
 use trueup_kubernetes::cluster::Cluster;
 use trueup_kubernetes::discovery::{Catalog, Lookup, Resource};
 use trueup_kubernetes::patch::{self, PatchError};
 use trueup_kubernetes::snapshot;
 use trueup_terraform::state::State;
+
+/// An API server carries a request out within a minute (`--request-timeout`) from when it came; ours to it are as patient.
+const IN_FLIGHT: jiff::SignedDuration = jiff::SignedDuration::from_secs(120);
 
 /// Where a target's objects are.
 #[derive(Clone)]
@@ -68,6 +71,16 @@ impl Reach {
         }
     }
 
+    /// Whether a write that was sent at `sent` and never answered may still be carried out: an API server works on a request
+    /// for up to a minute, also when nobody waits for it any more.
+    #[must_use]
+    pub fn may_still_land(&self, sent: jiff::Timestamp, now: jiff::Timestamp) -> bool {
+        match self {
+            Self::Cluster(..) => now.duration_since(sent) < IN_FLIGHT,
+            Self::Snapshot(_) | Self::State(_) | Self::None => false,
+        }
+    }
+
     /// Writes a correction: on a cluster first as a dry run, so that admission is heard before anything changes.
     pub async fn send(&self, run: &RunId, correction: &Correction) -> Sent {
         match self {
@@ -80,6 +93,12 @@ impl Reach {
                 send_to_cluster((cluster, catalog), run, &correction.object, &patch).await
             }
             Self::Snapshot(folder) => {
+                // Files may carry no version: then the values that were judged are the precondition.
+                if let Ok(Some(live)) = snapshot::read(folder, &correction.object)
+                    && values_under(&live.value, &correction.patch) != correction.pre_image
+                {
+                    return Sent::Conflict(format!("`{}` has changed since it was read", correction.object));
+                }
                 let preconditions = snapshot::Preconditions {
                     uid: correction.uid.as_deref(),
                     resource_version: correction.resource_version.as_deref(),
@@ -96,7 +115,12 @@ impl Reach {
     }
 }
 
-async fn send_to_cluster((cluster, catalog): (&Cluster, &Catalog), run: &RunId, id: &ObjectId, patch: &serde_json::Value) -> Sent {
+async fn send_to_cluster(
+    (cluster, catalog): (&Cluster, &Catalog),
+    run: &RunId,
+    id: &ObjectId,
+    patch: &serde_json::Value,
+) -> Sent {
     let resource = match resource(catalog, id) {
         Ok(resource) => resource,
         Err(reason) => return Sent::Refused(reason),
@@ -106,7 +130,7 @@ async fn send_to_cluster((cluster, catalog): (&Cluster, &Catalog), run: &RunId, 
         Err(error) => return Sent::Refused(error.to_string()),
     };
     if let Err(error) = patch::dry_run(&named, resource, id, patch).await {
-        return match failed(error) {
+        return match failed(&error) {
             // Nothing was to change, so nothing did.
             Sent::Unanswered(reason) => Sent::Refused(format!("its dry run was not answered: {reason}")),
             other => other,
@@ -114,11 +138,11 @@ async fn send_to_cluster((cluster, catalog): (&Cluster, &Catalog), run: &RunId, 
     }
     match patch::send(&named, resource, id, patch).await {
         Ok(live) => Sent::Applied(Box::new(live)),
-        Err(error) => failed(error),
+        Err(error) => failed(&error),
     }
 }
 
-fn failed(error: PatchError) -> Sent {
+fn failed(error: &PatchError) -> Sent {
     let message = format!("{error}");
     match error {
         PatchError::Conflict { .. } | PatchError::Replaced { .. } => Sent::Conflict(message),
@@ -131,5 +155,47 @@ fn resource<'a>(catalog: &'a Catalog, id: &ObjectId) -> Result<&'a Resource, Str
     match catalog.find(id) {
         Lookup::Served(resource) => Ok(resource),
         Lookup::NotServed(_) | Lookup::Unavailable => Err(format!("`{}` is not served any more", id.kind)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use trueup_core::decide::{Decision, Ground, Guards, Request, Undo, decide};
+    use trueup_core::finding::FindingId;
+    use trueup_core::object::TargetName;
+    use trueup_core::policy::Policy;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_was_edited_since_it_was_judged_is_left_alone_though_it_carries_no_version() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |data: serde_json::Value| {
+            let object =
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "n"}, "data": data});
+            std::fs::write(folder.path().join("a.json"), object.to_string()).expect("written");
+        };
+        let id = ObjectId { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: Some("n".into()), name: "a".into() };
+        write(json!({"a": "1", "b": "1"}));
+        let reach = Reach::Snapshot(folder.path().to_owned());
+        let undo = Undo {
+            target: TargetName("t".to_owned()),
+            run: "r".to_owned(),
+            live: reach.read(&id).await.expect("read").expect("there"),
+            uid: None,
+            patch: json!({"data": {"a": "1"}}),
+            inverse: json!({"data": {"a": "2"}}),
+            corrected: vec![(FindingId("f-1".to_owned()), serde_json::from_value(json!("p-1")).expect("a place"))],
+        };
+        let decided = decide(&[], &[Request::Undo(Box::new(undo))], &Guards::none(Ground::Snapshot), &Policy::default());
+        let [Decision::Correct(correction)] = &decided[..] else { panic!("{decided:?}") };
+        let run: RunId = "01JD0000000000000000000000".parse().expect("an id");
+
+        write(json!({"a": "3", "b": "1"}));
+        assert!(matches!(reach.send(&run, correction).await, Sent::Conflict(_)));
+        write(json!({"a": "1", "b": "2"}));
+        let Sent::Applied(live) = reach.send(&run, correction).await else { panic!("another value is no reason") };
+        assert_eq!(live.value["data"], json!({"a": "2", "b": "2"}));
     }
 }

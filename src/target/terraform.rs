@@ -5,10 +5,10 @@ use std::path::Path;
 use trueup_core::diff::Comparison;
 use trueup_core::facts::Problem;
 use trueup_core::finding::Subject;
-use trueup_terraform::expect::{self, Expectation};
-use trueup_terraform::secret::Secret;
 use trueup_terraform::backend::{self, Backend};
+use trueup_terraform::expect::{self, Expectation};
 use trueup_terraform::file::Reading;
+use trueup_terraform::secret::Secret;
 use trueup_terraform::{check, http};
 
 use super::{Judged, JudgedCase, Judging, Reach};
@@ -64,7 +64,8 @@ pub(crate) fn expectations(pinned: &Pinned, files: &[String]) -> (Vec<Expectatio
                 problems.extend(found);
             }
             Ok(None) => {
-                let message = format!("`{file}` is not in commit {}: commit it, or correct `expect` in trueup.toml", pinned.commit);
+                let message =
+                    format!("`{file}` is not in commit {}: commit it, or correct `expect` in trueup.toml", pinned.commit);
                 problems.push(Problem::blind("path-not-found", message, None));
             }
             Err(error) => problems.push(Problem::blind("source-unreadable", error.to_string(), None)),

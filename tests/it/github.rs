@@ -1,7 +1,7 @@
 //! Pull requests on the wire: against a loopback server, and with GitHub's own description in between.
 
-mod server;
-mod stand_in;
+pub mod server;
+pub mod stand_in;
 
 use std::time::{Duration, Instant};
 

@@ -1,10 +1,19 @@
-//! Integration tests, one program.
+//! Integration tests, one program: a module a subject.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something unforeseen happens")]
 
+mod architecture;
+mod scenarios;
 mod git;
 mod cli;
 mod source;
 mod source_remote;
 mod forge_local;
 mod github;
+mod pull_request;
+mod act;
+mod world;
+mod cluster;
+mod daemon;
+mod deploy;
+mod episodes;

@@ -1,6 +1,6 @@
 //! Step 5: differences become findings by policy.
 
-use crate::facts::{Matched, Pair};
+use crate::facts::{Desired, Matched, Pair, Problem};
 use crate::finding::{Cause, Change, Confidence, Difference, Divergence, Drift, Finding, Lane, ObjectChange, Stage, Subject};
 use crate::object::TargetName;
 use crate::path::Path;
@@ -69,10 +69,29 @@ fn labels(value: &serde_json::Value) -> std::collections::BTreeMap<String, Strin
 }
 
 fn ignored_paths(desired: &serde_json::Value) -> Vec<PathPattern> {
-    let annotation =
-        desired.get("metadata").and_then(|metadata| metadata.get("annotations")).and_then(|all| all.get(IGNORE_ANNOTATION));
-    let text = annotation.and_then(serde_json::Value::as_str).unwrap_or_default();
+    let text = ignore_annotation(desired).and_then(serde_json::Value::as_str).unwrap_or_default();
     patterns(text).filter_map(|pattern| pattern.trim().parse().ok()).collect()
+}
+
+fn ignore_annotation(desired: &serde_json::Value) -> Option<&serde_json::Value> {
+    desired.get("metadata")?.get("annotations")?.get(IGNORE_ANNOTATION)
+}
+
+/// What `trueup.dev/ignore` in Git says and cannot mean: such a path is not ignored.
+#[must_use]
+pub fn ignore_problems(desired: &Desired) -> Vec<Problem> {
+    let Some(value) = ignore_annotation(&desired.value) else { return Vec::new() };
+    let origin = || desired.origin_of(&Path::root().key("metadata").key("annotations").key(IGNORE_ANNOTATION));
+    let problem = |message: String| Problem::note("bad-ignore", message, Some(origin()));
+    let Some(text) = value.as_str() else {
+        return vec![problem(format!("`{IGNORE_ANNOTATION}` is no text: nothing is ignored by it; give paths in quotes"))];
+    };
+    let mistake = |pattern: &str| {
+        let error = pattern.trim().parse::<PathPattern>().err()?;
+        let shown = pattern.trim();
+        Some(problem(format!("`{IGNORE_ANNOTATION}` names `{shown}`, which is no path and ignores nothing: {error}")))
+    };
+    patterns(text).filter_map(mistake).collect()
 }
 
 /// Splits at the commas that stand outside brackets; in quotes, a bracket is a letter.

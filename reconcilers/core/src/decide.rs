@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::facts::{Evidence, Live, Matched, Operation, Pair};
 use crate::finding::{Difference, Divergence, Drift, Finding, FindingId, Lane, Place, Predicate, Stage};
 use crate::object::{ObjectId, TargetName};
-use crate::patch::{Repair, changes_nothing, repair};
+use crate::patch::{Repair, changes_nothing, repair, values_under};
 use crate::policy::{Class, Ownership, Policy};
 
 /// The annotation that, on the live object, stops every write to it.
@@ -271,7 +271,7 @@ fn against_correcting(
     if guards.ground == Ground::Cluster && matched.expected.evidence > Evidence::Baseline {
         let reason =
             "judged by the table: nothing is corrected on less than the server's own answer (overlay `manifests/baseline`)";
-        return Objection::To(Lane::Review, reason.to_owned());
+        return Objection::Hold(reason.to_owned());
     }
     if let Err(error) = repair(&matched.live, &matched.expected.value, &[drift]) {
         return Objection::To(Lane::Review, error.to_string());
@@ -423,17 +423,6 @@ fn decide_undo(undo: &Undo, guards: &Guards) -> Option<Decision> {
         undoes: Some(undo.run.clone()),
         reasons: vec![format!("undo of run {}", undo.run)],
     })))
-}
-
-/// The part of `value` that `patch` would change: what must be kept to tell what was there.
-fn values_under(value: &Value, patch: &Value) -> Value {
-    match (value, patch) {
-        (Value::Object(fields), Value::Object(patch)) => {
-            let kept = patch.iter().filter_map(|(key, patch)| Some((key.clone(), values_under(fields.get(key)?, patch))));
-            Value::Object(kept.collect())
-        }
-        _ => value.clone(),
-    }
 }
 
 fn class_of<'a>(finding: &Finding, policy: &'a Policy) -> Option<&'a Class> {

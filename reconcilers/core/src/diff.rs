@@ -68,6 +68,8 @@ impl Walk<'_> {
         if present(sides.declared).is_some() && same_field(self.types, shape, field_name(at), sides.declared, sides.live) {
             return;
         }
+        // To declare an empty list or map is to declare none.
+        let sides = Sides { declared: sides.declared.filter(|value| !shape.is_absent(Some(value))), ..sides };
         match (present(sides.expected), present(sides.live)) {
             (Some(Value::Object(expected)), Some(Value::Object(live))) => self.fields(at, shape, sides, expected, live),
             (None, Some(Value::Object(live))) if self.is_filled(shape, live) => self.fields(at, shape, sides, &Map::new(), live),
@@ -223,7 +225,8 @@ enum Agreement {
 
 fn agreement(name: &Segment, entry: &Value) -> Agreement {
     let Segment::Entry(keys) = name else { return Agreement::None };
-    let given: Vec<bool> = keys.iter().filter_map(|(key, text)| entry.get(key).map(|value| value.to_string().eq(text))).collect();
+    let agrees = |(key, text): &(String, String)| Some(entry.get(key).map(Value::to_string)? == *text);
+    let given: Vec<bool> = keys.iter().filter_map(agrees).collect();
     match given.len() {
         _ if given.contains(&false) => Agreement::None,
         0 => Agreement::None,

@@ -22,6 +22,9 @@ pub enum Unpatchable {
     /// The path belongs to the server, to controllers or to the object's identity.
     #[error("`{0}` is never written by trueup")]
     Forbidden(Path),
+    /// The server lets nobody change it once the object is there.
+    #[error("`{0}` is immutable: only recreating the object changes it")]
+    Immutable(Path),
     /// The value is known by its mask only.
     #[error("the value of `{0}` is secret")]
     Masked(Path),
@@ -46,6 +49,25 @@ const FORBIDDEN: [&[&str]; 9] = [
     &["metadata", "deletionTimestamp"],
 ];
 
+/// Subtrees that the server lets nobody change, by group and kind.
+const IMMUTABLE: [(&str, &str, &[&str]); 15] = [
+    ("", "Service", &["spec", "clusterIP"]),
+    ("", "Service", &["spec", "clusterIPs"]),
+    ("", "PersistentVolumeClaim", &["spec", "storageClassName"]),
+    ("", "PersistentVolumeClaim", &["spec", "selector"]),
+    ("", "PersistentVolumeClaim", &["spec", "accessModes"]),
+    ("", "Secret", &["type"]),
+    ("apps", "Deployment", &["spec", "selector"]),
+    ("apps", "DaemonSet", &["spec", "selector"]),
+    ("apps", "StatefulSet", &["spec", "selector"]),
+    ("apps", "StatefulSet", &["spec", "serviceName"]),
+    ("apps", "StatefulSet", &["spec", "volumeClaimTemplates"]),
+    ("batch", "Job", &["spec", "template"]),
+    ("rbac.authorization.k8s.io", "RoleBinding", &["roleRef"]),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding", &["roleRef"]),
+    ("storage.k8s.io", "StorageClass", &["provisioner"]),
+];
+
 /// The patch that makes the paths of these drifts what they should be in `live`. A list on the way is sent whole, rebuilt
 /// from `live` with only these paths changed, so that other owners' entries stay.
 ///
@@ -56,7 +78,7 @@ const FORBIDDEN: [&[&str]; 9] = [
 pub fn repair(live: &Live, expected: &Value, drifts: &[&Drift]) -> Result<Repair, Unpatchable> {
     let mut wanted = live.value.clone();
     for drift in drifts {
-        check_allowed(&drift.path)?;
+        check_allowed(live, &drift.path)?;
         let value = match &drift.desired {
             Some(Seen::Plain(value)) => Some(as_kept(value, drift.path.find(expected))),
             Some(Seen::Masked(_)) => return Err(Unpatchable::Masked(drift.path.clone())),
@@ -118,6 +140,18 @@ pub fn changes_nothing(value: &Value, patch: &Value) -> bool {
     }
 }
 
+/// The part of `value` that `patch` would change: what must be kept to tell what was there.
+#[must_use]
+pub fn values_under(value: &Value, patch: &Value) -> Value {
+    match (value, patch) {
+        (Value::Object(fields), Value::Object(patch)) => {
+            let kept = patch.iter().filter_map(|(key, patch)| Some((key.clone(), values_under(fields.get(key)?, patch))));
+            Value::Object(kept.collect())
+        }
+        _ => value.clone(),
+    }
+}
+
 /// Merges objects; a merge of plain keys only, for preconditions.
 fn json_merge(into: &mut Value, from: &Value) {
     match (into, from) {
@@ -130,10 +164,21 @@ fn json_merge(into: &mut Value, from: &Value) {
     }
 }
 
-fn check_allowed(path: &Path) -> Result<(), Unpatchable> {
+fn check_allowed(live: &Live, path: &Path) -> Result<(), Unpatchable> {
     let forbidden =
         path.0.is_empty() || FORBIDDEN.iter().any(|keys| Path::of_keys(keys).covers(path) || path.covers(&Path::of_keys(keys)));
-    if forbidden { Err(Unpatchable::Forbidden(path.clone())) } else { Ok(()) }
+    if forbidden {
+        return Err(Unpatchable::Forbidden(path.clone()));
+    }
+    if is_immutable(live, path) { Err(Unpatchable::Immutable(path.clone())) } else { Ok(()) }
+}
+
+fn is_immutable(live: &Live, path: &Path) -> bool {
+    let frozen = live.value.get("immutable") == Some(&Value::Bool(true));
+    let is_data = ["data", "binaryData", "immutable"].iter().any(|key| Path::of_keys(&[key]).covers(path));
+    let is_config = live.id.group().is_empty() && ["ConfigMap", "Secret"].contains(&live.id.kind.as_str());
+    let of_kind = IMMUTABLE.iter().filter(|(group, kind, _)| *group == live.id.group() && *kind == live.id.kind);
+    (is_config && frozen && is_data) || of_kind.into_iter().any(|(_, _, keys)| Path::of_keys(keys).covers(path))
 }
 
 /// The value as the server keeps it (`1` for `1000m`), so that what is read back is what was written. Containers stay as

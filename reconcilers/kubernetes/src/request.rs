@@ -1,4 +1,4 @@
-//! Everything that trueup ever asks of an API server, as a closed list: what is not a [`Call`] cannot be sent.
+//! Everything that trueup ever asks of an API server, as a closed list: what is not a `Call` cannot be sent.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};

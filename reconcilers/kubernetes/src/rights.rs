@@ -60,7 +60,8 @@ pub async fn missing(cluster: &Cluster, catalog: &Catalog, desired: &[Desired]) 
                 namespace: right.namespace.clone(),
                 ..ResourceAttributes::default()
             };
-            let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..SelfSubjectAccessReviewSpec::default() };
+            let spec =
+                SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..SelfSubjectAccessReviewSpec::default() };
             let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
             let answer = reviews.create(&PostParams::default(), &review).await?;
             Ok::<_, kube::Error>((right, answer.status.is_some_and(|status| status.allowed)))

@@ -48,6 +48,8 @@ pub struct Pull {
 pub struct World {
     /// The heads of the repository's branches.
     pub branches: BTreeMap<String, String>,
+    /// The bare repository whose branches count instead, where a test has a real one.
+    pub bare: Option<std::path::PathBuf>,
     pub pulls: Vec<Pull>,
     pub labels: Vec<Value>,
     pub reviews: Vec<Value>,
@@ -208,7 +210,11 @@ impl World {
 
     fn shown(&self, pull: &Pull) -> Value {
         let mut value: Value = serde_json::from_str(PULL_REQUEST).expect("JSON");
-        let sha = pull.sha.clone().or_else(|| self.branches.get(&pull.branch).cloned()).unwrap_or_default();
+        let head = || match &self.bare {
+            Some(bare) => Some(crate::git::git(bare, &["rev-parse", &format!("refs/heads/{}", pull.branch)])),
+            None => self.branches.get(&pull.branch).cloned(),
+        };
+        let sha = pull.sha.clone().or_else(head).unwrap_or_default();
         value["number"] = pull.number.into();
         value["state"] = if pull.open { "open" } else { "closed" }.into();
         value["merged"] = pull.merged.into();

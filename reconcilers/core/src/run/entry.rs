@@ -173,6 +173,8 @@ pub struct Proposal {
 /// People were told about a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escalation {
+    /// In which target.
+    pub target: TargetName,
     /// The finding.
     pub finding: FindingId,
     /// Where it is.

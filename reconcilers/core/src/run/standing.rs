@@ -16,6 +16,7 @@ pub struct Standing {
     proposals: BTreeMap<Place, Proposal>,
     denied: BTreeMap<Place, BTreeSet<FindingId>>,
     escalated: BTreeMap<Place, Episode>,
+    targets: BTreeMap<Place, TargetName>,
     clusters: BTreeMap<TargetName, String>,
 }
 
@@ -46,6 +47,7 @@ impl Standing {
             Entry::ProposalClosed { run, fate } => self.close(run, fate),
             Entry::Undone { run, .. } => self.proposals.retain(|_, proposal| proposal.run != *run),
             Entry::Escalation(escalation) => {
+                self.targets.insert(escalation.place.clone(), escalation.target.clone());
                 self.escalated.insert(escalation.place.clone(), escalation.episode.clone());
             }
             Entry::EpisodeEnded { places, .. } => {
@@ -110,6 +112,17 @@ impl Standing {
         &self.escalated
     }
 
+    /// The holds in force at a target's places.
+    pub fn holds_of(&self, target: &TargetName) -> impl Iterator<Item = (&Place, &Hold)> {
+        self.holds.iter().filter(move |(place, _)| self.targets.get(*place) == Some(target))
+    }
+
+    /// The places of a target where an episode runs that people know of: they were told, or closed a proposal.
+    pub fn episodes_of(&self, target: &TargetName) -> impl Iterator<Item = &Place> {
+        let known: BTreeSet<&Place> = self.escalated.keys().chain(self.denied.keys()).collect();
+        known.into_iter().filter(move |place| self.targets.get(*place) == Some(target))
+    }
+
     /// The cluster that a target was when it was first used.
     #[must_use]
     pub fn cluster_of(&self, target: &TargetName) -> Option<&str> {
@@ -117,6 +130,7 @@ impl Standing {
     }
 
     fn intend(&mut self, intent: &Intent, at: Timestamp) {
+        self.targets.extend(intent.places.iter().map(|place| (place.clone(), intent.target.clone())));
         match &intent.effect {
             Effect::Patch(_) => self.writes.push(Write {
                 run: intent.run.clone(),

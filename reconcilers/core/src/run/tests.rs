@@ -266,6 +266,9 @@ mod told {
         assert!(denied.proposals().is_empty());
         assert!(denied.is_denied(&place("p-1"), &FindingId("f-1".into())));
         assert!(!denied.is_denied(&place("p-1"), &FindingId("f-2".into())));
+        let target = standing(closed.clone());
+        assert_eq!(target.episodes_of(&TargetName("prod".into())).collect::<Vec<_>>(), [&place("p-1")]);
+        assert_eq!(target.episodes_of(&TargetName("another".into())).count(), 0);
         let end = Entry::EpisodeEnded { places: vec![place("p-1")], end: EpisodeEnd::GitMoved };
         assert!(standing([closed, vec![end]].concat()).denied().is_empty());
     }

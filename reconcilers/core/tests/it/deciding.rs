@@ -41,27 +41,23 @@ impl Round {
 const PATHS: [&str; 6] = ["**", "alpha.**", "beta", "**[*].**", "gamma.**", "metadata.**"];
 
 fn random_policy(dice: &mut Dice) -> Policy {
-    let classes = (0..dice.roll(4)).map(|at| {
-        let mut text = format!("[[class]]\nname = \"c{at}\"\n");
-        text.push_str(&format!(
-            "lane = \"{}\"\n",
-            dice.pick(&["auto", "auto", "auto", "auto", "watch", "ignore", "review", "escalate"])
-        ));
-        if !dice.once_in(4) {
-            text.push_str(&format!("stage = \"{}\"\n", dice.pick(&["auto", "auto", "auto", "recommend", "observe"])));
-        }
-        let mut conditions = vec![format!("path = \"{}\"", dice.pick(&PATHS))];
-        if dice.once_in(2) {
-            conditions.push("change = [\"changed\", \"removed\", \"undeclared\"]".to_owned());
-        }
-        text.push_str(&format!("match = {{ {} }}\n", conditions.join(", ")));
-        if dice.once_in(3) {
-            text.push_str(&format!("limits = {{ writes_per_hour = {} }}\n", dice.roll(3)));
-        }
-        text.push_str(dice.pick(&["", "ownership = \"take\"\n", "fallback = true\n"]));
-        text
-    });
-    policy(&classes.collect::<Vec<_>>().join("\n"))
+    let classes: Vec<String> = (0..dice.roll(4)).map(|at| random_class(at, dice)).collect();
+    policy(&classes.join("\n"))
+}
+
+fn random_class(at: usize, dice: &mut Dice) -> String {
+    let lane = dice.pick(&["auto", "auto", "auto", "auto", "watch", "ignore", "review", "escalate"]);
+    let mut lines = vec!["[[class]]".to_owned(), format!("name = \"c{at}\""), format!("lane = \"{lane}\"")];
+    if !dice.once_in(4) {
+        lines.push(format!("stage = \"{}\"", dice.pick(&["auto", "auto", "auto", "recommend", "observe"])));
+    }
+    let changes = dice.pick(&["", ", change = [\"changed\", \"removed\", \"undeclared\"]"]);
+    lines.push(format!("match = {{ path = \"{}\"{changes} }}", dice.pick(&PATHS)));
+    if dice.once_in(3) {
+        lines.push(format!("limits = {{ writes_per_hour = {} }}", dice.roll(3)));
+    }
+    lines.push(dice.pick(&["", "ownership = \"take\"", "fallback = true"]).to_owned());
+    lines.join("\n") + "\n"
 }
 
 fn random_pair(sample: &Sample, at: usize, dice: &mut Dice) -> Matched {
@@ -100,7 +96,7 @@ fn random_round(dice: &mut Dice) -> Round {
     let target = TargetName("t".to_owned());
     let mut guards = Guards::none(dice.pick(&[Ground::Cluster, Ground::Cluster, Ground::Snapshot]));
     let (mut pairs, mut findings) = (Vec::new(), Vec::new());
-    for at in 0..1 + dice.roll(3) {
+    for at in 0..=dice.roll(3) {
         let edits = 1 + dice.roll(4);
         let sample = sample(dice, edits);
         let pair = random_pair(&sample, at, dice);
@@ -311,8 +307,22 @@ fn an_ignore_annotation_may_name_entries_of_two_keys_and_covers_what_is_below() 
     assert!(ignored("metadata").is_empty() && ignored("dat").is_empty());
 }
 
-fn undo(live: Value) -> Undo {
-    let matched = matched(&json!({}), &json!({}), &live);
+#[test]
+fn an_ignore_annotation_that_cannot_be_read_is_told() {
+    let problems = |value: Value| {
+        let git = json!({"metadata": {"annotations": {"trueup.dev/ignore": value}}});
+        let problems = trueup_core::classify::ignore_problems(&matched(&git, &git, &git).desired);
+        problems.into_iter().map(|problem| (problem.code, problem.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(problems(json!("data.a, spec.ports[port=1,protocol=TCP]")), []);
+    assert_eq!(problems(json!({})), problems(json!(["data.a"])));
+    let found = problems(json!("data..x, data.a, spec[,"));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().all(|(code, message)| *code == "bad-ignore" && message.contains("ignores nothing")), "{found:?}");
+}
+
+fn undo(live: &Value) -> Undo {
+    let matched = matched(&json!({}), &json!({}), live);
     let (_, findings) = one(&policy(AUTO));
     Undo {
         target: TargetName("t".to_owned()),
@@ -334,16 +344,16 @@ fn undone(undo: Undo, guards: &Guards) -> Decision {
 #[test]
 fn an_undo_passes_the_same_guards() {
     let guards = Guards::none(Ground::Cluster);
-    let as_left = || undo(json!({"data": {"a": "1"}}));
+    let as_left = || undo(&json!({"data": {"a": "1"}}));
     let Decision::Correct(correction) = undone(as_left(), &guards) else { panic!("an undo") };
     assert_eq!((&correction.patch, &correction.inverse), (&json!({"data": {"a": "2"}}), &json!({"data": {"a": "1"}})));
     assert_eq!(correction.pre_image, json!({"data": {"a": "1"}}));
 
     let is_held = |undo: Undo, guards: &Guards| matches!(undone(undo, guards), Decision::Hold(_));
     assert!(is_held(as_left(), &Guards { frozen: Some("another cluster".to_owned()), ..guards.clone() }), "frozen");
-    assert!(is_held(undo(json!({"data": {"a": "3"}})), &guards), "moved on");
+    assert!(is_held(undo(&json!({"data": {"a": "3"}})), &guards), "moved on");
     let hold = json!({"metadata": {"annotations": {HOLD_ANNOTATION: "by hand"}}, "data": {"a": "1"}});
-    assert!(is_held(undo(hold), &guards), "a hold on the live object");
+    assert!(is_held(undo(&hold), &guards), "a hold on the live object");
     let mut other = as_left();
     other.uid = Some("another".to_owned());
     assert!(is_held(other, &guards), "another object");
@@ -358,13 +368,8 @@ fn an_undo_passes_the_same_guards() {
 
 #[test]
 fn ten_thousand_classes_all_vote() {
-    let classes: String = (0..10_000)
-        .map(|at| {
-            format!(
-                "[[class]]\nname = \"c{at}\"\nlane = \"auto\"\nstage = \"auto\"\nmatch = {{ path = \"**.**.**.data.**.**.*\" }}\n"
-            )
-        })
-        .collect();
+    let class = "[[class]]\nname = \"c#\"\nlane = \"auto\"\nstage = \"auto\"\nmatch = { path = \"**.**.**.data.**.**.*\" }\n";
+    let classes = (0..10_000).map(|at| class.replace('#', &at.to_string())).collect::<Vec<_>>().concat();
     let policy = policy(&format!("{classes}[[class]]\nname = \"last\"\nlane = \"escalate\"\n"));
     let (_, findings) = one(&policy);
     assert_eq!((findings[0].lane, findings[0].reasons.len()), (Lane::Escalate, 10_001));

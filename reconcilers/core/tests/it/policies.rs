@@ -7,7 +7,7 @@ use trueup_core::pattern::{NamePattern, PathPattern};
 use trueup_core::policy::{Ownership, Policy, Precedence};
 
 pub fn policy(text: &str) -> Policy {
-    Policy::read(&[("policies/a.toml".to_owned(), text.to_owned())]).unwrap_or_else(|problems| panic!("{problems:?}"))
+    Policy::read(&[("policies/a.toml".to_owned(), text.to_owned())]).expect("a policy")
 }
 
 /// What is wrong with a policy, one line a problem.
@@ -153,7 +153,7 @@ fn pattern_text(steps: &[Step]) -> String {
     for step in steps {
         match step {
             Step::AnyEntry => text.push_str("[*]"),
-            Step::Named(name) => text.push_str(&format!("[name={name}]")),
+            Step::Named(name) => text.extend(["[name=", &name.to_string(), "]"]),
             word => {
                 if !text.is_empty() {
                     text.push('.');

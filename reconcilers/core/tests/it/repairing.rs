@@ -154,3 +154,22 @@ fn a_mask_is_never_written() {
     let path = drift.path.clone();
     assert_eq!(patch_of(&json!({"data": {"password": "x"}}), &json!({}), &[drift]), Err(Unpatchable::Masked(path)));
 }
+
+#[test]
+fn what_the_server_lets_nobody_change_is_refused() {
+    for (api_version, kind, path, live) in [
+        ("v1", "Service", "spec.clusterIP", json!({"spec": {"clusterIP": "x"}})),
+        ("apps/v1", "Deployment", "spec.selector.matchLabels.app", json!({"spec": {"selector": {"matchLabels": {"app": "x"}}}})),
+        ("v1", "ConfigMap", "data.a", json!({"data": {"a": "x"}, "immutable": true})),
+    ] {
+        let drift = drift(path, Some(json!("y")), Some(json!("x")));
+        let mut live = matched(&json!({}), &json!({}), &live).live;
+        (live.id.api_version, live.id.kind) = (api_version.into(), kind.into());
+        let refused = Unpatchable::Immutable(drift.path.clone());
+        assert_eq!(repair(&live, &json!({}), &[&drift]).map(|repair| repair.patch), Err(refused), "{kind} {path}");
+        if kind == "ConfigMap" {
+            live.value["immutable"] = json!(false);
+            assert!(repair(&live, &json!({}), &[&drift]).is_ok());
+        }
+    }
+}

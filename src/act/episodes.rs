@@ -1,0 +1,41 @@
+//! Where an episode has ended: what was told to people or denied by them there counts no more, and may be told again.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use trueup_core::facts::Pair;
+use trueup_core::finding::{FindingId, Place};
+use trueup_core::run::{Entry, EpisodeEnd, Hold};
+
+use crate::ledger::{Ledger, LedgerError};
+use crate::target::Judged;
+
+/// Ends the episodes of a target's places that are true again, and the holds of values that are gone. A target that was not wholly seen tells nothing.
+///
+/// # Errors
+/// When the ledger cannot be read or appended to.
+pub async fn end_episodes(ledger: &Ledger, judged: &Judged) -> Result<(), LedgerError> {
+    if !is_wholly_seen(judged) {
+        return Ok(());
+    }
+    let drifting: BTreeMap<&Place, &FindingId> = judged.findings().map(|finding| (&finding.place, &finding.id)).collect();
+    let standing = ledger.standing().await?;
+    let ended = standing.episodes_of(&judged.name).filter(|place| !drifting.contains_key(place)).cloned().collect();
+    let is_held = |place: &Place, hold: &Hold| drifting.get(place).is_some_and(|id| hold.findings.contains(id));
+    let freed = standing.holds_of(&judged.name).filter(|(place, hold)| !is_held(place, hold)).map(|(place, _)| place.clone());
+    append(ledger, ended, |places| Entry::EpisodeEnded { places, end: EpisodeEnd::SeenTrue }).await?;
+    let reason = "Git or a person has changed what was held".to_owned();
+    append(ledger, freed.collect(), |places| Entry::Resume { places, reason }).await
+}
+
+async fn append(ledger: &Ledger, places: Vec<Place>, entry: impl FnOnce(Vec<Place>) -> Entry) -> Result<(), LedgerError> {
+    if places.is_empty() {
+        return Ok(());
+    }
+    ledger.append(&entry(places), Timestamp::now()).await.map(drop)
+}
+
+fn is_wholly_seen(judged: &Judged) -> bool {
+    let unseen = judged.cases.iter().any(|case| matches!(case.pair, Some(Pair::Unseen(..))));
+    !unseen && !judged.cases.is_empty() && !judged.problems.iter().any(|problem| problem.blinds)
+}

@@ -1,0 +1,63 @@
+//! What trueup does with fewer rights than it would like: it says so, and never takes what it cannot see for gone.
+
+use serde_json::{Value, json};
+
+use crate::world::{Rights, World};
+
+const OBJECTS: [&str; 3] = ["blackboxExporter-configuration.yaml", "blackboxExporter-networkPolicy.yaml", "grafana-service.yaml"];
+
+fn edit_config(world: &World) {
+    let patch = r#"{"data": {"config.yml": "by hand"}}"#;
+    world.kubectl(&["patch", "configmap", "blackbox-exporter-configuration", "-p", patch]);
+}
+
+#[test]
+fn without_dry_runs_the_table_judges_and_nothing_is_corrected() {
+    let Some(world) = World::new(Rights::Base) else { return };
+    world.declare(&OBJECTS);
+    let report = world.json(&["diff"], 0);
+    assert_eq!(report["findings"], json!([]));
+    edit_config(&world);
+    let report = world.json(&["diff"], 1);
+    let [finding] = &report["findings"].as_array().unwrap()[..] else { panic!("{report:#}") };
+    assert_eq!((&finding["evidence"], &finding["lane"]), (&json!("table"), &json!("auto")), "{finding:#}");
+    assert_eq!(report["problems"][0]["code"], "no-baseline", "{report:#}");
+    let version = world.live("configmap/blackbox-exporter-configuration", "/metadata/resourceVersion");
+    let synced = world.json(&["sync"], 1);
+    let [run] = &synced["runs"].as_array().unwrap()[..] else { panic!("{synced:#}") };
+    assert_eq!((&run["action"], &run["status"]), (&json!("none"), &json!("held")), "{run:#}");
+    assert!(run["reasons"].to_string().contains("judged by the table"), "{run:#}");
+    assert_eq!(world.live("configmap/blackbox-exporter-configuration", "/metadata/resourceVersion"), version);
+    if let Some(writes) = world.writes() {
+        assert!(writes.iter().all(|event| event["verb"] == "create" && event["responseStatus"]["code"] == 403), "{writes:#?}");
+    }
+}
+
+#[test]
+fn a_kind_that_may_not_be_listed_is_unknown_and_its_neighbours_are_judged() {
+    let Some(world) = World::new(Rights::Base) else { return };
+    world.declare(&OBJECTS);
+    forbid_networkpolicies(&world);
+    edit_config(&world);
+    let report = world.json(&["diff"], 3);
+    assert_eq!(report["targets"][0]["verdict"], "unknown");
+    assert_eq!(report["targets"][0]["objects"], json!({"declared": 3, "true": 1, "drifted": 1, "unknown": 1, "skipped": 0}));
+    let [finding] = &report["findings"].as_array().unwrap()[..] else { panic!("{report:#}") };
+    assert_eq!(finding["object"]["kind"], "ConfigMap");
+    let problems: Vec<&Value> =
+        report["problems"].as_array().unwrap().iter().filter(|problem| problem["code"] == "kind-not-visible").collect();
+    let [problem] = problems[..] else { panic!("{problems:#?}") };
+    assert!(problem["message"].as_str().unwrap().contains("networkpolicies"), "{problem:#}");
+}
+
+fn forbid_networkpolicies(world: &World) {
+    let role = world.install.named("trueup-observe-built-in");
+    let mut object: Value = serde_json::from_str(&world.kubectl(&["get", "clusterrole", &role, "-o", "json"])).unwrap();
+    for rule in object["rules"].as_array_mut().unwrap() {
+        rule["resources"].as_array_mut().unwrap().retain(|resource| resource != "networkpolicies");
+    }
+    let patch = json!({"rules": object["rules"]}).to_string();
+    world.kubectl(&["patch", "clusterrole", &role, "--type=merge", "-p", &patch]);
+    let list = ["get", "networkpolicies", "-n", &world.namespace];
+    crate::deploy::install::eventually(|| world.install.ask(&list), |answer| !answer.ok);
+}
