@@ -231,7 +231,8 @@ fn writer(finding: &Finding) -> String {
     let cause = &finding.difference.cause;
     let Some(manager) = &cause.manager else { return "unknown".to_owned() };
     let through = cause.subresource.as_ref().map(|subresource| format!(" through {subresource}")).unwrap_or_default();
-    format!("{manager}{through} {} (as managedFields reports it)", cause.time.as_deref().unwrap_or_default())
+    let time = cause.time.as_ref().map(|time| format!(" {time}")).unwrap_or_default();
+    format!("{manager}{through}{time} (as managedFields reports it)")
 }
 
 fn shown(seen: Option<&Seen>) -> String {

@@ -53,7 +53,7 @@ fn line(run: &Run) -> String {
         run.intent.effect.kind(),
         run.status,
         run.intent.target,
-        visible(&what)
+        visible(what.trim_end())
     )
 }
 

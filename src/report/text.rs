@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
-use trueup_core::finding::Lane;
+use trueup_core::finding::{Lane, Stage};
 
 use super::row::{Columns, Row, cut};
 use super::{ActionName, Counts, FindingReport, ProblemReport, Report, RunReport, TargetReport, Verdict};
@@ -18,16 +18,14 @@ const BOLD: Style = Style::new().bold();
 pub fn print(report: &Report, width: usize) -> String {
     let mut text = String::new();
     header(&mut text, report);
-    for run in report.runs.iter().flatten() {
-        effect(&mut text, report, run, width);
-    }
-    if report.runs.as_ref().is_some_and(|runs| !runs.is_empty()) && !report.findings.is_empty() {
-        text.push('\n');
-    }
+    effects(&mut text, report, width);
     let rows: Vec<Row> = report.findings.iter().map(Row::of).collect();
     let columns = Columns::fit(&rows, width);
     for (index, (row, finding)) in rows.iter().zip(&report.findings).enumerate() {
         block(&mut text, index + 1, (row, finding), &columns);
+        if let Some(reason) = why_left(report, finding) {
+            line(&mut text, format_args!("     {DIM}{}{DIM:#}", visible(&reason)));
+        }
     }
     for problem in &report.problems {
         problem_block(&mut text, problem);
@@ -102,6 +100,24 @@ fn problem_block(text: &mut String, problem: &ProblemReport) {
     );
 }
 
+/// What was done; of what was left, its finding's own block tells.
+fn effects(text: &mut String, report: &Report, width: usize) {
+    let still_there = |run: &RunReport| report.findings.iter().any(|finding| run.finding.contains(&finding.id));
+    let done = report.runs.iter().flatten().filter(|run| run.action != ActionName::None || !still_there(run));
+    let from = text.len();
+    done.for_each(|run| effect(text, report, run, width));
+    if text.len() > from && !report.findings.is_empty() {
+        text.push('\n');
+    }
+}
+
+/// Why nothing was done about a finding, where its lane and stage do not say so already.
+fn why_left(report: &Report, finding: &FindingReport) -> Option<String> {
+    let acts = finding.lane >= Lane::Auto && finding.stage != Stage::Observe;
+    let run = report.runs.iter().flatten().find(|run| run.action == ActionName::None && run.finding.contains(&finding.id))?;
+    acts.then(|| format!("{}: {}", run.status, run.reasons.last().map(String::as_str).unwrap_or_default()))
+}
+
 /// What was done about which finding, and below it the run, why, and where to look.
 fn effect(text: &mut String, report: &Report, run: &RunReport, width: usize) {
     let what = match run.action {
@@ -116,7 +132,8 @@ fn effect(text: &mut String, report: &Report, run: &RunReport, width: usize) {
     let room = width.saturating_sub(14 + run.status.chars().count() + 2).max(24);
     line(text, format_args!(" {BOLD}{what:<10}{BOLD:#}  {}  {}", cut(about.trim(), room), visible(&run.status)));
     let id = run.id.as_deref().map(|id| format!("run {id}   ")).unwrap_or_default();
-    line(text, format_args!("     {DIM}{id}{}{DIM:#}", visible(&run.reasons.join("; "))));
+    let room = width.saturating_sub(5 + id.chars().count()).max(24);
+    line(text, format_args!("     {DIM}{id}{}{DIM:#}", cut(&visible(&run.reasons.join("; ")), room)));
     if let Some(url) = &run.url {
         line(text, format_args!("     {}", visible(url)));
     }

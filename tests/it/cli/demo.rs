@@ -82,6 +82,7 @@ fn its_patch_can_be_taken_back() {
     assert_eq!(world.run(&[&["undo", &run][..], &config].concat()).code, 0);
     assert!(world.read("shop/live/configmap.yaml").contains("LOG_LEVEL: debug"));
     let again = world.run(&[&["sync"][..], &config].concat());
-    assert!(again.stdout.contains(" none        ConfigMap shop/checkout-config data.LOG_LEVEL  left\n"), "{}", again.stdout);
+    let held = "\n     held: undone by run [RUN]: held until Git or a person changes it\n";
+    assert!(again.stdout.contains(held), "{}", again.stdout);
     assert_eq!(world.run(&[&["audit", "verify"][..], &config].concat()).code, 0);
 }
