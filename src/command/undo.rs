@@ -66,6 +66,7 @@ async fn request(run: &Run, judged: &Judged) -> Result<Request, Failure> {
         patch: effect.patch.clone(),
         inverse: effect.inverse.clone(),
         corrected: run.intent.findings.iter().cloned().zip(run.intent.places.iter().cloned()).collect(),
+        paths: run.intent.paths.clone(),
     })))
 }
 

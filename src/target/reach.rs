@@ -187,6 +187,7 @@ mod tests {
             patch: json!({"data": {"a": "1"}}),
             inverse: json!({"data": {"a": "2"}}),
             corrected: vec![(FindingId("f-1".to_owned()), serde_json::from_value(json!("p-1")).expect("a place"))],
+            paths: vec!["data.a".to_owned()],
         };
         let decided = decide(&[], &[Request::Undo(Box::new(undo))], &Guards::none(Ground::Snapshot), &Policy::default());
         let [Decision::Correct(correction)] = &decided[..] else { panic!("{decided:?}") };

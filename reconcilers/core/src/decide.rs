@@ -49,6 +49,8 @@ pub struct Undo {
     pub inverse: Value,
     /// The finding and the place of each path that the run corrected.
     pub corrected: Vec<(FindingId, Place)>,
+    /// Those paths, as people read them.
+    pub paths: Vec<String>,
 }
 
 /// Where a target's objects live, and so what a write needs.
@@ -417,7 +419,7 @@ fn decide_undo(undo: &Undo, guards: &Guards) -> Option<Decision> {
         patch: undo.inverse.clone(),
         inverse: undo.patch.clone(),
         corrected: undo.corrected.clone(),
-        paths: Vec::new(),
+        paths: undo.paths.clone(),
         class: None,
         window_seconds: 0,
         undoes: Some(undo.run.clone()),

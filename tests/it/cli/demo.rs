@@ -81,6 +81,8 @@ fn its_patch_can_be_taken_back() {
     assert!(world.read("shop/live/configmap.yaml").contains("LOG_LEVEL: info"));
     assert_eq!(world.run(&[&["undo", &run][..], &config].concat()).code, 0);
     assert!(world.read("shop/live/configmap.yaml").contains("LOG_LEVEL: debug"));
+    let runs = world.run(&[&["runs"][..], &config].concat());
+    assert_eq!(runs.stdout.lines().filter(|line| line.ends_with("ConfigMap shop/checkout-config data.LOG_LEVEL")).count(), 2);
     let again = world.run(&[&["sync"][..], &config].concat());
     let held = "\n     held: undone by run [RUN]: held until Git or a person changes it\n";
     assert!(again.stdout.contains(held), "{}", again.stdout);

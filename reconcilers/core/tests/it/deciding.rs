@@ -332,6 +332,7 @@ fn undo(live: &Value) -> Undo {
         patch: json!({"data": {"a": "1"}}),
         inverse: json!({"data": {"a": "2"}}),
         corrected: findings.iter().map(|finding| (finding.id.clone(), finding.place.clone())).collect(),
+        paths: vec!["data.a".to_owned()],
     }
 }
 
