@@ -22,16 +22,19 @@ pub async fn sync(session: &Session, only: &[String], stop: &Stop) -> Result<Rep
     }
     let _lock = session.state.lock(Timestamp::now()).map_err(Failure::usage)?;
     let ledger = Ledger::open(&session.state.ledger()).await.map_err(Failure::usage)?;
+    // The stop is asked first, each time: a read that is ready at the same moment does not hide it.
     let mut round = tokio::select! {
-        round = look(session, Freshness::Fresh) => round?,
+        biased;
         () = stop.requested() => return Err(Failure::unseen(anyhow::anyhow!("stopped before anything was judged"))),
+        round = look(session, Freshness::Fresh) => round?,
     };
     only_known_commits(&round)?;
     let mut subjects = Report::of(&round).subjects;
     let runs = act(session, &mut round, &ledger, only, stop).await?;
     let after = tokio::select! {
-        after = second_look(session, &runs, round) => after?,
+        biased;
         () = stop.requested() => return Err(Failure::unseen(anyhow::anyhow!("stopped after {} effects, all recorded", runs.len()))),
+        after = second_look(session, &runs, round) => after?,
     };
     ledger.close().await.map_err(Failure::usage)?;
     let report = Report::of(&after);
