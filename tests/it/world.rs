@@ -203,7 +203,7 @@ impl World {
     /// The account's requests in their order, as the API server's audit log has them; `None`, and said so, where the log is
     /// not at hand.
     pub fn requests(&self) -> Option<Vec<Value>> {
-        let Some(log) = std::env::var_os("TRUEUP_AUDIT_LOG") else {
+        let Some(log) = std::env::var_os("TRUEUP_AUDIT_LOG").filter(|log| !log.is_empty()) else {
             eprintln!("not asserted: what the audit log says, as TRUEUP_AUDIT_LOG names none");
             return None;
         };

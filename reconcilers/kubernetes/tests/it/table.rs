@@ -174,6 +174,8 @@ fn is_allocated(id: &ObjectId, path: &str) -> bool {
         "Job" => path.starts_with("spec.selector") || path.contains("controller-uid") || path.contains("job-name"),
         "CertificateSigningRequest" => ["spec.extra", "spec.groups", "spec.username"].iter().any(|by| path.starts_with(by)),
         "Node" => path == "spec.taints",
+        // Where the cluster has a default class, as kind's have.
+        "PersistentVolumeClaim" => path == "spec.storageClassName",
         // The list is atomic, and its taints carry the time.
         "ResourceSlice" => path == "spec.devices",
         "DaemonSet" => path.contains("deprecated.daemonset.template.generation"),
