@@ -16,6 +16,8 @@ use crate::target::{Judged, identity};
 /// A fight is counted over this long.
 const FIGHT_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// What a server did not admit is not asked for again for this long: its admission may have changed by then.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The guards of a target. A cluster seen for the first time is remembered; another one under its name is frozen.
 ///
@@ -106,9 +108,12 @@ fn guards(standing: &Standing, judged: &Judged, seen: Cluster, now: Timestamp) -
         }
     }
     for write in standing.writes_since(now - HOUR) {
-        if let Some(class) = &write.class {
+        for class in &write.classes {
             *guards.class_writes.entry(class.clone()).or_default() += 1;
         }
+    }
+    for refusal in standing.inadmissible_since(now - DAY) {
+        guards.inadmissible.extend(refusal.findings.iter().map(|finding| (finding.clone(), refusal.message.clone())));
     }
     guards.denied = standing.denied().values().flatten().cloned().collect();
     guards

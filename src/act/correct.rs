@@ -9,6 +9,7 @@ use trueup_core::finding::{Finding, Subject};
 use trueup_core::patch::{changes_nothing, values_under};
 use trueup_core::run::{Effect, Entry, Hold, Intent, Outcome, Outlook, PatchEffect, RunId, RunStatus};
 
+use super::propose::propose;
 use super::{Acting, REFUSALS, escalate, is_wanted, left, new_run, report};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
@@ -17,7 +18,8 @@ use crate::target::{Judged, JudgedCase, Judging, Sent};
 /// After this many conflicts in a row the object waits for the next round.
 const ATTEMPTS: u32 = 3;
 
-/// Corrects one object. A conflict means that somebody was faster: the object is read and decided about again.
+/// Corrects one object. A conflict means that somebody was faster, and a denial that the server will not have it: the object
+/// is read and decided about again.
 pub(super) async fn correct(
     acting: Acting<'_>,
     judged: &Judged,
@@ -32,27 +34,30 @@ pub(super) async fn correct(
         }
         return Ok(reports);
     }
-    let mut correction = first;
+    let (mut correction, mut guards) = (first, guards.clone());
     for _ in 0..ATTEMPTS {
         let (report, sent) = attempt(acting, judged, &correction).await?;
         reports.push(report);
         match sent {
-            Sent::Conflict(_) if acting.stop.is_requested() => return Ok(reports),
+            Sent::Conflict(_) | Sent::Inadmissible(_) if acting.stop.is_requested() => return Ok(reports),
             Sent::Conflict(_) => {}
+            Sent::Inadmissible(message) => {
+                let refused = correction.corrected.iter().map(|(id, _)| (id.clone(), message.clone()));
+                guards.inadmissible.extend(refused);
+            }
             Sent::Applied(_) | Sent::Refused(_) | Sent::Unanswered(_) => return Ok(reports),
         }
-        match decide_again(acting, judged, guards, &correction).await {
-            Some(Decision::Correct(next)) => correction = *next,
-            Some(Decision::Leave(settled) | Decision::Hold(settled)) => {
-                reports.push(left(&settled));
-                return Ok(reports);
+        let mut again = None;
+        for decision in decide_again(acting, judged, &guards, &correction).await {
+            match decision {
+                Decision::Correct(next) => again = Some(*next),
+                Decision::Leave(settled) | Decision::Hold(settled) => reports.push(left(&settled)),
+                Decision::Escalate(settled) => reports.extend(escalate(acting, judged, settled).await?),
+                Decision::Propose(proposal) => reports.push(propose(acting, judged, &proposal).await?),
             }
-            Some(Decision::Escalate(settled)) => {
-                reports.extend(escalate(acting, judged, settled).await?);
-                return Ok(reports);
-            }
-            Some(Decision::Propose(_)) | None => return Ok(reports),
         }
+        let Some(next) = again else { return Ok(reports) };
+        correction = next;
     }
     Ok(reports)
 }
@@ -98,6 +103,7 @@ async fn attempt(acting: Acting<'_>, judged: &Judged, correction: &Correction) -
             conclude(acting, &run, correction, outlook, &mut report).await?;
         }
         Sent::Refused(message) => report_end(&mut report, "refused", message),
+        Sent::Inadmissible(message) => report_end(&mut report, "inadmissible", message),
         Sent::Conflict(message) => report_end(&mut report, "void", message),
         Sent::Unanswered(message) => report_end(&mut report, "unknown", message),
     }
@@ -118,7 +124,7 @@ fn intent(acting: Acting<'_>, run: &RunId, correction: &Correction) -> Entry {
         findings: correction.corrected.iter().map(|(id, _)| id.clone()).collect(),
         places: correction.corrected.iter().map(|(_, place)| place.clone()).collect(),
         paths: correction.paths.clone(),
-        class: correction.class.clone(),
+        classes: correction.classes.clone(),
         policy_digest: acting.policy.digest.clone(),
         commit: acting.pinned.commit.to_string(),
         effect: Effect::Patch(patch_effect(correction)),
@@ -140,6 +146,7 @@ fn outcome(sent: &Sent) -> Outcome {
     match sent {
         Sent::Applied(live) => Outcome::Applied { resource_version: live.resource_version.clone() },
         Sent::Refused(message) => Outcome::Refused { message: message.clone() },
+        Sent::Inadmissible(message) => Outcome::Inadmissible { message: message.clone() },
         Sent::Conflict(reason) => Outcome::Void { reason: reason.clone() },
         Sent::Unanswered(reason) => Outcome::Unknown { reason: reason.clone() },
     }
@@ -215,19 +222,17 @@ fn still_drifting(acting: Acting<'_>, judged: &Judged, correction: &Correction, 
 
 /// The object as it is now, decided about from scratch, at the places that were to be corrected: what else has come up
 /// waits for the next round, which judges it by a look of its own.
-async fn decide_again(acting: Acting<'_>, judged: &Judged, guards: &Guards, correction: &Correction) -> Option<Decision> {
+async fn decide_again(acting: Acting<'_>, judged: &Judged, guards: &Guards, correction: &Correction) -> Vec<Decision> {
     if correction.undoes.is_some() {
-        return None;
+        return Vec::new();
     }
-    let live = judged.reach.read(&correction.object).await.ok()??;
-    let mut case = judged_again(acting, judged, judged.case_of(&correction.object)?, live)?;
+    let Ok(Some(live)) = judged.reach.read(&correction.object).await else { return Vec::new() };
+    let case = judged.case_of(&correction.object).and_then(|case| judged_again(acting, judged, case, live));
+    let Some(mut case) = case else { return Vec::new() };
     let was_there = |finding: &Finding| correction.corrected.iter().any(|(_, place)| *place == finding.place);
     case.findings.retain(|finding| was_there(finding) && is_wanted(&finding.id, acting.only));
     let cases = [Case { pair: case.pair.as_ref(), findings: &case.findings }];
-    let decisions = decide(&cases, &[], guards, acting.policy);
-    let (mut corrections, mut others): (Vec<_>, Vec<_>) =
-        decisions.into_iter().partition(|decision| matches!(decision, Decision::Correct(_)));
-    corrections.pop().or_else(|| others.pop())
+    decide(&cases, &[], guards, acting.policy)
 }
 
 fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Live) -> Option<JudgedCase> {

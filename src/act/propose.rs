@@ -26,6 +26,8 @@ pub(super) async fn propose(acting: Acting<'_>, judged: &Judged, proposed: &Prop
         Some((case, finding))
     });
     let Some((case, finding)) = found else { return Ok(report) };
+    // What was decided belongs to what people read: why it is not corrected.
+    let finding = &Finding { reasons: proposed.reasons.clone(), ..finding.clone() };
     match prepare(acting, (case, &judged.reach), finding) {
         Ok((proposal, commit)) => offer(acting, finding, (proposal, commit), report).await,
         Err(reason) => {
@@ -224,7 +226,7 @@ fn intent(acting: Acting<'_>, run: &RunId, finding: &Finding, proposal: &review:
         findings: vec![finding.id.clone()],
         places: vec![finding.place.clone()],
         paths: vec![finding.difference.path().to_string()],
-        class: finding.class.clone(),
+        classes: finding.class.iter().cloned().collect(),
         policy_digest: acting.policy.digest.clone(),
         commit: acting.pinned.commit.to_string(),
         effect: Effect::PullRequest { branch: proposal.branch.clone(), head_commit: commit.to_string() },
@@ -372,7 +374,7 @@ mod tests {
             findings: vec![finding.id.clone()],
             places: vec![finding.place.clone()],
             paths: Vec::new(),
-            class: None,
+            classes: Vec::new(),
             policy_digest: String::new(),
             commit: String::new(),
             effect: Effect::PullRequest { branch: "b".to_owned(), head_commit: head.to_owned() },

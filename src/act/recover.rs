@@ -68,9 +68,9 @@ async fn completed(judged: &Judged, run: &Run, (id, effect): (&ObjectId, &PatchE
             Outcome::Void { reason: "read again: the object moved on without this write's values".to_owned() }
         }
         Some(Resolution::Was(Sent::Applied(live))) => Outcome::Applied { resource_version: live.resource_version },
-        Some(Resolution::Was(Sent::Conflict(reason) | Sent::Refused(reason) | Sent::Unanswered(reason))) => {
-            Outcome::Void { reason }
-        }
+        Some(Resolution::Was(
+            Sent::Conflict(reason) | Sent::Refused(reason) | Sent::Inadmissible(reason) | Sent::Unanswered(reason),
+        )) => Outcome::Void { reason },
     };
     let applied = matches!(outcome, Outcome::Applied { .. });
     let mut entries = vec![Entry::Outcome { run: name(), outcome }];

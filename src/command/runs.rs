@@ -69,7 +69,13 @@ fn whole(run: &Run) -> String {
         }
     };
     add("commit", run.intent.commit.clone());
-    add("class", run.intent.class.clone().unwrap_or_else(|| "none: a person asked for it".to_owned()));
+    add(
+        "class",
+        match &run.intent.classes[..] {
+            [] => "none: a person asked for it".to_owned(),
+            classes => classes.join(", "),
+        },
+    );
     add("findings", run.intent.findings.iter().map(|id| id.0.as_str()).collect::<Vec<_>>().join(" "));
     add("reasons", run.intent.reasons.join("; "));
     add("status", status(&run.status));
@@ -95,7 +101,7 @@ fn whole(run: &Run) -> String {
 fn status(status: &RunStatus) -> String {
     match status {
         RunStatus::Void { reason } | RunStatus::Unknown { reason, .. } => format!("{status}: {reason}"),
-        RunStatus::Refused { message } => format!("{status}: {message}"),
+        RunStatus::Refused { message } | RunStatus::Inadmissible { message } => format!("{status}: {message}"),
         RunStatus::Undone { by } => format!("{status} by {by}"),
         RunStatus::Intended(_)
         | RunStatus::Applied { .. }
@@ -119,7 +125,7 @@ fn as_json(run: &Run) -> Value {
         "action": run.intent.effect.kind().name(),
         "status": status(&run.status),
         "commit": run.intent.commit,
-        "class": run.intent.class,
+        "classes": run.intent.classes,
         "reasons": run.intent.reasons,
         "patch": patch,
         "inverse": inverse,

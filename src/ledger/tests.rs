@@ -43,7 +43,7 @@ fn intent(number: usize, effect: Effect, kind: &str, note: &str) -> Entry {
         findings: vec![FindingId(format!("f-{number}"))],
         places: vec![place(number)],
         paths: vec!["data.LOG_LEVEL".into()],
-        class: Some("config-value".into()),
+        classes: vec!["config-value".into()],
         policy_digest: "d".into(),
         commit: "4f2c9e1".into(),
         effect,

@@ -50,6 +50,8 @@ pub enum Sent {
     Conflict(String),
     /// The server said no: nothing happened.
     Refused(String),
+    /// The server does not admit the object that would result: nothing happened.
+    Inadmissible(String),
     /// No answer came: it may have happened.
     Unanswered(String),
 }
@@ -147,7 +149,12 @@ fn failed(error: &PatchError) -> Sent {
     match error {
         PatchError::Conflict { .. } | PatchError::Replaced { .. } => Sent::Conflict(message),
         PatchError::Unknown { .. } => Sent::Unanswered(message),
-        _ => Sent::Refused(message),
+        PatchError::Denied { .. } | PatchError::Immutable { .. } | PatchError::Invalid { .. } => Sent::Inadmissible(message),
+        PatchError::Unconditional { .. }
+        | PatchError::Forbidden { .. }
+        | PatchError::NotFound { .. }
+        | PatchError::Throttled { .. }
+        | PatchError::Refused { .. } => Sent::Refused(message),
     }
 }
 

@@ -218,7 +218,7 @@ fn intent(run: &str, version: Option<&str>, place: Place) -> Entry {
         findings: vec![FindingId("f-1".to_owned())],
         places: vec![place],
         paths: vec!["data.a".to_owned()],
-        class: Some("data".to_owned()),
+        classes: vec!["data".to_owned()],
         policy_digest: "d".to_owned(),
         commit: "c".to_owned(),
         effect: Effect::Patch(PatchEffect {

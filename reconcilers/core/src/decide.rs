@@ -79,6 +79,8 @@ pub struct Guards {
     pub class_writes: BTreeMap<String, u32>,
     /// Findings whose proposal a person closed unmerged.
     pub denied: BTreeSet<FindingId>,
+    /// Findings whose correction the server did not admit, with its words.
+    pub inadmissible: BTreeMap<FindingId, String>,
 }
 
 impl Guards {
@@ -92,6 +94,7 @@ impl Guards {
             recent_writes: BTreeMap::new(),
             class_writes: BTreeMap::new(),
             denied: BTreeSet::new(),
+            inadmissible: BTreeMap::new(),
         }
     }
 }
@@ -153,8 +156,8 @@ pub struct Correction {
     pub corrected: Vec<(FindingId, Place)>,
     /// The paths, as people read them.
     pub paths: Vec<String>,
-    /// The class whose limits and window hold; absent for an undo.
-    pub class: Option<String>,
+    /// The classes whose limits count it; none for an undo.
+    pub classes: Vec<String>,
     /// How long the drift may take to be gone, in seconds.
     pub window_seconds: u32,
     /// The run that this one undoes, if it does.
@@ -275,6 +278,9 @@ fn against_correcting(
             "judged by the table: nothing is corrected on less than the server's own answer (overlay `manifests/baseline`)";
         return Objection::Hold(reason.to_owned());
     }
+    if let Some(message) = guards.inadmissible.get(&finding.id) {
+        return Objection::To(Lane::Review, format!("the server does not admit the correction: {message}"));
+    }
     if let Err(error) = repair(&matched.live, &matched.expected.value, &[drift]) {
         return Objection::To(Lane::Review, error.to_string());
     }
@@ -373,9 +379,9 @@ fn correct(
         }
     };
     let classes: Vec<&Class> = correctable.iter().filter_map(|(finding, _)| class_of(finding, policy)).collect();
-    let class = classes.first().map(|class| class.name.clone());
     // One write, and one of each class that takes part.
-    for name in classes.iter().map(|class| &class.name).collect::<BTreeSet<_>>() {
+    let names: BTreeSet<String> = classes.iter().map(|class| class.name.clone()).collect();
+    for name in &names {
         *class_writes.entry(name.clone()).or_default() += 1;
     }
     vec![Decision::Correct(Box::new(Correction {
@@ -388,7 +394,7 @@ fn correct(
         inverse,
         corrected: correctable.iter().map(|(finding, _)| (finding.id.clone(), finding.place.clone())).collect(),
         paths: drifts.iter().map(|drift| drift.path.to_string()).collect(),
-        class,
+        classes: names.into_iter().collect(),
         window_seconds: classes.iter().map(|class| class.window_seconds).max().unwrap_or(10),
         undoes: None,
         reasons: correctable.iter().flat_map(|(finding, _)| finding.reasons.clone()).collect(),
@@ -420,7 +426,7 @@ fn decide_undo(undo: &Undo, guards: &Guards) -> Option<Decision> {
         inverse: undo.patch.clone(),
         corrected: undo.corrected.clone(),
         paths: undo.paths.clone(),
-        class: None,
+        classes: Vec::new(),
         window_seconds: 0,
         undoes: Some(undo.run.clone()),
         reasons: vec![format!("undo of run {}", undo.run)],

@@ -25,7 +25,7 @@ pub use entry::{
 };
 pub use history::{HistoryError, Run, Runs};
 pub use id::{RunId, RunIdError};
-pub use standing::{Standing, Write};
+pub use standing::{Inadmissible, Standing, Write};
 
 /// What verification saw after an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -113,6 +113,11 @@ pub enum Outcome {
         /// In its words.
         message: String,
     },
+    /// The server judged the object that would result and does not admit it: nothing has changed, and asking again is no use.
+    Inadmissible {
+        /// In its words.
+        message: String,
+    },
     /// It never happened: not sent, or found by reading to have had no effect.
     Void {
         /// Why.
@@ -165,6 +170,11 @@ pub enum RunStatus {
     },
     /// The server or the forge said no.
     Refused {
+        /// In its words.
+        message: String,
+    },
+    /// The server does not admit the object that would result.
+    Inadmissible {
         /// In its words.
         message: String,
     },
@@ -242,6 +252,7 @@ impl RunStatus {
             Self::Unknown { .. } => "unknown",
             Self::Void { .. } => "void",
             Self::Refused { .. } => "refused",
+            Self::Inadmissible { .. } => "inadmissible",
             Self::Applied { .. } => "applied",
             Self::Proposed { .. } => "proposed",
             Self::Closed(fate) => fate.name(),
@@ -258,7 +269,12 @@ impl RunStatus {
             Self::Proposed { .. } => Due::Fate,
             Self::Applied { .. } | Self::Closed(Fate::Merged) => Due::Verification,
             Self::Verified(outlook) if outlook.is_open() => Due::Verification,
-            Self::Verified(_) | Self::Void { .. } | Self::Refused { .. } | Self::Closed(_) | Self::Undone { .. } => Due::Nothing,
+            Self::Verified(_)
+            | Self::Void { .. }
+            | Self::Refused { .. }
+            | Self::Inadmissible { .. }
+            | Self::Closed(_)
+            | Self::Undone { .. } => Due::Nothing,
         }
     }
 }
@@ -289,6 +305,7 @@ impl Event {
         match self {
             Self::Outcome(Outcome::Applied { .. }) => "applied",
             Self::Outcome(Outcome::Refused { .. }) => "refused",
+            Self::Outcome(Outcome::Inadmissible { .. }) => "inadmissible",
             Self::Outcome(Outcome::Void { .. }) => "void",
             Self::Outcome(Outcome::Unknown { .. }) => "unknown",
             Self::Proposed { .. } => "proposed",
@@ -314,6 +331,7 @@ pub fn next_status(status: &RunStatus, event: &Event) -> Result<RunStatus, Impos
         RunStatus::Proposed { .. } => after_proposal(event),
         RunStatus::Void { .. }
         | RunStatus::Refused { .. }
+        | RunStatus::Inadmissible { .. }
         | RunStatus::Undone { .. }
         | RunStatus::Closed(Fate::Denied | Fate::Withdrawn { .. } | Fate::Replaced { .. }) => None,
     };
@@ -323,6 +341,10 @@ pub fn next_status(status: &RunStatus, event: &Event) -> Result<RunStatus, Impos
 fn after_intent(effect: EffectKind, event: &Event) -> Option<RunStatus> {
     match event {
         Event::Outcome(Outcome::Refused { message }) => Some(RunStatus::Refused { message: message.clone() }),
+        Event::Outcome(Outcome::Inadmissible { message }) => match effect {
+            EffectKind::Patch => Some(RunStatus::Inadmissible { message: message.clone() }),
+            EffectKind::PullRequest => None,
+        },
         Event::Outcome(Outcome::Unknown { reason }) => Some(RunStatus::Unknown { effect, reason: reason.clone() }),
         Event::Outcome(Outcome::Applied { .. } | Outcome::Void { .. })
         | Event::Proposed { .. }
@@ -345,7 +367,7 @@ fn resolved(effect: EffectKind, event: &Event) -> Option<RunStatus> {
         (Event::Outcome(Outcome::Applied { .. }), EffectKind::PullRequest)
         | (Event::Proposed { .. }, EffectKind::Patch)
         | (
-            Event::Outcome(Outcome::Refused { .. } | Outcome::Unknown { .. })
+            Event::Outcome(Outcome::Refused { .. } | Outcome::Inadmissible { .. } | Outcome::Unknown { .. })
             | Event::Closed(_)
             | Event::Looked(_)
             | Event::Undone { .. },

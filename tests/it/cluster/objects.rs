@@ -84,7 +84,7 @@ fn a_look_lists_each_kind_once_and_remembers_what_the_server_makes_of_a_shape() 
 }
 
 #[test]
-fn what_admission_denies_is_reported_in_its_words_and_never_sent() {
+fn what_admission_denies_goes_to_review_in_its_words_and_is_never_sent() {
     let Some(mut world) = World::new(Rights::Baseline) else { return };
     world.declare(&["blackboxExporter-configuration.yaml"]);
     world.kubectl(&["patch", "configmap/blackbox-exporter-configuration", "-p", r#"{"data": {"config.yml": "by hand"}}"#]);
@@ -112,9 +112,13 @@ fn what_admission_denies_is_reported_in_its_words_and_never_sent() {
     ];
     eventually(|| world.install.ask(&patch), |answer| !answer.ok);
     let synced = world.json(&["sync"], 1);
-    let [run] = &synced["runs"].as_array().unwrap()[..] else { panic!("{synced:#}") };
-    assert_eq!((&run["action"], &run["status"]), (&json!("patch"), &json!("refused")), "{run:#}");
-    assert!(run["reasons"].to_string().contains("frozen until Monday"), "{run:#}");
+    let [patch, proposal] = &synced["runs"].as_array().unwrap()[..] else { panic!("{synced:#}") };
+    assert_eq!((&patch["action"], &patch["status"]), (&json!("patch"), &json!("inadmissible")), "{patch:#}");
+    assert_eq!((&proposal["action"], &proposal["status"]), (&json!("pull-request"), &json!("opened")), "{proposal:#}");
+    assert!([patch, proposal].iter().all(|run| run["reasons"].to_string().contains("frozen until Monday")), "{synced:#}");
+    let next = world.json(&["sync"], 1);
+    let [proposal] = &next["runs"].as_array().unwrap()[..] else { panic!("what was denied is not asked for again: {next:#}") };
+    assert_eq!(proposal["status"], "unchanged", "{proposal:#}");
     assert_eq!(world.live("configmap/blackbox-exporter-configuration", "/data/config.yml"), "by hand");
     if let Some(writes) = world.writes() {
         assert!(writes.iter().all(is_dry_run), "{writes:#?}");

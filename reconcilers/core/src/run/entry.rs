@@ -105,8 +105,9 @@ pub struct Intent {
     pub places: Vec<Place>,
     /// Their paths, for people.
     pub paths: Vec<String>,
-    /// The policy class that allows it; absent where a person asked for it.
-    pub class: Option<String>,
+    /// The policy classes that allow it, each of which counts it against its limit; none where a person asked for it.
+    #[serde(default)]
+    pub classes: Vec<String>,
     /// The digest of the policy that was judged by.
     pub policy_digest: String,
     /// The pinned commit.

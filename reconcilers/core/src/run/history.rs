@@ -67,6 +67,7 @@ impl Run {
             | RunStatus::Unknown { .. }
             | RunStatus::Void { .. }
             | RunStatus::Refused { .. }
+            | RunStatus::Inadmissible { .. }
             | RunStatus::Applied { .. }
             | RunStatus::Proposed { .. }
             | RunStatus::Closed(_)

@@ -12,6 +12,7 @@ use crate::object::TargetName;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Standing {
     writes: Vec<Write>,
+    inadmissible: Vec<Inadmissible>,
     holds: BTreeMap<Place, Hold>,
     proposals: BTreeMap<Place, Proposal>,
     denied: BTreeMap<Place, BTreeSet<FindingId>>,
@@ -29,10 +30,23 @@ pub struct Write {
     pub at: Timestamp,
     /// In which target.
     pub target: TargetName,
-    /// The policy class that allowed it; absent where a person asked for it.
-    pub class: Option<String>,
+    /// The policy classes that allowed it; none where a person asked for it.
+    pub classes: Vec<String>,
+    /// What it was to put right.
+    pub findings: Vec<FindingId>,
     /// Where it wrote.
     pub places: Vec<Place>,
+}
+
+/// A patch that the server did not admit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inadmissible {
+    /// When it was said.
+    pub at: Timestamp,
+    /// What was to be put right.
+    pub findings: Vec<FindingId>,
+    /// In the server's words.
+    pub message: String,
 }
 
 impl Standing {
@@ -40,7 +54,7 @@ impl Standing {
     pub fn apply(&mut self, record: &Record) {
         match &record.entry {
             Entry::Intent(intent) => self.intend(intent, record.at),
-            Entry::Outcome { run, outcome } => self.conclude(run, outcome),
+            Entry::Outcome { run, outcome } => self.conclude(run, outcome, record.at),
             Entry::Proposal(proposal) => {
                 self.proposals.insert(proposal.place.clone(), proposal.clone());
             }
@@ -70,10 +84,15 @@ impl Standing {
         self.writes.iter().filter(move |write| write.at >= since)
     }
 
+    /// What the server did not admit since a time, the oldest first.
+    pub fn inadmissible_since(&self, since: Timestamp) -> impl Iterator<Item = &Inadmissible> {
+        self.inadmissible.iter().filter(move |refusal| refusal.at >= since)
+    }
+
     /// How many writes a class allowed since a time.
     #[must_use]
     pub fn writes_of_class(&self, class: &str, since: Timestamp) -> usize {
-        self.writes_since(since).filter(|write| write.class.as_deref() == Some(class)).count()
+        self.writes_since(since).filter(|write| write.classes.iter().any(|name| name == class)).count()
     }
 
     /// How many writes went to a place since a time.
@@ -136,16 +155,22 @@ impl Standing {
                 run: intent.run.clone(),
                 at,
                 target: intent.target.clone(),
-                class: intent.class.clone(),
+                classes: intent.classes.clone(),
+                findings: intent.findings.clone(),
                 places: intent.places.clone(),
             }),
             Effect::PullRequest { .. } => {}
         }
     }
 
-    fn conclude(&mut self, run: &RunId, outcome: &Outcome) {
+    fn conclude(&mut self, run: &RunId, outcome: &Outcome, at: Timestamp) {
         match outcome {
             Outcome::Refused { .. } | Outcome::Void { .. } => self.writes.retain(|write| write.run != *run),
+            Outcome::Inadmissible { message } => {
+                for write in self.writes.extract_if(.., |write| write.run == *run) {
+                    self.inadmissible.push(Inadmissible { at, findings: write.findings, message: message.clone() });
+                }
+            }
             Outcome::Applied { .. } | Outcome::Unknown { .. } => {}
         }
     }

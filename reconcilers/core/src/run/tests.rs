@@ -2,7 +2,7 @@
 
 use super::*;
 
-const LETTERS: &str = "arvupmdwcsfhnoU";
+const LETTERS: &str = "arivupmdwcsfhnoU";
 
 fn id(text: &str) -> RunId {
     text.parse().expect("a run id")
@@ -13,6 +13,7 @@ fn event(letter: char) -> Event {
     match letter {
         'a' => Event::Outcome(Outcome::Applied { resource_version: Some("7".into()) }),
         'r' => Event::Outcome(Outcome::Refused { message: "denied by policy".into() }),
+        'i' => Event::Outcome(Outcome::Inadmissible { message: "denied by policy".into() }),
         'v' => Event::Outcome(Outcome::Void { reason: "not sent".into() }),
         'u' => Event::Outcome(Outcome::Unknown { reason: "timeout".into() }),
         'p' => Event::Proposed { url: "https://forge/1".into() },
@@ -31,9 +32,9 @@ fn event(letter: char) -> Event {
 }
 
 /// Whether a run may tell this story so far:
-/// patch `u? (v | a look* seen? U?)` or `r`; proposal `u? (v | p+ (U | [dwc] | m look* seen? U?)?)` or `r`.
+/// patch `u? (v | a look* seen? U?)`, `r` or `i`; proposal `u? (v | p+ (U | [dwc] | m look* seen? U?)?)` or `r`.
 fn is_told(effect: EffectKind, story: &str) -> bool {
-    if story == "r" {
+    if story == "r" || (story == "i" && effect == EffectKind::Patch) {
         return true;
     }
     let story = story.strip_prefix('u').unwrap_or(story);
@@ -161,7 +162,7 @@ mod told {
             findings: vec![FindingId("f-1".into())],
             places: vec![place("p-1")],
             paths: vec!["data.LOG_LEVEL".into()],
-            class: Some("config-value".into()),
+            classes: vec!["config-value".into()],
             policy_digest: "d".into(),
             commit: "c".into(),
             effect,

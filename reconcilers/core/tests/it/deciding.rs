@@ -114,6 +114,7 @@ fn random_round(dice: &mut Dice) -> Round {
             }
             1 => drop(guards.recent_writes.insert(finding.place.clone(), u32::try_from(dice.roll(5)).expect("small"))),
             2 => drop(guards.denied.insert(finding.id.clone())),
+            3 => drop(guards.inadmissible.insert(finding.id.clone(), "a policy says no".to_owned())),
             _ => {}
         }
     }
@@ -174,7 +175,7 @@ proptest! {
             let guards = &round.guards;
             let votes: Vec<_> = trueup_core::classify::votes(&finding.difference, &round.policy);
             prop_assert!(guards.frozen.is_none() && !guards.held.contains_key(&finding.place));
-            prop_assert!(!guards.denied.contains(&finding.id));
+            prop_assert!(!guards.denied.contains(&finding.id) && !guards.inadmissible.contains_key(&finding.id));
             prop_assert!(guards.recent_writes.get(&finding.place).is_none_or(|writes| *writes < 3));
             prop_assert!(matched.live.deleting_since.is_none() && matched.live.value.pointer("/metadata/annotations").is_none());
             prop_assert!(!finding.difference.is_masked() && !finding.difference.ignored_in_git);
