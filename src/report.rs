@@ -1,5 +1,6 @@
 //! What a round found, in the public form `trueup.report/v1` (INTERFACE) that text and JSON are printed from.
 
+pub mod paths;
 mod row;
 pub mod text;
 

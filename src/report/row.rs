@@ -57,8 +57,12 @@ pub(super) fn place_of(finding: &FindingReport) -> (String, String) {
         _ => format!("{} output {}", finding.target, text("output").unwrap_or_default()),
     };
     let path = finding.path.as_deref().or(finding.predicate).unwrap_or("whole object");
-    let short = POD_PATHS.iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path);
-    (visible(&subject), visible(short))
+    (visible(&subject), visible(shorter(path)))
+}
+
+/// A path without what people know from the kind.
+pub(super) fn shorter(path: &str) -> &str {
+    POD_PATHS.iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path)
 }
 
 /// The widths that fit, the same for all rows.
@@ -141,7 +145,7 @@ impl Change {
 }
 
 /// A value on one line.
-fn shown(seen: &Seen) -> String {
+pub(super) fn shown(seen: &Seen) -> String {
     match seen {
         Seen::Plain(Value::String(text)) if text.is_empty() => "\"\"".to_owned(),
         seen => visible(&seen.to_string()),
@@ -177,7 +181,7 @@ pub(super) fn cut(text: &str, room: usize) -> String {
 }
 
 /// The text, or an ellipsis and its end: of a path the end tells most.
-fn cut_head(text: &str, room: usize) -> String {
+pub(super) fn cut_head(text: &str, room: usize) -> String {
     let length = length(text);
     if length <= room {
         return text.to_owned();

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
 use trueup_core::decide::Correction;
-use trueup_core::facts::Live;
+use trueup_core::facts::{Live, Secrecy};
 use trueup_core::object::ObjectId;
 use trueup_core::patch::{values_under, with_preconditions};
 use trueup_core::run::RunId;
@@ -73,6 +74,21 @@ impl Reach {
         }
     }
 
+    /// The object as it is now with all that it carries beside what is compared, as its status; `None` where there is none.
+    ///
+    /// # Errors
+    /// For people: why it cannot be read.
+    pub async fn read_whole(&self, id: &ObjectId) -> Result<Option<Value>, String> {
+        match self {
+            Self::Cluster(cluster, catalog) => {
+                let resource = resource(catalog, id)?;
+                patch::read_whole(cluster, resource, id).await.map_err(|error| error.to_string())
+            }
+            Self::Snapshot(folder) => snapshot::read_whole(folder, id).map_err(|error| error.to_string()),
+            Self::State(_) | Self::None => Ok(None),
+        }
+    }
+
     /// Whether a write that was sent at `sent` and never answered may still be carried out: an API server works on a request
     /// for up to a minute, also when nobody waits for it any more.
     #[must_use]
@@ -92,7 +108,7 @@ impl Reach {
                     return Sent::Refused("the object was read without uid or resourceVersion".to_owned());
                 };
                 let patch = with_preconditions(&correction.patch, uid, version);
-                send_to_cluster((cluster, catalog), run, &correction.object, &patch).await
+                send_to_cluster((cluster, catalog), run, correction, &patch).await
             }
             Self::Snapshot(folder) => {
                 // Files may carry no version: then the values that were judged are the precondition.
@@ -120,9 +136,13 @@ impl Reach {
 async fn send_to_cluster(
     (cluster, catalog): (&Cluster, &Catalog),
     run: &RunId,
-    id: &ObjectId,
-    patch: &serde_json::Value,
+    Correction { object: id, secrecy, .. }: &Correction,
+    patch: &Value,
 ) -> Sent {
+    let told = |error: PatchError| match secrecy {
+        Secrecy::Secret => error.without_words(),
+        Secrecy::Open => error,
+    };
     let resource = match resource(catalog, id) {
         Ok(resource) => resource,
         Err(reason) => return Sent::Refused(reason),
@@ -132,7 +152,7 @@ async fn send_to_cluster(
         Err(error) => return Sent::Refused(error.to_string()),
     };
     if let Err(error) = patch::dry_run(&named, resource, id, patch).await {
-        return match failed(&error) {
+        return match failed(&told(error)) {
             // Nothing was to change, so nothing did.
             Sent::Unanswered(reason) => Sent::Refused(format!("its dry run was not answered: {reason}")),
             other => other,
@@ -140,7 +160,7 @@ async fn send_to_cluster(
     }
     match patch::send(&named, resource, id, patch).await {
         Ok(live) => Sent::Applied(Box::new(live)),
-        Err(error) => failed(&error),
+        Err(error) => failed(&told(error)),
     }
 }
 
@@ -178,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_was_edited_since_it_was_judged_is_left_alone_though_it_carries_no_version() {
         let folder = tempfile::tempdir().expect("a folder");
-        let write = |data: serde_json::Value| {
+        let write = |data: Value| {
             let object =
                 json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "n"}, "data": data});
             std::fs::write(folder.path().join("a.json"), object.to_string()).expect("written");

@@ -1,6 +1,6 @@
 //! Step 5: differences become findings by policy.
 
-use crate::facts::{Desired, Matched, Pair, Problem};
+use crate::facts::{Desired, Live, Matched, Pair, Problem};
 use crate::finding::{Cause, Change, Confidence, Difference, Divergence, Drift, Finding, Lane, ObjectChange, Stage, Subject};
 use crate::object::TargetName;
 use crate::path::Path;
@@ -47,13 +47,18 @@ fn field_difference(target: &TargetName, matched: &Matched, ignored: &[PathPatte
     }
 }
 
-/// Who wrote a path, by managedFields. What was removed is owned by nobody, so nothing tells who removed it.
+/// Who wrote a path. What was removed is owned by nobody, so nothing tells who removed it.
 fn cause(matched: &Matched, drift: &Drift) -> Cause {
-    let writer = match drift.change {
-        Change::Removed | Change::MissingObject => None,
-        Change::Changed | Change::Undeclared | Change::Leftover | Change::ExtraObject => matched.live.writer_of(&drift.path),
-    };
-    writer.map_or_else(Cause::default, |owner| Cause {
+    match drift.change {
+        Change::Removed | Change::MissingObject => Cause::default(),
+        Change::Changed | Change::Undeclared | Change::Leftover | Change::ExtraObject => cause_at(&matched.live, &drift.path),
+    }
+}
+
+/// Who wrote the value at a path last, by managedFields.
+#[must_use]
+pub fn cause_at(live: &Live, path: &Path) -> Cause {
+    live.writer_of(path).map_or_else(Cause::default, |owner| Cause {
         manager: Some(owner.manager.clone()),
         operation: Some(owner.operation),
         subresource: owner.subresource.clone(),
@@ -145,6 +150,10 @@ pub fn votes<'a>(difference: &Difference, policy: &'a Policy) -> Vec<&'a Class> 
     if regular.is_empty() { matching(Precedence::Fallback) } else { regular }
 }
 
+fn is_of_secret(difference: &Difference) -> bool {
+    matches!(&difference.subject, Subject::Object(id) if id.is_secret())
+}
+
 struct Verdict {
     lane: Lane,
     stage: Stage,
@@ -179,6 +188,7 @@ fn tighten(difference: &Difference, votes: &[&Class], mut verdict: Verdict) -> V
         Divergence::Expectation(_) => Some("infrastructure is never corrected by itself".to_owned()),
         Divergence::Object(_) => Some("trueup neither creates nor deletes objects".to_owned()),
         Divergence::Field(_) if difference.is_masked() => Some("a secret value takes part".to_owned()),
+        Divergence::Field(_) if is_of_secret(difference) => Some("Secrets are never corrected by themselves".to_owned()),
         Divergence::Field(_) if unnamed => Some(format!("removed only where a class names `change = \"{change}\"`")),
         Divergence::Field(_) => None,
     };

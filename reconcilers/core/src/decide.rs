@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::facts::{Evidence, Live, Matched, Operation, Pair};
-use crate::finding::{Difference, Divergence, Drift, Finding, FindingId, Lane, Place, Predicate, Stage};
+use crate::facts::{Evidence, Live, Matched, Operation, Pair, Secrecy};
+use crate::finding::{Difference, Divergence, Drift, Finding, FindingId, Lane, Place, Predicate, Stage, Subject};
 use crate::object::{ObjectId, TargetName};
 use crate::patch::{Repair, changes_nothing, repair, values_under};
 use crate::policy::{Class, Ownership, Policy};
+use crate::secret;
 
 /// The annotation that, on the live object, stops every write to it.
 pub const HOLD_ANNOTATION: &str = "trueup.dev/hold";
@@ -162,6 +163,8 @@ pub struct Correction {
     pub window_seconds: u32,
     /// The run that this one undoes, if it does.
     pub undoes: Option<String>,
+    /// Whether the object holds secret values: then nobody's words about it are repeated.
+    pub secrecy: Secrecy,
     /// Why: never empty.
     pub reasons: Vec<String>,
 }
@@ -281,8 +284,13 @@ fn against_correcting(
     if let Some(message) = guards.inadmissible.get(&finding.id) {
         return Objection::To(Lane::Review, format!("the server does not admit the correction: {message}"));
     }
-    if let Err(error) = repair(&matched.live, &matched.expected.value, &[drift]) {
-        return Objection::To(Lane::Review, error.to_string());
+    match repair(&matched.live, &matched.expected.value, &[drift]) {
+        Err(error) => return Objection::To(Lane::Review, error.to_string()),
+        // The ledger keeps both, for good.
+        Ok(Repair { patch, inverse }) if secret::is_within(&patch) || secret::is_within(&inverse) => {
+            return Objection::To(Lane::Review, "its patch would carry a secret value".to_owned());
+        }
+        Ok(_) => {}
     }
     match class.and_then(|class| Some((&class.name, class.writes_per_hour?))) {
         Some((name, limit)) if class_writes.get(name).copied().unwrap_or_default() >= limit => {
@@ -346,6 +354,7 @@ fn towards_people(finding: &Finding, lane: Lane, reason: String, guards: &Guards
     match (lane, &finding.difference.divergence) {
         (Lane::Escalate, _) => Decision::Escalate(settled),
         _ if finding.difference.is_masked() => because(settled, "secret values are never proposed"),
+        (_, Divergence::Field(_)) if is_of_secret(finding) => because(settled, "values of Secrets are never proposed"),
         (_, Divergence::Object(_)) => {
             let hint = format!("trueup creates and deletes nothing: `kubectl apply -f {}`", finding.difference.origin.file);
             because(settled, &hint)
@@ -356,6 +365,15 @@ fn towards_people(finding: &Finding, lane: Lane, reason: String, guards: &Guards
             None => Decision::Propose(Proposal { finding: settled.finding, place: settled.place, reasons: settled.reasons }),
         },
     }
+}
+
+fn is_of_secret(finding: &Finding) -> bool {
+    matches!(&finding.difference.subject, Subject::Object(id) if id.is_secret())
+}
+
+/// Whether an object holds secret values.
+fn secrecy(id: &ObjectId, values: [&Value; 2]) -> Secrecy {
+    if id.is_secret() || values.into_iter().any(secret::is_within) { Secrecy::Secret } else { Secrecy::Open }
 }
 
 fn because(mut settled: Settled, reason: &str) -> Decision {
@@ -397,6 +415,7 @@ fn correct(
         classes: names.into_iter().collect(),
         window_seconds: classes.iter().map(|class| class.window_seconds).max().unwrap_or(10),
         undoes: None,
+        secrecy: secrecy(&matched.live.id, [&matched.live.value, &matched.expected.value]),
         reasons: correctable.iter().flat_map(|(finding, _)| finding.reasons.clone()).collect(),
     }))]
 }
@@ -416,6 +435,9 @@ fn decide_undo(undo: &Undo, guards: &Guards) -> Option<Decision> {
     if !changes_nothing(&live.value, &undo.patch) {
         return hold(format!("the object moved on since run {}: what it wrote is no longer there", undo.run));
     }
+    if [&undo.patch, &undo.inverse].into_iter().any(secret::is_within) {
+        return hold("its patch would carry a secret value: put it back by hand".to_owned());
+    }
     Some(Decision::Correct(Box::new(Correction {
         target: undo.target.clone(),
         object: live.id.clone(),
@@ -429,6 +451,7 @@ fn decide_undo(undo: &Undo, guards: &Guards) -> Option<Decision> {
         classes: Vec::new(),
         window_seconds: 0,
         undoes: Some(undo.run.clone()),
+        secrecy: secrecy(&live.id, [&live.value, &undo.inverse]),
         reasons: vec![format!("undo of run {}", undo.run)],
     })))
 }

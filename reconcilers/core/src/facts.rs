@@ -185,8 +185,26 @@ pub struct Allowance {
     pub path: Path,
     /// Whether what Git declares gives way, too.
     pub extent: Extent,
+    /// By which rule.
+    pub rule: Rule,
     /// Why, for `explain`.
     pub reason: String,
+}
+
+/// The rule that an allowance comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
+    /// The server or one of its controllers allocates or derives the value.
+    Allocated,
+    /// A known writer put it there.
+    KnownWriter {
+        /// Its field manager.
+        manager: String,
+        /// The subresource that it writes through; `None` for the object itself.
+        subresource: Option<String>,
+    },
+    /// An autoscaler keeps it, or may.
+    Autoscaler,
 }
 
 /// How far an allowance reaches.

@@ -7,6 +7,7 @@ pub mod path;
 pub mod facts;
 pub mod shape;
 pub mod seen;
+pub mod secret;
 pub mod finding;
 pub mod quantity;
 pub mod equal;

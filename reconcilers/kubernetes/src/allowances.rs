@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde_json::Value;
-use trueup_core::facts::{Allowance, Desired, Extent, Live};
+use trueup_core::facts::{Allowance, Desired, Extent, Live, Rule};
 use trueup_core::object::ObjectId;
 use trueup_core::path::{Path, PathError, Segment};
 use trueup_core::pattern::NamePattern;
@@ -217,7 +217,7 @@ fn allocated_here(rule: &Allocated, desired: &Desired, live: &Live, types: &Type
             Some(entries) if entries.explain(declared(&path), path.find(&live.value), &live.id) => Extent::Declared,
             Some(_) => return None,
         };
-        Some(Allowance { path, extent, reason: rule.reason.clone() })
+        Some(Allowance { path, extent, rule: Rule::Allocated, reason: rule.reason.clone() })
     };
     places.filter_map(allowance).collect()
 }
@@ -245,7 +245,9 @@ fn written_here(rule: &Writer, live: &Live, types: &Types, shape: &Shape) -> Vec
         writer.is_some_and(|writer| writer.manager == rule.manager && writer.subresource == rule.subresource)
     };
     let places = places(&rule.path, &live.value, types, shape).into_iter().filter(is_theirs);
-    places.map(|path| Allowance { path, extent: Extent::Undeclared, reason: rule.reason.clone() }).collect()
+    let by = Rule::KnownWriter { manager: rule.manager.clone(), subresource: rule.subresource.clone() };
+    let allowance = |path| Allowance { path, extent: Extent::Undeclared, rule: by.clone(), reason: rule.reason.clone() };
+    places.map(allowance).collect()
 }
 
 #[cfg(test)]

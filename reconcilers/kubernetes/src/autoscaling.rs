@@ -1,7 +1,7 @@
 //! Replicas that a `HorizontalPodAutoscaler` owns.
 
 use serde_json::Value;
-use trueup_core::facts::{Allowance, Extent, Live, Matched};
+use trueup_core::facts::{Allowance, Extent, Live, Matched, Rule};
 use trueup_core::object::ObjectId;
 use trueup_core::path::Path;
 
@@ -74,7 +74,7 @@ pub fn allowance(live: &Live, autoscalers: &[Autoscaler]) -> Option<Allowance> {
     }
     let Autoscaler { name, min, max, .. } = autoscaler;
     let reason = format!("HorizontalPodAutoscaler {name} keeps it between {min} and {max}");
-    Some(Allowance { path, extent: Extent::Declared, reason })
+    Some(Allowance { path, extent: Extent::Declared, rule: Rule::Autoscaler, reason })
 }
 
 /// Whether the autoscaler's controller wrote the replicas last, as far as is known: it goes through `scale`.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trueup_core::facts::Desired;
 use trueup_core::object::ObjectId;
+use trueup_core::secret;
 use trueup_core::seen::DigestKey;
 
 use crate::cluster::Cluster;
@@ -101,7 +102,7 @@ impl DryRunCreate {
 pub async fn ask_for(cluster: &Cluster, create: &DryRunCreate) -> Result<Value, RequestError> {
     let answer = ask(cluster, Call::DryRunCreate { collection: &create.collection, body: &create.body }).await;
     answer.map_err(|error| match error {
-        RequestError::Refused { call, refusal } if create.id.kind == "Secret" => {
+        RequestError::Refused { call, refusal } if create.id.is_secret() || secret::is_within(&create.body) => {
             RequestError::Refused { call, refusal: Box::new(refusal.without_words()) }
         }
         error => error,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use trueup_core::diff::compare;
 use trueup_core::facts::{Desired, Evidence, Expected, Live, Matched, Problem, Secrecy};
 use trueup_core::object::ObjectId;
+use trueup_core::secret;
 use trueup_core::seen::DigestKey;
 use trueup_core::shape::{Shape, Types};
 
@@ -69,7 +70,7 @@ impl Expecting<'_> {
         let shape = (self.shape)(&desired.id);
         let allowances = allowances(self.rules, &desired, &live, self.types, &shape);
         let value = normal::expected(&desired.id, defaulted);
-        let secrecy = if desired.id.group().is_empty() && desired.id.kind == "Secret" { Secrecy::Secret } else { Secrecy::Open };
+        let secrecy = if desired.id.is_secret() { Secrecy::Secret } else { Secrecy::Open };
         Matched { desired, live, expected: Expected { value, evidence: Evidence::Table, allowances }, secrecy }
     }
 
@@ -143,7 +144,9 @@ async fn answers(
     let asked: Vec<_> = stream::iter(asked).buffer_unordered(CONCURRENCY).collect().await;
     for (words, secrecy, answer) in asked {
         // No secret value goes to the disk.
-        if let (Ok(value), Secrecy::Open) = (&answer, secrecy) {
+        if let (Ok(value), Secrecy::Open) = (&answer, secrecy)
+            && !secret::is_within(value)
+        {
             baselines.put(words.clone(), value.clone(), now);
         }
         answers.insert(words, answer);

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use trueup_core::facts::{Desired, Live};
 use trueup_core::object::ObjectId;
+use trueup_core::path::Path;
 
 use crate::owners::owners;
 
@@ -22,6 +23,30 @@ const SERVER_METADATA: [&str; 8] = [
 
 /// `kubectl apply`'s copy of the manifest, secret values and all.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What is never compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uncompared {
+    /// What controllers report: Git's words on it count for nothing.
+    Status,
+    /// Metadata that only the server writes.
+    ServerMetadata,
+    /// `kubectl apply`'s own copy of the manifest.
+    LastApplied,
+}
+
+/// Why the values at a path are never compared; `None` where they are.
+#[must_use]
+pub fn uncompared(path: &Path) -> Option<Uncompared> {
+    let is_server_metadata = || SERVER_METADATA.iter().any(|key| Path::of_keys(&["metadata", key]).covers(path));
+    if Path::of_keys(&["status"]).covers(path) {
+        Some(Uncompared::Status)
+    } else if Path::of_keys(&["metadata", "annotations", LAST_APPLIED]).covers(path) {
+        Some(Uncompared::LastApplied)
+    } else {
+        is_server_metadata().then_some(Uncompared::ServerMetadata)
+    }
+}
 
 /// An object as the server or a snapshot gave it, taken apart: what is compared, and what is known about it beside that.
 #[must_use]
@@ -46,7 +71,7 @@ pub fn desired(mut desired: Desired) -> Desired {
     if let Some(object) = desired.value.as_object_mut() {
         object.remove("status");
     }
-    if desired.id.kind == "Secret" && desired.id.group().is_empty() {
+    if desired.id.is_secret() {
         encode_string_data(&mut desired.value);
         let moved = desired.positions.iter().filter_map(|(pointer, position)| {
             let below = pointer.strip_prefix("/stringData")?;
@@ -130,6 +155,26 @@ mod tests {
         );
         assert_eq!((live.uid.as_deref(), live.resource_version.as_deref()), (Some("u"), Some("7")));
         assert_eq!(live.deleting_since.as_deref(), Some("2026-11-21T02:32:00Z"));
+    }
+
+    #[test]
+    fn what_is_taken_out_is_what_is_called_uncompared() {
+        let whole = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"k": "v"}, "status": {"phase": {"x": 1}}, "metadata":
+            {"name": "a", "uid": "u", "resourceVersion": "7", "generation": 2, "creationTimestamp": "t", "managedFields": [],
+            "deletionTimestamp": "t", "selfLink": "x", "deletionGracePeriodSeconds": 0, "finalizers": ["f"], "ownerReferences": [],
+            "annotations": {LAST_APPLIED: "{", "note": "n"}, "labels": {"x": "y"}}});
+        let kept = live(id("ConfigMap", None), whole.clone()).value;
+        let leaves = |value: &Value, at: &str| -> Vec<String> {
+            let keys = value.pointer(at).and_then(Value::as_object).into_iter().flat_map(Map::keys);
+            keys.map(|key| format!("{at}/{}", key.replace('/', "~1"))).collect()
+        };
+        for at in ["", "/metadata", "/metadata/annotations"] {
+            for pointer in leaves(&whole, at) {
+                let keys: Vec<String> = pointer.split('/').skip(1).map(|key| key.replace("~1", "/")).collect();
+                let path = Path::of_keys(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+                assert_eq!(uncompared(&path).is_none(), kept.pointer(&pointer).is_some(), "{path}");
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
-use trueup_core::facts::{Allowance, Desired, Extent, Matched, Observation, Pair, Problem};
+use trueup_core::facts::{Allowance, Desired, Extent, Matched, Observation, Pair, Problem, Rule};
 use trueup_core::object::ObjectId;
 
 use crate::autoscaling::{self, Autoscaler};
@@ -82,7 +82,7 @@ fn place(
     let mut reasons = BTreeSet::new();
     for desired in desired {
         let mut desired = normal::desired(desired);
-        if secrets == SecretsMode::Off && desired.id.kind == "Secret" && desired.id.group().is_empty() {
+        if secrets == SecretsMode::Off && desired.id.is_secret() {
             desired.id.namespace.get_or_insert_with(|| default_namespace.to_owned());
             seen.pairs.push(Pair::Skipped(desired));
             continue;
@@ -184,7 +184,8 @@ async fn allow_scaling(
                     format!("whether an autoscaler keeps the replicas of `{}` cannot be seen: {reason}", matched.live.id);
                 problems.push(Problem::blind("autoscalers-not-visible", message, Some(matched.desired.origin.clone())));
                 let reason = "an autoscaler may keep it, and autoscalers cannot be seen".to_owned();
-                matched.expected.allowances.push(Allowance { path: autoscaling::replicas(), extent: Extent::Declared, reason });
+                let (path, extent, rule) = (autoscaling::replicas(), Extent::Declared, Rule::Autoscaler);
+                matched.expected.allowances.push(Allowance { path, extent, rule, reason });
             }
             Err(_) => {}
         }

@@ -14,6 +14,8 @@ use crate::cluster::Cluster;
 
 /// How long one request may take; a slow list of a large cluster takes half of this.
 const DEADLINE: Duration = Duration::from_mins(1);
+/// Stands for a server's words that may repeat a secret value.
+pub(crate) const WITHHELD: &str = "(the server's words are not shown: they may repeat a secret value)";
 /// How often a read is tried in all.
 const ATTEMPTS: u32 = 4;
 /// The first pause between two tries; it doubles each time.
@@ -197,9 +199,11 @@ impl Refusal {
     /// The same without the server's words, which may repeat a secret value.
     #[must_use]
     pub fn without_words(self) -> Self {
-        let withheld = || "(not shown: it may repeat a secret value)".to_owned();
-        let causes = self.causes.into_iter().map(|cause| RefusalCause { message: withheld(), ..cause }).collect();
-        Self { message: withheld(), causes, ..self }
+        let withheld = |cause: RefusalCause| RefusalCause { message: WITHHELD.to_owned(), ..cause };
+        let fields: Vec<&str> = self.causes.iter().map(|cause| cause.field.as_str()).filter(|field| !field.is_empty()).collect();
+        let about = if fields.is_empty() { String::new() } else { format!(" about `{}`", fields.join("`, `")) };
+        let reason = if self.reason.is_empty() { String::new() } else { format!("{}{about}: ", self.reason) };
+        Self { message: format!("{reason}{WITHHELD}"), causes: self.causes.into_iter().map(withheld).collect(), ..self }
     }
 
     fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {

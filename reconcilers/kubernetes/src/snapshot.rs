@@ -140,7 +140,7 @@ pub fn observe(folder: &Path, desired: Vec<Desired>, secrets: SecretsMode, expec
     let mut seen = Observation { pairs: Vec::new(), problems: contents.problems.clone() };
     for desired in desired {
         let desired = normal::desired(desired);
-        if secrets == SecretsMode::Off && desired.id.kind == "Secret" && desired.id.group().is_empty() {
+        if secrets == SecretsMode::Off && desired.id.is_secret() {
             seen.pairs.push(Pair::Skipped(desired));
             continue;
         }
@@ -164,6 +164,14 @@ pub fn observe(folder: &Path, desired: Vec<Desired>, secrets: SecretsMode, expec
 /// If the folder cannot be read as a whole: then nothing is known to be missing.
 pub fn read(folder: &Path, id: &ObjectId) -> Result<Option<Live>, SnapshotError> {
     Ok(locate(folder, id)?.map(|held| live(&held)))
+}
+
+/// The object with all that stands in the folder of it, as its status; `None` if there is none.
+///
+/// # Errors
+/// If the folder cannot be read as a whole.
+pub fn read_whole(folder: &Path, id: &ObjectId) -> Result<Option<Value>, SnapshotError> {
+    Ok(locate(folder, id)?.map(|held| held.object.value))
 }
 
 /// Applies a merge patch (RFC 7386) to one object, as an API server would: preconditions, resourceVersion, managedFields. The

@@ -1,5 +1,6 @@
 //! Laws of the core: what must hold for every object, schema, edit and policy.
 
+mod accounting;
 mod comparing;
 mod deciding;
 mod generate;
