@@ -1,31 +1,29 @@
 //! `trueup explain` and `trueup diff --all-paths`: why something is a finding, or why it is not. What is said rests on the
 //! comparison's own account of each path, so that it cannot differ from what is found.
 
-mod rows;
+pub mod pages;
+pub mod rows;
 mod words;
 
-use std::fmt::Write;
-
 use trueup_core::decide::{Case, Decision, decide};
-use trueup_core::facts::{Matched, Origin, Pair};
+use trueup_core::facts::Pair;
 use trueup_core::finding::Finding;
 use trueup_core::object::ObjectId;
 use trueup_core::path::Path;
-use trueup_kubernetes::normal::uncompared;
 
+use self::pages::{Page, SKIPPED, declared, path_or_all};
 use self::rows::{PathRow, rows};
-use self::words::{change, evidence, never_compared, of_change, reason, shown, writer};
-use crate::command::{print, terminal_width};
+use self::words::{evidence, of_change, shown, writer};
+use crate::command::print;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::guards;
 use crate::ledger::Ledger;
-use crate::report::paths::{ObjectPaths, ObjectState, PathReport, PathsReport, SCHEMA, print_rows};
+use crate::report::paths::{ObjectPaths, ObjectState, PathReport, PathsReport, SCHEMA};
 use crate::report::{ProblemReport, problem_report};
 use crate::round::{Round, look};
 use crate::session::Session;
 use crate::target::{Freshness, Judged, JudgedCase};
-use crate::visible::visible;
 
 /// Where a path may begin that people write short: at the object, or at its pods' spec.
 const POD_PATHS: [&[&str]; 3] = [&[], &["spec", "template", "spec"], &["spec", "jobTemplate", "spec", "template", "spec"]];
@@ -65,7 +63,7 @@ pub async fn all_paths(session: &Session, what: &str) -> Result<PathsReport, Fai
                 None
             }
         };
-        let paths = rows(case, whole.as_ref(), &session.key).iter().map(report).collect();
+        let paths = rows(case, whole.as_ref(), &session.key).iter().map(pages::report).collect();
         objects.push(object_paths(judged, pair, paths));
     }
     Ok(PathsReport { schema: SCHEMA, source: round.source.clone(), objects, problems })
@@ -94,24 +92,6 @@ fn object_paths(judged: &Judged, pair: &Pair, paths: Vec<PathReport>) -> ObjectP
     };
     let object = serde_json::json!(id);
     ObjectPaths { target: judged.name.0.clone(), object, name: id.to_string(), state, reason, evidence, paths }
-}
-
-const SKIPPED: &str = "secrets = \"off\"";
-
-fn report(row: &PathRow<'_>) -> PathReport {
-    PathReport {
-        path: row.path.to_string(),
-        pointer: row.pointer.clone(),
-        verdict: words::name(&row.outcome),
-        finding: row.finding().map(|finding| finding.id.to_string()),
-        lane: row.finding().map(|finding| finding.lane),
-        declared: row.declared.clone(),
-        origin: row.origin.clone(),
-        expected: row.expected.clone(),
-        live: row.live.clone(),
-        cause: row.cause.clone(),
-        reason: reason(row),
-    }
 }
 
 async fn by_id(session: &Session, round: &Round, id: &str) -> Result<String, Failure> {
@@ -155,21 +135,23 @@ async fn by_object(session: &Session, round: &Round, what: &str, path: Option<&P
     let mut text = String::new();
     for (judged, case, pair) in named(round, what)? {
         let path = path.map(|path| as_written_whole(path, pair));
-        let touches = |other: &Path| path.as_ref().is_none_or(|path| path.covers(other) || other.covers(path));
-        let concerned: Vec<&Finding> = case.findings.iter().filter(|finding| touches(&finding.difference.path())).collect();
-        for finding in &concerned {
+        let whole_object = match &path {
+            Some(_) => judged.reach.read_whole(&pair.desired().id).await.ok().flatten(),
+            None => None,
+        };
+        let rows = rows(case, whole_object.as_ref(), &session.key);
+        let concerned: Vec<&PathRow<'_>> =
+            rows.iter().filter(|row| path.as_ref().is_none_or(|path| row.concerns(path, pair))).collect();
+        let findings: Vec<&Finding> = concerned.iter().filter_map(|row| row.finding()).collect();
+        for finding in &findings {
             text.push_str(&whole(session, round, judged, case, finding).await?);
         }
         match (pair, &path) {
-            (Pair::Matched(matched), Some(path)) => {
-                let whole = judged.reach.read_whole(&pair.desired().id).await.ok().flatten();
-                let rows = rows(case, whole.as_ref(), &session.key);
-                let rows: Vec<&PathRow<'_>> =
-                    rows.iter().filter(|row| row.finding().is_none() && row.concerns(path, matched)).collect();
-                text.push_str(&at_path(judged, matched, path, &rows, concerned.is_empty()));
+            (Pair::Matched(_), Some(path)) => {
+                text.push_str(&pages::at_path(&judged.name, pair, path, &concerned));
             }
-            (Pair::Matched(_) | Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_), _) if concerned.is_empty() => {
-                text.push_str(&no_finding(judged, pair, case, path.as_ref()));
+            (Pair::Matched(_) | Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_), _) if findings.is_empty() => {
+                text.push_str(&pages::no_finding(&judged.name, case, pair, path.as_ref()));
             }
             (Pair::Matched(_) | Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_), _) => {}
         }
@@ -250,96 +232,4 @@ async fn next(
         Decision::Leave(settled) => format!("left: {}", settled.reasons.last().cloned().unwrap_or_default()),
     });
     Ok(text.unwrap_or_default())
-}
-
-/// Why an object is no finding.
-fn no_finding(judged: &Judged, pair: &Pair, case: &JudgedCase, path: Option<&Path>) -> String {
-    let what = path.map_or_else(|| "no finding".to_owned(), Path::to_string);
-    let mut page = Page::titled(&format!("{} in {}: {what}", pair.desired().id, judged.name));
-    match pair {
-        Pair::Matched(_) => {
-            page.line("verdict", "as Git declares");
-            for (drift, reason) in &case.comparison.allowed {
-                page.line("by right", &format!("{}: {reason}", drift.path));
-            }
-        }
-        Pair::Missing(_) => page.line("verdict", "missing, and an ignore rule names it"),
-        Pair::Unseen(_, reason) => page.line("verdict", &format!("unknown: {reason}")),
-        Pair::Skipped(_) => page.line("verdict", &format!("skipped: {SKIPPED}")),
-    }
-    page.text
-}
-
-/// What is at a path that is no finding: one value, several inside it, or nothing at all.
-fn at_path(judged: &Judged, matched: &Matched, path: &Path, rows: &[&PathRow<'_>], alone: bool) -> String {
-    let title = |path: &Path| Page::titled(&format!("{} in {}: {}", matched.desired.id, judged.name, path_or_all(path)));
-    match rows {
-        [] if !alone => String::new(),
-        [] => {
-            let mut page = title(path);
-            page.line("verdict", "no finding");
-            page.line(
-                "rule",
-                uncompared(path).map_or("neither Git nor live has this path, nor would the server add it", never_compared),
-            );
-            let file = &matched.desired.origin.file;
-            page.value("change it", uncompared(path).is_none().then(|| format!("a value in {file}, or one in live")));
-            page.text
-        }
-        [row] => {
-            let mut page = title(&row.path);
-            of_row(&mut page, matched, row);
-            page.text
-        }
-        rows => {
-            let mut text = title(path).text;
-            let reports: Vec<PathReport> = rows.iter().map(|row| report(row)).collect();
-            print_rows(&mut text, &reports, terminal_width());
-            text
-        }
-    }
-}
-
-fn of_row(page: &mut Page, matched: &Matched, row: &PathRow<'_>) {
-    page.line("verdict", "no finding");
-    page.line("Git", &declared(row, &matched.desired.origin_of(&row.path)));
-    page.value("expected", row.evidence.map(|basis| format!("{}   by {}", shown(row.expected.as_ref()), evidence(basis))));
-    page.line("live", &shown(row.live.as_ref()));
-    page.value("writer", row.live.as_ref().map(|_| writer(&row.cause)));
-    page.line("rule", &reason(row));
-    page.line("change it", &change(row, &matched.desired.origin.file));
-}
-
-/// Git's value and where it stands.
-fn declared(row: &PathRow<'_>, nearest: &Origin) -> String {
-    match &row.origin {
-        Some(origin) => format!("{}   {origin}", shown(row.declared.as_ref())),
-        None => format!("{}   not declared; around it: {nearest}", shown(row.declared.as_ref())),
-    }
-}
-
-fn path_or_all(path: &Path) -> String {
-    if path.0.is_empty() { "the whole object".to_owned() } else { path.to_string() }
-}
-
-/// A title, and lines of a name and a text.
-struct Page {
-    text: String,
-}
-
-impl Page {
-    fn titled(title: &str) -> Self {
-        Self { text: format!("{}\n", visible(title)) }
-    }
-
-    fn line(&mut self, name: &str, text: &str) {
-        writeln!(self.text, "  {name:<10} {}", visible(text)).expect("writing to a String cannot fail");
-    }
-
-    /// A line that stands there only where there is something to say.
-    fn value(&mut self, name: &str, text: Option<String>) {
-        if let Some(text) = text {
-            self.line(name, &text);
-        }
-    }
 }

@@ -23,6 +23,8 @@ pub struct PathRow<'a> {
     pub pointer: String,
     /// What Git declares.
     pub declared: Option<Seen>,
+    /// Its place in the declared object, as a JSON pointer.
+    pub declared_at: Option<String>,
     /// Where exactly Git declares it; `None` where it does not.
     pub origin: Option<Origin>,
     /// What the server makes of Git's words.
@@ -79,7 +81,8 @@ impl PathRow<'_> {
 
     /// Whether `path` leads to this value, into it or around it, in whichever form it names list entries.
     #[must_use]
-    pub fn concerns(&self, path: &Path, matched: &Matched) -> bool {
+    pub fn concerns(&self, path: &Path, pair: &Pair) -> bool {
+        let Pair::Matched(matched) = pair else { return self.path.covers(path) };
         let nested = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let leads_there = |root: &Value| match (self.path.pointer_in(root), path.pointer_in(root)) {
             (Some(own), Some(asked)) => nested(&own, &asked) || nested(&asked, &own),
@@ -120,6 +123,7 @@ fn of_account<'a>(case: &'a JudgedCase, matched: &Matched, account: Account) -> 
         path: account.path,
         pointer: account.pointer,
         declared: account.declared,
+        declared_at: account.declared_at,
         expected: account.expected,
         evidence: Some(matched.expected.evidence),
         live: account.live,
@@ -139,6 +143,7 @@ fn of_finding(finding: &Finding) -> PathRow<'_> {
         path: difference.path(),
         pointer: String::new(),
         declared: desired.cloned(),
+        declared_at: None,
         origin: Some(difference.origin.clone()),
         expected: None,
         evidence: difference.evidence,
@@ -160,7 +165,8 @@ fn not_compared<'a>(matched: &Matched, whole: &Value, key: &DigestKey) -> Vec<Pa
     let row = |(path, reason, value): (Path, Uncompared, Value)| PathRow {
         pointer: path.pointer_in(whole).unwrap_or_default(),
         declared: None,
-        origin: None,
+        declared_at: None,
+        origin: path.pointer_in(whole).and_then(|pointer| declared_at(matched, &pointer)),
         expected: None,
         evidence: None,
         live: Some(match reason {

@@ -43,7 +43,7 @@ pub fn reason(row: &PathRow<'_>) -> String {
         Outcome::Finding(finding) => of_finding(finding),
         Outcome::LeftOut(change) => format!("{change}, and policy leaves it out"),
         Outcome::Uncompared(reason) => never_compared(*reason).to_owned(),
-        Outcome::Silent(Verdict::Allowed(_, allowance)) => by_right(allowance),
+        Outcome::Silent(Verdict::Allowed(_, allowance)) => by_right(allowance, row),
         Outcome::Silent(Verdict::Differs(change)) => change.to_string(),
         Outcome::Silent(Verdict::Silent(silence)) => of_silence(*silence, row),
     }
@@ -69,20 +69,24 @@ pub fn never_compared(reason: Uncompared) -> &'static str {
     }
 }
 
-fn by_right(allowance: &Allowance) -> String {
-    let rule = match &allowance.rule {
+fn by_right(allowance: &Allowance, row: &PathRow<'_>) -> String {
+    let by = match &allowance.rule {
         Rule::Allocated => "allocated value".to_owned(),
         Rule::KnownWriter { manager, subresource: None } => format!("known writer {manager}"),
         Rule::KnownWriter { manager, subresource: Some(subresource) } => format!("known writer {manager} through {subresource}"),
         Rule::Autoscaler => "autoscaler".to_owned(),
     };
-    format!("{rule}, at `{}`: {}", allowance.path, allowance.reason)
+    let around = if allowance.path == row.path { String::new() } else { format!(", at `{}`", allowance.path) };
+    format!("{by}{around}: {}", allowance.reason)
 }
 
 fn of_silence(silence: Silence, row: &PathRow<'_>) -> String {
     let git = || row.declared.as_ref().map_or_else(|| "nothing".to_owned(), |seen| format!("`{seen}`"));
     let today = || row.expected.as_ref().map_or_else(|| "nothing".to_owned(), |seen| format!("`{seen}`"));
     match silence {
+        Silence::AsDeclared if row.declared_at.as_ref() != Some(&row.pointer) => {
+            "as Git declares it: its entry stands elsewhere in Git's list, and is found by its keys".to_owned()
+        }
         Silence::AsDeclared => "as Git declares it".to_owned(),
         Silence::Respelt(Spelling::Quantity) => format!("the same quantity as Git's {}", git()),
         Silence::Respelt(Spelling::Duration) => format!("the same duration as Git's {}", git()),
@@ -92,13 +96,10 @@ fn of_silence(silence: Silence, row: &PathRow<'_>) -> String {
         Silence::AsWritten => format!("as Git declares it, though the server would make {} of it today", today()),
         Silence::AsAdmitted => format!("what the server makes of Git's {}", git()),
         Silence::Default => match row.evidence {
-            Some(Evidence::Baseline) => {
-                "a default: what the server makes of Git's silence, by its own dry run (defaulting or admission)".to_owned()
+            Some(Evidence::Baseline | Evidence::Apply) => {
+                "what the server makes of Git's words by itself: a default, or admission".to_owned()
             }
-            Some(Evidence::Apply) => "a default: what the server makes of Git's silence, by a dry run of applying".to_owned(),
-            Some(Evidence::Table | Evidence::State | Evidence::Plan) | None => {
-                "a default of the server, by the table of Kubernetes' defaults".to_owned()
-            }
+            Some(Evidence::Table | Evidence::State | Evidence::Plan) | None => "a default of the server".to_owned(),
         },
         Silence::SameAsNone => "empty or null, which to the server is none".to_owned(),
         Silence::NotKept => {
@@ -171,7 +172,7 @@ pub fn evidence(evidence: Evidence) -> &'static str {
 /// Who wrote a value, how, and how sure that is.
 #[must_use]
 pub fn writer(cause: &Cause) -> String {
-    let Some(manager) = &cause.manager else { return "unknown".to_owned() };
+    let Some(manager) = &cause.manager else { return "unknown: managedFields names nobody".to_owned() };
     let operation = cause.operation.map(|operation| format!(" {operation:?}")).unwrap_or_default();
     let through = cause.subresource.as_ref().map(|subresource| format!(" through {subresource}")).unwrap_or_default();
     let time = cause.time.as_ref().map(|time| format!(" {time}")).unwrap_or_default();

@@ -10,7 +10,7 @@ use trueup_core::finding::{Cause, Lane};
 use trueup_core::seen::Seen;
 
 use super::ProblemReport;
-use super::row::{cut, cut_head, shorter, shown};
+use super::row::{changed, cut, cut_head, shorter, shown};
 use super::text::{colour, count};
 use crate::exit::Exit;
 use crate::round::SourceState;
@@ -156,7 +156,7 @@ impl ObjectPaths {
 /// One line a path: where, what is there, and why that is right or not.
 pub fn print_rows(text: &mut String, paths: &[PathReport], width: usize) {
     let widest = |of: &dyn Fn(&PathReport) -> String, most: usize| {
-        paths.iter().map(|path| of(path).chars().count()).filter(|length| *length <= most).max().unwrap_or(0)
+        paths.iter().map(|path| of(path).chars().count()).max().unwrap_or(0).min(most)
     };
     let place = |path: &PathReport| if path.path.is_empty() { "whole object".to_owned() } else { visible(shorter(&path.path)) };
     let (path_width, value_width) = (widest(&place, PATH), widest(&value, VALUE).max(6));
@@ -184,13 +184,9 @@ fn mark(path: &PathReport) -> char {
 }
 
 fn value(path: &PathReport) -> String {
-    let side = |seen: &Option<Seen>| seen.as_ref().map_or_else(|| "(none)".to_owned(), shown);
     match path.finding {
-        Some(_) => {
-            let desired = if path.declared.is_some() { &path.declared } else { &path.expected };
-            format!("{} → {}", side(desired), side(&path.live))
-        }
-        None => side(&path.live),
+        Some(_) => changed(path.declared.as_ref().or(path.expected.as_ref()), path.live.as_ref(), VALUE),
+        None => path.live.as_ref().map_or_else(|| "(none)".to_owned(), shown),
     }
 }
 

@@ -113,14 +113,18 @@ impl Change {
         if finding.change == "missing-object" {
             return Self::Word("missing");
         }
-        let side = |seen: &Option<Seen>| seen.as_ref().map_or_else(|| "(none)".to_owned(), shown);
-        let counted = match (&finding.desired, &finding.live) {
+        Self::between(finding.desired.as_ref(), finding.live.as_ref())
+    }
+
+    fn between(desired: Option<&Seen>, live: Option<&Seen>) -> Self {
+        let side = |seen: Option<&Seen>| seen.map_or_else(|| "(none)".to_owned(), shown);
+        let counted = match (desired, live) {
             (Some(Seen::Plain(Value::Array(desired))), Some(Seen::Plain(Value::Array(live)))) if desired.len() != live.len() => {
                 Some(format!("[{}] → [{}]", count(desired.len(), "entry"), count(live.len(), "entry")))
             }
             _ => None,
         };
-        Self::Values { desired: side(&finding.desired), live: side(&finding.live), counted }
+        Self::Values { desired: side(desired), live: side(live), counted }
     }
 
     /// `desired → live` in so much room: whole, or from where the values part.
@@ -165,6 +169,11 @@ fn from_where_they_part(desired: &str, live: &str) -> (String, String) {
     let from = if parting - word <= 2 * CONTEXT && word > 0 { word } else { parting };
     let tail = |characters: &[char], from: usize| format!("…{}", characters[from..].iter().collect::<String>());
     (tail(&left, from), tail(&right, parting))
+}
+
+/// `desired → live` in so much room.
+pub(super) fn changed(desired: Option<&Seen>, live: Option<&Seen>, room: usize) -> String {
+    Change::between(desired, live).within(room)
 }
 
 fn length(text: &str) -> usize {

@@ -3,6 +3,8 @@
 //! `TRUEUP_SCENARIOS=write` writes what is found into `expected.json` instead of comparing it: read the diff before you
 //! commit it.
 
+mod explained;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -67,15 +67,27 @@ pub fn shown(secrecy: Secrecy, object: &Value, key: &DigestKey) -> Value {
 /// Whether an object that is no Secret, or a patch of one, has a secret value in it.
 #[must_use]
 pub fn is_within(object: &Value) -> bool {
-    !places(object).is_empty()
+    !places(Secrecy::Open, object).is_empty()
 }
 
-/// The JSON pointers (RFC 6901) of the secret values in an object that is no Secret.
+/// The JSON pointers (RFC 6901) of the secret values in an object.
 #[must_use]
-pub fn places(object: &Value) -> Vec<String> {
+pub fn places(secrecy: Secrecy, object: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    each(Around::Other, object, &mut String::new(), &mut |pointer, _| found.push(pointer.to_owned()));
+    match secrecy {
+        Secrecy::Open => each(Around::Other, object, &mut String::new(), &mut |pointer, _| found.push(pointer.to_owned())),
+        Secrecy::Secret => closed(&Path::root(), object, object, &mut found),
+    }
     found
+}
+
+/// The values of a Secret that are no part of its identity.
+fn closed(at: &Path, value: &Value, secret: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| closed(&at.key(name), value, secret, found)),
+        _ if OPEN_IN_SECRETS.iter().any(|keys| Path::of_keys(keys).covers(at)) => {}
+        _ => found.extend(at.pointer_in(secret)),
+    }
 }
 
 /// What a value stands in, as far as that tells whether it is secret.
@@ -250,7 +262,7 @@ mod tests {
     fn places_are_where_the_values_are() {
         let object = json!({"spec": {"containers": [{"env": [{"name": "A"}, {"name": "A_TOKEN", "value": "x"}]}]},
             "metadata": {"annotations": {"kapp.k14s.io/original": "x"}}});
-        let mut found = places(&object);
+        let mut found = places(Secrecy::Open, &object);
         found.sort();
         assert_eq!(found, ["/metadata/annotations/kapp.k14s.io~1original", "/spec/containers/0/env/1/value"]);
         // A patch that removes a value does not hold it.
