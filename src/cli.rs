@@ -107,7 +107,7 @@ pub enum Command {
         /// Show it again after each save (with --work-tree) or new commit
         #[arg(long, conflicts_with = "all_paths")]
         watch: bool,
-        /// Show one object whole: each of its paths and why it is a finding or none
+        /// Show one object whole: each path, and why it is a finding or none
         #[arg(long, value_name = "KIND/NAME")]
         all_paths: Option<String>,
     },

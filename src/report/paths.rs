@@ -21,7 +21,7 @@ pub const SCHEMA: &str = "trueup.paths/v1";
 
 /// The most that a column takes.
 const PATH: usize = 64;
-const VALUE: usize = 36;
+const VALUE: usize = 44;
 
 /// All paths of the objects that were asked for.
 #[derive(Debug, Serialize)]
@@ -185,6 +185,7 @@ fn mark(path: &PathReport) -> char {
 
 fn value(path: &PathReport) -> String {
     match path.finding {
+        Some(_) if path.path.is_empty() => "missing".to_owned(),
         Some(_) => changed(path.declared.as_ref().or(path.expected.as_ref()), path.live.as_ref(), VALUE),
         None => path.live.as_ref().map_or_else(|| "(none)".to_owned(), shown),
     }

@@ -5,4 +5,5 @@ mod objects;
 pub(crate) mod proxy;
 mod refusals;
 mod rights;
+mod secrets;
 mod writes;

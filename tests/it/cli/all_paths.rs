@@ -17,7 +17,20 @@ fn an_object_is_shown_whole_with_a_reason_at_each_path() {
     let world = World::small();
     let ran = world.run(&["diff", "--all-paths", "ConfigMap/checkout-config"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
-    insta::assert_snapshot!(ran.stdout, @"");
+    insta::assert_snapshot!(ran.stdout, @r#"
+    ConfigMap shop/checkout-config in prod-eu   11 paths, 1 finding, expected values by table
+      apiVersion                                                        v1                                    as Git declares it   manifests/configmap.yaml:1
+      data.DB_ENDPOINT                                                  db-a.internal                         as Git declares it   manifests/configmap.yaml:10
+    ! data.LOG_LEVEL                                                    info → debug                          changed, lane auto: policies/drift.toml:5: class config-value   manifests/configmap.yaml:8
+      data.PAYMENT_TIMEOUT                                              30s                                   as Git declares it   manifests/configmap.yaml:9
+      kind                                                              ConfigMap                             as Git declares it   manifests/configmap.yaml:2
+      metadata.name                                                     checkout-config                       as Git declares it   manifests/configmap.yaml:4
+      metadata.namespace                                                shop                                  as Git declares it   manifests/configmap.yaml:5
+    - …annotations["kubectl.kubernetes.io/last-applied-configuration"]  k1:[DIGEST]                   never compared: `kubectl apply`'s own copy of the manifest
+    - metadata.creationTimestamp                                        2026-11-21T02:47:02Z                  never compared: only the server writes this metadata
+    - metadata.resourceVersion                                          554                                   never compared: only the server writes this metadata
+    - metadata.uid                                                      8d88347f-0c83-46e2-86b7-0d3322903e41  never compared: only the server writes this metadata
+    "#);
     let whole = world.run(&["diff", "--all-paths", "Deployment/shop/checkout"]).stdout;
     for line in [
         r#"~ metadata.annotations["deployment.kubernetes.io/revision"]  2"#,
@@ -82,7 +95,10 @@ fn what_cannot_be_shown_is_said() {
     world.run(&["diff", "--all-paths", "ConfigMap"]).failed(2, "error: `ConfigMap` is no KIND/NAME, as in Deployment/checkout");
     let missing = world.run(&["diff", "--all-paths", "ConfigMap/a"]);
     assert_eq!(missing.code, 1);
-    insta::assert_snapshot!(missing.stdout, @"");
+    insta::assert_snapshot!(missing.stdout, @r"
+    ConfigMap shop/a in live   missing
+    ! whole object  (none) → (none)  missing-object, lane review: no class matches: reported only   manifests/a.yaml:1
+    ");
 
     world.write("live/broken.yaml", "kind: [\n");
     let unseen = world.run(&["diff", "--all-paths", "ConfigMap/a"]);

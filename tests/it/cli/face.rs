@@ -86,9 +86,10 @@ fn help_of_commands() {
     Usage: trueup diff [OPTIONS]
 
     Options:
-          --watch    Show it again after each save (with --work-tree) or new commit
-      -h, --help     Print help
-      -V, --version  Print version
+          --watch                  Show it again after each save (with --work-tree) or new commit
+          --all-paths <KIND/NAME>  Show one object whole: each path, and why it is a finding or none
+      -h, --help                   Print help
+      -V, --version                Print version
     ");
 }
 
