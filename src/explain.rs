@@ -34,15 +34,16 @@ const POD_PATHS: [&[&str]; 3] = [&[], &["spec", "template", "spec"], &["spec", "
 /// When there is no such finding or object, or nothing can be judged.
 pub async fn explain(session: &Session, what: &str, path: Option<&str>) -> Result<Exit, Failure> {
     let round = look(session, Freshness::Cached).await?;
-    let text = match (what.split_once('/'), path) {
-        (None, None) => by_id(session, &round, what).await?,
-        (None, Some(_)) => return Err(no_name(what)),
+    match (what.split_once('/'), path) {
+        (None, None) => print(&by_id(session, &round, what).await?),
+        (None, Some(_)) => Err(no_name(what)),
         (Some(_), path) => {
             let path = path.map(str::parse::<Path>).transpose().map_err(Failure::usage)?;
-            by_object(session, &round, what, path.as_ref()).await?
+            print(&by_object(session, &round, what, path.as_ref()).await?)?;
+            let unseen = named(&round, what)?.iter().any(|(_, _, pair)| matches!(pair, Pair::Unseen(..)));
+            Ok(if unseen { Exit::Unseen } else { Exit::True })
         }
-    };
-    print(&text)
+    }
 }
 
 /// Each path of an object and why it is a finding or none.
@@ -192,7 +193,7 @@ async fn whole(
     match &row {
         Some(row) => {
             page.line("Git", &declared(row, &difference.origin));
-            page.value("expected", row.expected.as_ref().filter(|_| row.expected != row.declared).map(|seen| seen.to_string()));
+            page.value("expected", row.expected.as_ref().filter(|_| row.expected != row.declared).map(ToString::to_string));
         }
         None => page.line("Git", &format!("{}   {}", shown(desired), difference.origin)),
     }

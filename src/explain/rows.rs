@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use trueup_core::classify::cause_at;
-use trueup_core::diff::{Account, Verdict, accounts};
-use trueup_core::facts::{Evidence, Matched, Origin, Pair, Secrecy};
+use trueup_core::diff::{Account, Silence, Verdict, accounts};
+use trueup_core::facts::{Allowance, Evidence, Matched, Origin, Pair, Secrecy};
 use trueup_core::finding::{Cause, Change, Divergence, Finding};
 use trueup_core::object::ObjectId;
 use trueup_core::path::Path;
@@ -46,8 +46,10 @@ pub enum Outcome<'a> {
     Finding(&'a Finding),
     /// It differs, and no finding was made of it.
     LeftOut(Change),
-    /// It was compared, and is no finding.
-    Silent(Verdict),
+    /// It differs by right.
+    ByRight(Allowance),
+    /// It does not differ.
+    Silent(Silence),
     /// It is never compared.
     Uncompared(Uncompared),
 }
@@ -75,7 +77,7 @@ impl PathRow<'_> {
     pub fn finding(&self) -> Option<&Finding> {
         match &self.outcome {
             Outcome::Finding(finding) => Some(finding),
-            Outcome::LeftOut(_) | Outcome::Silent(_) | Outcome::Uncompared(_) => None,
+            Outcome::LeftOut(_) | Outcome::ByRight(_) | Outcome::Silent(_) | Outcome::Uncompared(_) => None,
         }
     }
 
@@ -111,7 +113,8 @@ fn of_account<'a>(case: &'a JudgedCase, matched: &Matched, account: Account) -> 
         (None, verdict) => match (uncompared(&account.path), verdict) {
             (Some(reason), _) => Outcome::Uncompared(reason),
             (None, Verdict::Differs(change)) => Outcome::LeftOut(change),
-            (None, verdict @ (Verdict::Allowed(..) | Verdict::Silent(_))) => Outcome::Silent(verdict),
+            (None, Verdict::Allowed(_, allowance)) => Outcome::ByRight(allowance),
+            (None, Verdict::Silent(silence)) => Outcome::Silent(silence),
         },
     };
     PathRow {

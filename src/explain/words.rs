@@ -1,7 +1,7 @@
 //! What is said of a path: why it is as it is, in one sentence, and what would change that.
 
 use trueup_core::classify::IGNORE_ANNOTATION;
-use trueup_core::diff::{Silence, Spelling, Verdict};
+use trueup_core::diff::{Silence, Spelling};
 use trueup_core::facts::{Allowance, Evidence, Extent, Rule};
 use trueup_core::finding::{Cause, Change, Confidence, Finding, Lane};
 use trueup_core::seen::Seen;
@@ -17,13 +17,12 @@ pub fn name(outcome: &Outcome<'_>) -> &'static str {
         Outcome::Finding(_) => "finding",
         Outcome::LeftOut(_) => "left-out",
         Outcome::Uncompared(_) => "not-compared",
-        Outcome::Silent(Verdict::Allowed(_, allowance)) => match allowance.rule {
+        Outcome::ByRight(allowance) => match allowance.rule {
             Rule::Allocated => "allocated",
             Rule::KnownWriter { .. } => "known-writer",
             Rule::Autoscaler => "autoscaler",
         },
-        Outcome::Silent(Verdict::Differs(_)) => "finding",
-        Outcome::Silent(Verdict::Silent(silence)) => match silence {
+        Outcome::Silent(silence) => match silence {
             Silence::AsDeclared => "as-declared",
             Silence::Respelt(_) => "same-value",
             Silence::AsWritten => "as-written",
@@ -43,9 +42,8 @@ pub fn reason(row: &PathRow<'_>) -> String {
         Outcome::Finding(finding) => of_finding(finding),
         Outcome::LeftOut(change) => format!("{change}, and policy leaves it out"),
         Outcome::Uncompared(reason) => never_compared(*reason).to_owned(),
-        Outcome::Silent(Verdict::Allowed(_, allowance)) => by_right(allowance, row),
-        Outcome::Silent(Verdict::Differs(change)) => change.to_string(),
-        Outcome::Silent(Verdict::Silent(silence)) => of_silence(*silence, row),
+        Outcome::ByRight(allowance) => by_right(allowance, row),
+        Outcome::Silent(silence) => of_silence(*silence, row),
     }
 }
 
@@ -119,7 +117,7 @@ pub fn change(row: &PathRow<'_>, file: &str) -> String {
         Outcome::Finding(finding) => of_change(finding),
         Outcome::LeftOut(_) => "the rule in policies/ that leaves it out".to_owned(),
         Outcome::Uncompared(_) => "nothing: no value of it is ever a finding".to_owned(),
-        Outcome::Silent(Verdict::Allowed(_, allowance)) => match (&allowance.rule, allowance.extent) {
+        Outcome::ByRight(allowance) => match (&allowance.rule, allowance.extent) {
             (Rule::Autoscaler, _) => {
                 "a finding without the autoscaler, outside its range, or when somebody else wrote it last".to_owned()
             }
@@ -129,8 +127,7 @@ pub fn change(row: &PathRow<'_>, file: &str) -> String {
                 format!("declare it in {place}: then live has to agree; or another writer of the live value")
             }
         },
-        Outcome::Silent(Verdict::Differs(_)) => format!("change {place}, or live"),
-        Outcome::Silent(Verdict::Silent(silence)) => match silence {
+        Outcome::Silent(silence) => match silence {
             Silence::AsDeclared | Silence::Respelt(_) | Silence::AsWritten | Silence::AsAdmitted => {
                 format!("another value in {place}, or in live, would be a finding")
             }

@@ -21,9 +21,8 @@ pub fn secret_lines(file: &str, bytes: &[u8]) -> BTreeSet<u32> {
         return BTreeSet::new();
     }
     let (objects, problems) = manifest::read(file, bytes);
-    let count = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
     if !problems.is_empty() && secret::is_secret_name(&String::from_utf8_lossy(bytes)) {
-        return (1..=u32::try_from(count).unwrap_or(u32::MAX)).collect();
+        return (1..=breaks(bytes).saturating_add(1)).collect();
     }
     objects.iter().flat_map(|object| lines_of(object, bytes)).collect()
 }
@@ -33,10 +32,13 @@ fn lines_of(object: &Desired, bytes: &[u8]) -> BTreeSet<u32> {
     let positions = secret::places(secrecy, &object.value).into_iter().filter_map(|pointer| object.positions.get(&pointer));
     let lines = positions.flat_map(|position| {
         let text = bytes.get(position.start..position.end).unwrap_or_default();
-        let breaks = text.iter().filter(|byte| **byte == b'\n').count();
-        position.line..=position.line.saturating_add(u32::try_from(breaks).unwrap_or(u32::MAX))
+        position.line..=position.line.saturating_add(breaks(text))
     });
     lines.collect()
+}
+
+fn breaks(text: &[u8]) -> u32 {
+    u32::try_from(String::from_utf8_lossy(text).matches('\n').count()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

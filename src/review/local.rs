@@ -137,11 +137,11 @@ pub fn open(proposal: &Proposal<'_>) -> Result<Opened, LocalError> {
         Repository::open(proposal.repository).map_err(|source| LocalError::Open { path: at(proposal.repository), source })?;
     let patch = format_patch(&repository, proposal.commit)?;
     let opened = move_branch(&repository, &branch, proposal)?;
-    let path = patch_path(proposal.state, proposal.place);
+    let file = patch_path(proposal.state, proposal.place);
     match (&opened, patch) {
         (Opened::Foreign { .. }, _) => {}
-        (Opened::Created | Opened::Unchanged | Opened::Updated { .. }, Some(patch)) => write_patch(&path, &patch)?,
-        (Opened::Created | Opened::Unchanged | Opened::Updated { .. }, None) => remove_patch(&path)?,
+        (Opened::Created | Opened::Unchanged | Opened::Updated { .. }, Some(patch)) => write_patch(&file, &patch)?,
+        (Opened::Created | Opened::Unchanged | Opened::Updated { .. }, None) => remove_patch(&file)?,
     }
     Ok(opened)
 }

@@ -197,7 +197,7 @@ impl Walk<'_> {
             }
             return;
         }
-        if let Some(entries) = self.silent_entries(shape, sides) {
+        if let Some(entries) = silent_entries(shape, sides) {
             let (item, _) = shape.entries();
             for (name, entry) in entries {
                 self.silent(&at.child(name), item, entry);
@@ -205,18 +205,6 @@ impl Walk<'_> {
             return;
         }
         self.record(at, sides, Verdict::Silent(self.silence(at, shape, sides)));
-    }
-
-    /// The entries of a list that are judged each for itself.
-    fn silent_entries<'a>(&self, shape: &Shape, sides: Sides<'a>) -> Option<Vec<(Segment, Sides<'a>)>> {
-        let (_, Merge::Keyed(keys)) = shape.entries() else { return None };
-        let list = |side: Option<&'a Value>| side.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let (expected, live) = (list(sides.expected), list(sides.live));
-        let (expected_names, live_names) = (entry_names(expected, keys)?, entry_names(live, keys)?);
-        let by_name = Entries::of(sides.declared, (&expected_names, expected), (&live_names, live));
-        let added = expected_names.iter().filter(|name| !by_name.live.contains_key(name));
-        let entries: Vec<_> = live_names.iter().chain(added).map(|name| (name.clone(), by_name.sides(name))).collect();
-        (!entries.is_empty() && sides.all().all(Value::is_array)).then_some(entries)
     }
 
     fn silence(&self, at: &Path, shape: &Shape, sides: Sides<'_>) -> Silence {
@@ -251,6 +239,18 @@ impl Walk<'_> {
             verdict,
         });
     }
+}
+
+/// The entries of a list that are judged each for itself.
+fn silent_entries<'a>(shape: &Shape, sides: Sides<'a>) -> Option<Vec<(Segment, Sides<'a>)>> {
+    let (_, Merge::Keyed(keys)) = shape.entries() else { return None };
+    let list = |side: Option<&'a Value>| side.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let (expected, live) = (list(sides.expected), list(sides.live));
+    let (expected_names, live_names) = (entry_names(expected, keys)?, entry_names(live, keys)?);
+    let by_name = Entries::of(sides.declared, (&expected_names, expected), (&live_names, live));
+    let added = expected_names.iter().filter(|name| !by_name.live.contains_key(name));
+    let entries: Vec<_> = live_names.iter().chain(added).map(|name| (name.clone(), by_name.sides(name))).collect();
+    (!entries.is_empty() && sides.all().all(Value::is_array)).then_some(entries)
 }
 
 /// In what a value's two spellings differ, by its shape.

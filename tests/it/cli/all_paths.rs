@@ -97,12 +97,14 @@ fn what_cannot_be_shown_is_said() {
     assert_eq!(missing.code, 1);
     insta::assert_snapshot!(missing.stdout, @r"
     ConfigMap shop/a in live   missing
-    ! whole object  (none) → (none)  missing-object, lane review: no class matches: reported only   manifests/a.yaml:1
+    ! whole object  missing  missing-object, lane review: no class matches: reported only   manifests/a.yaml:1
     ");
 
     world.write("live/broken.yaml", "kind: [\n");
     let unseen = world.run(&["diff", "--all-paths", "ConfigMap/a"]);
     assert_eq!(unseen.code, 3, "{unseen:?}");
+    let explained = world.run(&["explain", "ConfigMap/a", "data.level"]);
+    assert!(explained.code == 3 && explained.stdout.contains("verdict    unknown: "), "{explained:?}");
 
     let world = World::of(&[("manifests/a.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {a: b}\n")]);
     let skipped = world.run(&["diff", "--all-paths", "Secret/a"]);

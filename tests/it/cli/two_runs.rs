@@ -49,6 +49,10 @@ stage = "auto"
 fallback = true
 "#;
 
+fn joined(lines: impl Iterator<Item = String>) -> String {
+    lines.collect::<Vec<_>>().concat()
+}
+
 fn quoted(text: &str) -> String {
     serde_json::json!(text).to_string()
 }
@@ -65,9 +69,9 @@ fn login(world: &World, secrets: &Secrets) {
         ("kapp.k14s.io/original", copy.clone()),
         ("note", format!("was {changed}")),
     ];
-    let annotations: String = annotations.iter().map(|(name, text)| format!("    {name}: {}\n", quoted(text))).collect();
+    let annotations = joined(annotations.iter().map(|(name, text)| format!("    {name}: {}\n", quoted(text))));
     let data = [("password", changed), ("same", token), ("added", token)];
-    let data: String = data.iter().map(|(key, text)| format!("  {key}: {}\n", STANDARD.encode(text))).collect();
+    let data = joined(data.iter().map(|(key, text)| format!("  {key}: {}\n", STANDARD.encode(text))));
     world.write("live/login.yaml", format!("{head}  annotations:\n{annotations}data:\n{data}"));
 }
 
@@ -164,7 +168,7 @@ fn transcript(secrets: &Secrets) -> Vec<(String, String)> {
             assert!(!text.contains(&form), "{form} is in `{command}`:\n{text}");
         }
     }
-    let patches = kept.into_iter().filter(|(name, _)| name.ends_with(".patch"));
+    let patches = kept.into_iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|extension| extension == "patch"));
     said.extend(patches.map(|(name, bytes)| (name, String::from_utf8(bytes).unwrap())));
     said
 }
@@ -173,7 +177,7 @@ fn ledger(path: &Path) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let entries = runtime.block_on(async { Ledger::open_to_read(path).await.unwrap().entries(0).await.unwrap() });
     assert!(!entries.is_empty());
-    entries.iter().map(|record| format!("{:?}\n", record.entry)).collect()
+    joined(entries.iter().map(|record| format!("{:?}\n", record.entry)))
 }
 
 fn files(folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
@@ -204,7 +208,8 @@ impl Numbers {
                 rest = &behind[time..];
             } else if is_id(word) {
                 let next = self.0.len();
-                out.push_str(&format!("#{}", self.0.entry(word.to_owned()).or_insert(next)));
+                out.push('#');
+                out.push_str(&self.0.entry(word.to_owned()).or_insert(next).to_string());
             } else {
                 out.push_str(word);
             }

@@ -88,7 +88,8 @@ fn digest_asks_for_them_and_says_no_value() {
         ended = world.trueup(&["diff", "-o", "json"]);
     }
     let report = ended.json();
-    let finding = report["findings"].as_array().unwrap().iter().find(|finding| finding["path"] == "data.password").unwrap();
+    let finding = report["findings"].as_array().unwrap().iter().find(|finding| finding["path"] == "data.password");
+    let finding = finding.unwrap_or_else(|| panic!("{report:#}"));
     assert_eq!(finding["lane"], "review", "{finding:#}");
     assert!(finding["desired"]["masked"].is_string() && finding["desired"] != finding["live"], "{finding:#}");
     for arguments in [&["diff"][..], &["explain", "Secret/login"], &["diff", "--all-paths", "Secret/login"], &["sync"]] {

@@ -32,7 +32,9 @@ fn scalars(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, value)| scalars(value, &format!("{at}/{key}"), found)),
         Value::Array(entries) => {
-            entries.iter().enumerate().for_each(|(at_, value)| scalars(value, &format!("{at}/{at_}"), found))
+            for (index, value) in entries.iter().enumerate() {
+                scalars(value, &format!("{at}/{index}"), found);
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => found.push(at.to_owned()),
     }
