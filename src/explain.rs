@@ -55,9 +55,8 @@ pub async fn all_paths(session: &Session, what: &str) -> Result<PathsReport, Fai
     let mut problems = problems(&round);
     let mut objects = Vec::new();
     for (judged, case, pair) in named(&round, what)? {
-        let whole = match judged.reach.read_whole(&pair.desired().id).await {
-            Ok(whole) if matches!(pair, Pair::Matched(_)) => whole,
-            Ok(_) => None,
+        let whole = match whole_object(judged, pair).await {
+            Ok(whole) => whole,
             Err(message) => {
                 let message = format!("what is never compared is not shown: {message}");
                 problems.push(ProblemReport { code: "not-read", message, target: Some(judged.name.0.clone()), origin: None });
@@ -68,6 +67,14 @@ pub async fn all_paths(session: &Session, what: &str) -> Result<PathsReport, Fai
         objects.push(object_paths(judged, pair, paths));
     }
     Ok(PathsReport { schema: SCHEMA, source: round.source.clone(), objects, problems })
+}
+
+/// The live object with what is never compared. What was not looked at, as a Secret that is skipped, is not read here either.
+async fn whole_object(judged: &Judged, pair: &Pair) -> Result<Option<serde_json::Value>, String> {
+    match pair {
+        Pair::Matched(matched) => judged.reach.read_whole(&matched.desired.id).await,
+        Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_) => Ok(None),
+    }
 }
 
 fn problems(round: &Round) -> Vec<ProblemReport> {
@@ -137,7 +144,7 @@ async fn by_object(session: &Session, round: &Round, what: &str, path: Option<&P
     for (judged, case, pair) in named(round, what)? {
         let path = path.map(|path| as_written_whole(path, pair));
         let whole_object = match &path {
-            Some(_) => judged.reach.read_whole(&pair.desired().id).await.ok().flatten(),
+            Some(_) => whole_object(judged, pair).await.ok().flatten(),
             None => None,
         };
         let rows = rows(case, whole_object.as_ref(), &session.key);

@@ -231,3 +231,19 @@ proptest! {
         prop_assert!(plain.chars().all(|c| c == '\n' || !crate::visible::is_hidden(c)) && !plain.contains(['@', '#', '<', '`']));
     }
 }
+
+#[test]
+fn a_line_with_a_secret_is_not_shown_beside_a_change() {
+    let manifest = |image: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  template:\n    spec:\n      containers:\n      - name: app\n        \
+             env:\n        - name: DB_PASSWORD\n          value: hunter2\n        image: shop/web:{image}\n"
+        )
+    };
+    let finding = image("shop/web:1.4.3-hot", "kubectl-set");
+    let text = body(&finding, "4f2c9e1", &edit(&manifest("1.4.2"), &manifest("1.4.3-hot")));
+    assert!(!text.contains("hunter2"), "{text}");
+    for line in ["         - name: DB_PASSWORD", " (not shown: a secret value)", "+        image: shop/web:1.4.3-hot"] {
+        assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+    }
+}
