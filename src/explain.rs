@@ -84,7 +84,7 @@ async fn by_object(session: &Session, round: &Round, (kind, name): (&str, &str),
 fn as_written_whole(path: &Path, pair: &Pair) -> Path {
     let roots: Vec<&serde_json::Value> = match pair {
         Pair::Matched(matched) => vec![&matched.desired.value, &matched.expected.value, &matched.live.value],
-        Pair::Missing(desired) | Pair::Skipped(desired) | Pair::Unseen(desired, _) => vec![&desired.value],
+        Pair::Missing(desired) | Pair::Skipped(desired, _) | Pair::Unseen(desired, _) => vec![&desired.value],
     };
     let below = |prefix: &&[&str]| Path(Path::of_keys(prefix).0.into_iter().chain(path.0.iter().cloned()).collect());
     let candidates = POD_PATHS.iter().map(below);
@@ -184,7 +184,7 @@ fn no_finding(judged: &Judged, pair: &Pair, case: &JudgedCase, path: Option<&Pat
         }
         Pair::Missing(_) => page.line("verdict", "missing, and an ignore rule names it"),
         Pair::Unseen(_, reason) => page.line("verdict", &format!("unknown: {reason}")),
-        Pair::Skipped(_) => page.line("verdict", "skipped: secrets = \"off\""),
+        Pair::Skipped(_, reason) => page.line("verdict", &format!("skipped: {reason}")),
     }
     page.text
 }

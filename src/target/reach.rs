@@ -83,8 +83,9 @@ impl Reach {
         }
     }
 
-    /// Writes a correction: on a cluster first as a dry run, so that admission is heard before anything changes.
-    pub async fn send(&self, run: &RunId, correction: &Correction) -> Sent {
+    /// Writes a correction: on a cluster first as a dry run, so that admission is heard before anything changes. `objection`
+    /// says what speaks against the object as the dry run shows it; then nothing is written.
+    pub async fn send(&self, run: &RunId, correction: &Correction, objection: impl Fn(Live) -> Option<String>) -> Sent {
         match self {
             Self::Cluster(cluster, catalog) => {
                 let (uid, version) = (correction.uid.as_deref(), correction.resource_version.as_deref());
@@ -92,7 +93,7 @@ impl Reach {
                     return Sent::Refused("the object was read without uid or resourceVersion".to_owned());
                 };
                 let patch = with_preconditions(&correction.patch, uid, version);
-                send_to_cluster((cluster, catalog), run, &correction.object, &patch).await
+                send_to_cluster((cluster, catalog), run, (&correction.object, &patch), objection).await
             }
             Self::Snapshot(folder) => {
                 // Files may carry no version: then the values that were judged are the precondition.
@@ -120,8 +121,8 @@ impl Reach {
 async fn send_to_cluster(
     (cluster, catalog): (&Cluster, &Catalog),
     run: &RunId,
-    id: &ObjectId,
-    patch: &serde_json::Value,
+    (id, patch): (&ObjectId, &serde_json::Value),
+    objection: impl Fn(Live) -> Option<String>,
 ) -> Sent {
     let resource = match resource(catalog, id) {
         Ok(resource) => resource,
@@ -131,12 +132,19 @@ async fn send_to_cluster(
         Ok(named) => named,
         Err(error) => return Sent::Refused(error.to_string()),
     };
-    if let Err(error) = patch::dry_run(&named, resource, id, patch).await {
-        return match failed(&error) {
-            // Nothing was to change, so nothing did.
-            Sent::Unanswered(reason) => Sent::Refused(format!("its dry run was not answered: {reason}")),
-            other => other,
-        };
+    match patch::dry_run(&named, resource, id, patch).await {
+        Ok(after) => {
+            if let Some(reason) = objection(after) {
+                return Sent::Refused(reason);
+            }
+        }
+        Err(error) => {
+            return match failed(&error) {
+                // Nothing was to change, so nothing did.
+                Sent::Unanswered(reason) => Sent::Refused(format!("its dry run was not answered: {reason}")),
+                other => other,
+            };
+        }
     }
     match patch::send(&named, resource, id, patch).await {
         Ok(live) => Sent::Applied(Box::new(live)),
@@ -201,9 +209,9 @@ mod tests {
         let run: RunId = "01JD0000000000000000000000".parse().expect("an id");
 
         write(json!({"a": "3", "b": "1"}));
-        assert!(matches!(reach.send(&run, correction).await, Sent::Conflict(_)));
+        assert!(matches!(reach.send(&run, correction, |_| None).await, Sent::Conflict(_)));
         write(json!({"a": "1", "b": "2"}));
-        let Sent::Applied(live) = reach.send(&run, correction).await else { panic!("another value is no reason") };
+        let Sent::Applied(live) = reach.send(&run, correction, |_| None).await else { panic!("another value is no reason") };
         assert_eq!(live.value["data"], json!({"a": "2", "b": "2"}));
     }
 }
