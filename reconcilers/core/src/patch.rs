@@ -312,7 +312,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn live(value: Value) -> Live {
-        let id = ObjectId { api_version: "v1".into(), kind: "Pod".into(), namespace: None, name: "a".into() };
+        let id = ObjectId { api_version: "example.com/v1".into(), kind: "Widget".into(), namespace: None, name: "a".into() };
         Live { id, value, owners: Vec::new(), uid: None, resource_version: None, deleting_since: None }
     }
 
