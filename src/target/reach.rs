@@ -135,7 +135,7 @@ async fn send_to_cluster(
     match patch::dry_run(&named, resource, id, patch).await {
         Ok(after) => {
             if let Some(reason) = objection(after) {
-                return Sent::Refused(reason);
+                return Sent::Inadmissible(reason);
             }
         }
         Err(error) => {

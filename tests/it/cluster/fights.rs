@@ -51,9 +51,11 @@ fn what_a_webhook_rewrites_at_each_update_is_not_fought() {
     assert_eq!(world.live(CONFIG, "/data/config.yml"), "by admission");
     let version = world.live(CONFIG, "/metadata/resourceVersion");
     let synced = world.json(&["sync"], 1);
-    let [run] = &synced["runs"].as_array().unwrap()[..] else { panic!("{synced:#}") };
-    assert_eq!((&run["action"], &run["status"]), (&json!("patch"), &json!("refused")), "{run:#}");
-    assert!(run["reasons"].to_string().contains("a mutating webhook or policy"), "{run:#}");
+    let [patch, proposal] = &synced["runs"].as_array().unwrap()[..] else { panic!("{synced:#}") };
+    assert_eq!((&patch["action"], &patch["status"]), (&json!("patch"), &json!("inadmissible")), "{patch:#}");
+    assert_eq!((&proposal["action"], &proposal["status"]), (&json!("pull-request"), &json!("opened")), "{proposal:#}");
+    let told = |run: &Value| run["reasons"].to_string().contains("a mutating webhook or policy");
+    assert!(told(patch) && told(proposal), "{synced:#}");
     assert_eq!(world.live(CONFIG, "/metadata/resourceVersion"), version);
     if let Some(writes) = world.writes() {
         assert!(writes.iter().all(is_dry_run), "{writes:#?}");

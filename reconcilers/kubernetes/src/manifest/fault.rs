@@ -116,9 +116,10 @@ impl Flaw {
     pub(super) fn into_problem(self, file: &str, document: u32) -> Problem {
         let origin = Some(Origin { file: file.to_owned(), line: self.line, column: self.column, document });
         let (code, message) = (self.fault.code(), self.fault.to_string());
-        match self.fault {
-            Fault::GenerateName { .. } => Problem::note(code, message, origin),
-            _ => Problem::blind(code, message, origin),
+        if matches!(self.fault, Fault::GenerateName { .. }) {
+            Problem::note(code, message, origin)
+        } else {
+            Problem::blind(code, message, origin)
         }
     }
 }
