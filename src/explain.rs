@@ -11,7 +11,7 @@ use trueup_core::finding::Finding;
 use trueup_core::object::ObjectId;
 use trueup_core::path::Path;
 
-use self::pages::{Page, SKIPPED, declared, path_or_all};
+use self::pages::{Page, declared, path_or_all};
 use self::rows::{PathRow, rows};
 use self::words::{evidence, of_change, shown, writer};
 use crate::command::print;
@@ -73,7 +73,7 @@ pub async fn all_paths(session: &Session, what: &str) -> Result<PathsReport, Fai
 async fn whole_object(judged: &Judged, pair: &Pair) -> Result<Option<serde_json::Value>, String> {
     match pair {
         Pair::Matched(matched) => judged.reach.read_whole(&matched.desired.id).await,
-        Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_) => Ok(None),
+        Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..) => Ok(None),
     }
 }
 
@@ -91,12 +91,12 @@ fn object_paths(judged: &Judged, pair: &Pair, paths: Vec<PathReport>) -> ObjectP
         Pair::Matched(_) => (ObjectState::Compared, None),
         Pair::Missing(_) => (ObjectState::Missing, None),
         Pair::Unseen(_, reason) => (ObjectState::Unseen, Some(reason.clone())),
-        Pair::Skipped(_) => (ObjectState::Skipped, Some(SKIPPED.to_owned())),
+        Pair::Skipped(_, reason) => (ObjectState::Skipped, Some(reason.clone())),
     };
     let id = &pair.desired().id;
     let evidence = match pair {
         Pair::Matched(matched) => Some(matched.expected.evidence),
-        Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_) => None,
+        Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..) => None,
     };
     let object = serde_json::json!(id);
     ObjectPaths { target: judged.name.0.clone(), object, name: id.to_string(), state, reason, evidence, paths }
@@ -158,10 +158,10 @@ async fn by_object(session: &Session, round: &Round, what: &str, path: Option<&P
             (Pair::Matched(_), Some(path)) => {
                 text.push_str(&pages::at_path(&judged.name, pair, path, &concerned));
             }
-            (Pair::Matched(_) | Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_), _) if findings.is_empty() => {
+            (Pair::Matched(_) | Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..), _) if findings.is_empty() => {
                 text.push_str(&pages::no_finding(&judged.name, case, pair, path.as_ref()));
             }
-            (Pair::Matched(_) | Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_), _) => {}
+            (Pair::Matched(_) | Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..), _) => {}
         }
     }
     Ok(text)
@@ -171,7 +171,7 @@ async fn by_object(session: &Session, round: &Round, what: &str, path: Option<&P
 fn as_written_whole(path: &Path, pair: &Pair) -> Path {
     let roots: Vec<&serde_json::Value> = match pair {
         Pair::Matched(matched) => vec![&matched.desired.value, &matched.expected.value, &matched.live.value],
-        Pair::Missing(desired) | Pair::Skipped(desired) | Pair::Unseen(desired, _) => vec![&desired.value],
+        Pair::Missing(desired) | Pair::Skipped(desired, _) | Pair::Unseen(desired, _) => vec![&desired.value],
     };
     let below = |prefix: &&[&str]| Path(Path::of_keys(prefix).0.into_iter().chain(path.0.iter().cloned()).collect());
     let candidates = POD_PATHS.iter().map(below);

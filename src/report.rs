@@ -84,8 +84,11 @@ pub struct Counts {
     pub drifted: usize,
     /// Not seen.
     pub unknown: usize,
-    /// Not looked at (Secrets).
+    /// Not judged: Secrets that are off, hooks and finished Jobs that are gone.
     pub skipped: usize,
+    /// The Secrets among those.
+    #[serde(skip)]
+    pub skipped_secrets: usize,
 }
 
 /// One finding.
@@ -277,7 +280,10 @@ fn counts(judged: &Judged) -> Counts {
         counts.declared += 1;
         match &case.pair {
             Some(Pair::Unseen(..)) => counts.unknown += 1,
-            Some(Pair::Skipped(_)) => counts.skipped += 1,
+            Some(Pair::Skipped(desired, _)) => {
+                counts.skipped += 1;
+                counts.skipped_secrets += usize::from(desired.id.kind == "Secret");
+            }
             Some(Pair::Missing(_) | Pair::Matched(_)) | None => {
                 if case.findings.iter().any(|finding| finding.lane > Lane::Ignore) {
                     counts.drifted += 1;
@@ -341,6 +347,7 @@ impl std::ops::Add for Counts {
             drifted: self.drifted + other.drifted,
             unknown: self.unknown + other.unknown,
             skipped: self.skipped + other.skipped,
+            skipped_secrets: self.skipped_secrets + other.skipped_secrets,
         }
     }
 }

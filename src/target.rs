@@ -14,6 +14,7 @@ use trueup_core::diff::{Comparison, compare};
 use trueup_core::facts::{Desired, Observation, Origin, Pair, Problem};
 use trueup_core::finding::{Difference, Finding};
 use trueup_core::object::{ObjectId, TargetName};
+use trueup_core::path::Path;
 use trueup_core::policy::Policy;
 use trueup_core::seen::DigestKey;
 use trueup_kubernetes::manifest;
@@ -100,7 +101,7 @@ impl JudgedCase {
                 let table = Table::load();
                 compare(matched, table.types(), &table.root_shape(&matched.desired.id), judging.key)
             }
-            Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_) => Comparison::default(),
+            Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..) => Comparison::default(),
         };
         let differences = differences(target, &pair, comparison.drifts.clone());
         Self {
@@ -158,14 +159,8 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
 /// The problems, where no object can be read.
 pub fn declared(pinned: &Pinned, paths: &[String]) -> Result<(Vec<Desired>, Vec<Problem>), Vec<Problem>> {
     let (files, mut problems) = source::files(pinned, paths);
-    let mut desired = Vec::new();
-    for file in &files {
-        let (objects, found) = manifest::read(&file.path, &file.bytes);
-        desired.extend(objects);
-        problems.extend(found);
-    }
-    problems.extend(declared_twice(&desired));
-    problems.extend(desired.iter().flat_map(ignore_problems));
+    let (desired, found) = objects(files.iter().map(|file| (file.path.as_str(), file.bytes.as_slice())));
+    problems.extend(found);
     if desired.is_empty() {
         let message = format!(
             "no object is declared under `{}` at commit {}: an empty desired state is never acted on",
@@ -176,6 +171,37 @@ pub fn declared(pinned: &Pinned, paths: &[String]) -> Result<(Vec<Desired>, Vec<
         return Err(problems);
     }
     Ok((desired, problems))
+}
+
+/// The objects that these files declare, and what is wrong with them.
+#[must_use]
+pub fn objects<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> (Vec<Desired>, Vec<Problem>) {
+    let mut desired = Vec::new();
+    let mut problems = Vec::new();
+    for (path, bytes) in files {
+        let (objects, found) = manifest::read(path, bytes);
+        desired.extend(objects);
+        problems.extend(found);
+    }
+    problems.extend(declared_twice(&desired));
+    problems.extend(desired.iter().flat_map(ignore_problems));
+    problems.extend(desired.iter().flat_map(unknown_fields));
+    (desired, problems)
+}
+
+/// What the object's kind does not have: the server drops it, so that no difference would ever tell.
+fn unknown_fields(desired: &Desired) -> Vec<Problem> {
+    let table = Table::load();
+    let problem = |path: &Path| {
+        let Desired { id, .. } = desired;
+        let version = table.kubernetes();
+        let message = format!(
+            "`{path}` is no field of {} {} in Kubernetes {version}: the API server refuses or drops it; correct its name or place",
+            id.api_version, id.kind
+        );
+        Problem::note("unknown-field", message, Some(desired.origin_of(path)))
+    };
+    table.unknown_fields(&desired.id, &desired.value).iter().map(problem).collect()
 }
 
 /// One object declared in two places: which of them is meant cannot be told.
@@ -193,7 +219,8 @@ fn declared_twice(desired: &[Desired]) -> Vec<Problem> {
 
 /// Two declarations of one object are seen only now where one of them leaves out the namespace. Neither is judged: put right
 /// by the one, the object would be wrong by the other.
-fn told_apart(pairs: Vec<Pair>) -> (Vec<Pair>, Vec<Problem>) {
+#[must_use]
+pub fn told_apart(pairs: Vec<Pair>) -> (Vec<Pair>, Vec<Problem>) {
     let mut origins: BTreeMap<_, Vec<Origin>> = BTreeMap::new();
     for pair in &pairs {
         let Desired { id, origin, .. } = pair.desired();

@@ -14,9 +14,6 @@ use crate::report::paths::{PathReport, print_rows};
 use crate::target::JudgedCase;
 use crate::visible::visible;
 
-/// Why an object was not looked at.
-pub(super) const SKIPPED: &str = "secrets = \"off\"";
-
 /// One row in the public form.
 pub(super) fn report(row: &PathRow<'_>) -> PathReport {
     PathReport {
@@ -47,7 +44,7 @@ pub(super) fn no_finding(target: &TargetName, case: &JudgedCase, pair: &Pair, pa
         }
         Pair::Missing(_) => page.line("verdict", "missing, and an ignore rule names it"),
         Pair::Unseen(_, reason) => page.line("verdict", &format!("unknown: {reason}")),
-        Pair::Skipped(_) => page.line("verdict", &format!("skipped: {SKIPPED}")),
+        Pair::Skipped(_, reason) => page.line("verdict", &format!("skipped: {reason}")),
     }
     page.text
 }

@@ -59,7 +59,7 @@ pub enum Outcome<'a> {
 pub fn rows<'a>(case: &'a JudgedCase, whole: Option<&Value>, key: &DigestKey) -> Vec<PathRow<'a>> {
     let mut rows = match &case.pair {
         Some(Pair::Matched(matched)) => compared(case, matched, key),
-        Some(Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_)) | None => Vec::new(),
+        Some(Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..)) | None => Vec::new(),
     };
     // What else is a finding: a whole object that is missing.
     let is_told = |finding: &&Finding| !rows.iter().any(|row| row.finding().is_some_and(|told| told.id == finding.id));

@@ -99,8 +99,9 @@ impl Reach {
         }
     }
 
-    /// Writes a correction: on a cluster first as a dry run, so that admission is heard before anything changes.
-    pub async fn send(&self, run: &RunId, correction: &Correction) -> Sent {
+    /// Writes a correction: on a cluster first as a dry run, so that admission is heard before anything changes. `objection`
+    /// says what speaks against the object as the dry run shows it; then nothing is written.
+    pub async fn send(&self, run: &RunId, correction: &Correction, objection: impl Fn(Live) -> Option<String>) -> Sent {
         match self {
             Self::Cluster(cluster, catalog) => {
                 let (uid, version) = (correction.uid.as_deref(), correction.resource_version.as_deref());
@@ -108,7 +109,7 @@ impl Reach {
                     return Sent::Refused("the object was read without uid or resourceVersion".to_owned());
                 };
                 let patch = with_preconditions(&correction.patch, uid, version);
-                send_to_cluster((cluster, catalog), run, correction, &patch).await
+                send_to_cluster((cluster, catalog), run, (correction, &patch), objection).await
             }
             Self::Snapshot(folder) => {
                 // Files may carry no version: then the values that were judged are the precondition.
@@ -136,8 +137,8 @@ impl Reach {
 async fn send_to_cluster(
     (cluster, catalog): (&Cluster, &Catalog),
     run: &RunId,
-    Correction { object: id, secrecy, .. }: &Correction,
-    patch: &Value,
+    (Correction { object: id, secrecy, .. }, patch): (&Correction, &Value),
+    objection: impl Fn(Live) -> Option<String>,
 ) -> Sent {
     let told = |error: PatchError| match secrecy {
         Secrecy::Secret => error.without_words(),
@@ -151,12 +152,19 @@ async fn send_to_cluster(
         Ok(named) => named,
         Err(error) => return Sent::Refused(error.to_string()),
     };
-    if let Err(error) = patch::dry_run(&named, resource, id, patch).await {
-        return match failed(&told(error)) {
-            // Nothing was to change, so nothing did.
-            Sent::Unanswered(reason) => Sent::Refused(format!("its dry run was not answered: {reason}")),
-            other => other,
-        };
+    match patch::dry_run(&named, resource, id, patch).await {
+        Ok(after) => {
+            if let Some(reason) = objection(after) {
+                return Sent::Inadmissible(reason);
+            }
+        }
+        Err(error) => {
+            return match failed(&told(error)) {
+                // Nothing was to change, so nothing did.
+                Sent::Unanswered(reason) => Sent::Refused(format!("its dry run was not answered: {reason}")),
+                other => other,
+            };
+        }
     }
     match patch::send(&named, resource, id, patch).await {
         Ok(live) => Sent::Applied(Box::new(live)),
@@ -221,9 +229,9 @@ mod tests {
         let run: RunId = "01JD0000000000000000000000".parse().expect("an id");
 
         write(json!({"a": "3", "b": "1"}));
-        assert!(matches!(reach.send(&run, correction).await, Sent::Conflict(_)));
+        assert!(matches!(reach.send(&run, correction, |_| None).await, Sent::Conflict(_)));
         write(json!({"a": "1", "b": "2"}));
-        let Sent::Applied(live) = reach.send(&run, correction).await else { panic!("another value is no reason") };
+        let Sent::Applied(live) = reach.send(&run, correction, |_| None).await else { panic!("another value is no reason") };
         assert_eq!(live.value["data"], json!({"a": "2", "b": "2"}));
     }
 }

@@ -1,5 +1,7 @@
 //! The program on a real API server, as the shipped account with the shipped rights.
 
+mod conformance;
+mod fights;
 mod line;
 mod objects;
 pub(crate) mod proxy;

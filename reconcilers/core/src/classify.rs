@@ -3,7 +3,7 @@
 use crate::facts::{Desired, Live, Matched, Pair, Problem};
 use crate::finding::{Cause, Change, Confidence, Difference, Divergence, Drift, Finding, Lane, ObjectChange, Stage, Subject};
 use crate::object::TargetName;
-use crate::path::Path;
+use crate::path::{Path, Segment};
 use crate::pattern::PathPattern;
 use crate::policy::{Class, Policy, Precedence};
 use crate::risk::assess;
@@ -30,7 +30,7 @@ pub fn differences(target: &TargetName, pair: &Pair, drifts: Vec<Drift>) -> Vec<
             let ignored = ignored_paths(&matched.desired.value);
             drifts.into_iter().map(|drift| field_difference(target, matched, &ignored, drift)).collect()
         }
-        Pair::Unseen(..) | Pair::Skipped(_) => Vec::new(),
+        Pair::Unseen(..) | Pair::Skipped(..) => Vec::new(),
     }
 }
 
@@ -176,6 +176,11 @@ fn verdict(difference: &Difference, votes: &[&Class]) -> Verdict {
     tighten(difference, votes, Verdict { lane, stage, reasons })
 }
 
+/// The mark that `kubectl rollout restart` leaves in a pod template.
+fn is_restart(path: &Path) -> bool {
+    matches!(path.0.last(), Some(Segment::Key(key)) if key == "kubectl.kubernetes.io/restartedAt")
+}
+
 /// What no class can loosen: some differences are never corrected by themselves.
 fn tighten(difference: &Difference, votes: &[&Class], mut verdict: Verdict) -> Verdict {
     if verdict.lane != Lane::Auto {
@@ -189,6 +194,9 @@ fn tighten(difference: &Difference, votes: &[&Class], mut verdict: Verdict) -> V
         Divergence::Object(_) => Some("trueup neither creates nor deletes objects".to_owned()),
         Divergence::Field(_) if difference.is_masked() => Some("a secret value takes part".to_owned()),
         Divergence::Field(_) if is_of_secret(difference) => Some("Secrets are never corrected by themselves".to_owned()),
+        Divergence::Field(drift) if is_restart(&drift.path) => {
+            Some("to remove the mark of a restart is to restart once more".to_owned())
+        }
         Divergence::Field(_) if unnamed => Some(format!("removed only where a class names `change = \"{change}\"`")),
         Divergence::Field(_) => None,
     };

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::facts::{Evidence, Live, Matched, Operation, Pair, Secrecy};
 use crate::finding::{Difference, Divergence, Drift, Finding, FindingId, Lane, Place, Predicate, Stage, Subject};
 use crate::object::{ObjectId, TargetName};
-use crate::patch::{Repair, changes_nothing, repair, values_under};
+use crate::patch::{Repair, Unpatchable, changes_nothing, repair, values_under};
 use crate::policy::{Class, Ownership, Policy};
 use crate::secret;
 
@@ -285,7 +285,7 @@ fn against_correcting(
         return Objection::To(Lane::Review, format!("the server does not admit the correction: {message}"));
     }
     match repair(&matched.live, &matched.expected.value, &[drift]) {
-        Err(error) => return Objection::To(Lane::Review, error.to_string()),
+        Err(error) => return Objection::To(Lane::Review, in_full(&error, finding)),
         // The ledger keeps both, for good.
         Ok(Repair { patch, inverse }) if secret::is_within(&patch) || secret::is_within(&inverse) => {
             return Objection::To(Lane::Review, "its patch would carry a secret value".to_owned());
@@ -297,6 +297,35 @@ fn against_correcting(
             Objection::Hold(format!("class {name} has made its {limit} writes of this hour"))
         }
         _ => Objection::None,
+    }
+}
+
+/// Why a repair cannot be made; where only recreating helps, how a person does that and what it costs.
+fn in_full(error: &Unpatchable, finding: &Finding) -> String {
+    let (Unpatchable::Immutable(_), Subject::Object(id)) = (error, &finding.difference.subject) else { return error.to_string() };
+    let file = &finding.difference.origin.file;
+    format!(
+        "{error}. trueup recreates nothing: `kubectl replace --force -f {file}` would, and then {}",
+        cost_of_recreating(&id.kind)
+    )
+}
+
+/// What stops or is lost while an object is deleted and made anew.
+fn cost_of_recreating(kind: &str) -> &'static str {
+    match kind {
+        "Deployment" | "DaemonSet" | "StatefulSet" | "ReplicaSet" | "Job" | "Pod" => "all its pods end and are started anew",
+        "Service" => "its cluster address changes and its connections break",
+        "PersistentVolumeClaim" => "the data of its volume may be deleted with it",
+        "CustomResourceDefinition" => "all its custom resources are deleted with it",
+        "RoleBinding" | "ClusterRoleBinding" => "its subjects are without these rights until it is there again",
+        "StorageClass" | "VolumeAttributesClass" => {
+            "claims that name it wait until it is there again; volumes that it made stay as they are"
+        }
+        "PriorityClass" | "RuntimeClass" | "IngressClass" => "what names it is refused or unserved until it is there again",
+        "ConfigMap" | "Secret" => {
+            "pods that start meanwhile wait for it, and running ones keep its old values until they restart"
+        }
+        _ => "it is gone until it is there again",
     }
 }
 

@@ -52,7 +52,12 @@ pub fn same_field(types: &Types, shape: &Shape, key: &str, a: Option<&Value>, b:
 #[must_use]
 pub fn is_in_order(shape: &Shape, key: &str, a: Option<&Value>, b: Option<&Value>) -> bool {
     let (Some(Value::Array(a)), Some(Value::Array(b))) = (a, b) else { return true };
-    let (_, Merge::Keyed(keys)) = shape.entries() else { return true };
+    let keys = match shape.entries().1 {
+        Merge::Keyed(keys) => keys,
+        // Finalizers run in any order, but who reads them should not have to know that.
+        Merge::Set => return key != "finalizers" || a == b,
+        Merge::Atomic => return true,
+    };
     if !order_matters(key, a) {
         return true;
     }
@@ -69,7 +74,7 @@ fn order_matters(key: &str, entries: &[Value]) -> bool {
 
 fn same_lists(types: &Types, shape: &Shape, a: &[Value], b: &[Value]) -> bool {
     let (item, merge) = shape.entries();
-    if a.len() != b.len() {
+    if a.len() != b.len() && *merge != Merge::Set {
         return false;
     }
     let pairwise = || a.iter().zip(b).all(|(a, b)| same(types, item, Some(a), Some(b)));
@@ -86,14 +91,12 @@ fn same_lists(types: &Types, shape: &Shape, a: &[Value], b: &[Value]) -> bool {
     }
 }
 
-/// Each entry of `a` finds one of its own in `b`.
+/// Each entry of the one is in the other; what stands there twice is there once.
 fn same_sets(types: &Types, item: &Shape, a: &[Value], b: &[Value]) -> bool {
-    let mut left: Vec<&Value> = b.iter().collect();
-    a.len() == b.len()
-        && a.iter().all(|entry| {
-            let found = left.iter().position(|other| same(types, item, Some(entry), Some(other)));
-            found.map(|at| left.swap_remove(at)).is_some()
-        })
+    let within = |some: &[Value], others: &[Value]| {
+        some.iter().all(|entry| others.iter().any(|other| same(types, item, Some(entry), Some(other))))
+    };
+    within(a, b) && within(b, a)
 }
 
 /// Each entry's name by its merge keys; `None` where an entry has no name or two share one: such a list is one value.

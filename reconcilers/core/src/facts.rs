@@ -226,8 +226,8 @@ pub enum Pair {
     Matched(Box<Matched>),
     /// It could not be seen.
     Unseen(Desired, String),
-    /// It was not looked at, as the target's settings say (Secrets with `secrets = "off"`).
-    Skipped(Desired),
+    /// It is not judged, and why: Secrets with `secrets = "off"`, hooks and finished Jobs that are gone by right.
+    Skipped(Desired, String),
 }
 
 /// A declared object, its live one and what it is judged by.
@@ -257,7 +257,7 @@ impl Pair {
     #[must_use]
     pub fn desired(&self) -> &Desired {
         match self {
-            Self::Missing(desired) | Self::Unseen(desired, _) | Self::Skipped(desired) => desired,
+            Self::Missing(desired) | Self::Unseen(desired, _) | Self::Skipped(desired, _) => desired,
             Self::Matched(matched) => &matched.desired,
         }
     }

@@ -59,7 +59,17 @@ struct Allocated {
     paths: Vec<Path>,
     entries: Option<Entries>,
     when_declared: Option<Path>,
+    extent: Reaches,
     reason: String,
+}
+
+/// Whether what Git declares gives way, too.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Reaches {
+    #[default]
+    Undeclared,
+    Declared,
 }
 
 #[derive(Debug, Clone)]
@@ -100,6 +110,8 @@ struct AllocatedText {
     paths: Vec<String>,
     entries: Option<Entries>,
     when_declared: Option<String>,
+    #[serde(default)]
+    extent: Reaches,
     reason: String,
 }
 
@@ -155,7 +167,7 @@ impl AllocatedText {
         if let Some(path) = paths.iter().find(|path| is_protected(&kind, path) && !by_right(path)) {
             return Err(RulesError::Protected { file, kind: kind.kind, path: path.to_string() });
         }
-        Ok(Allocated { kind, paths, entries: self.entries, when_declared, reason: self.reason })
+        Ok(Allocated { kind, paths, entries: self.entries, when_declared, extent: self.extent, reason: self.reason })
     }
 }
 
@@ -210,16 +222,30 @@ fn allocated_here(rule: &Allocated, desired: &Desired, live: &Live, types: &Type
     if rule.when_declared.as_ref().is_some_and(|path| declared(path).is_none()) {
         return Vec::new();
     }
-    let places = rule.paths.iter().flat_map(|pattern| places(pattern, &live.value, types, shape));
+    let places = rule.paths.iter().flat_map(|pattern| places(&named(pattern, &live.id), &live.value, types, shape));
     let allowance = |path: Path| {
         let extent = match &rule.entries {
-            None => Extent::Undeclared,
+            None => match rule.extent {
+                Reaches::Undeclared => Extent::Undeclared,
+                Reaches::Declared => Extent::Declared,
+            },
             Some(entries) if entries.explain(declared(&path), path.find(&live.value), &live.id) => Extent::Declared,
             Some(_) => return None,
         };
         Some(Allowance { path, extent, rule: Rule::Allocated, reason: rule.reason.clone() })
     };
     places.filter_map(allowance).collect()
+}
+
+/// A pattern with the object's own name for `{name}`.
+fn named(pattern: &Path, id: &ObjectId) -> Path {
+    let with_name = |segment: &Segment| match segment {
+        Segment::Entry(keys) => {
+            Segment::Entry(keys.iter().map(|(key, text)| (key.clone(), text.replace("{name}", &id.name))).collect())
+        }
+        Segment::Key(_) | Segment::Index(_) => segment.clone(),
+    };
+    Path(pattern.0.iter().map(with_name).collect())
 }
 
 impl Entries {
@@ -289,8 +315,11 @@ mod tests {
         assert_eq!(claim(json!(["mine/x"]), json!(["mine/x", "kubernetes.io/pvc-protection"])), all);
         assert_eq!(claim(json!(["mine/x"]), json!(["kubernetes.io/pvc-protection"])), []);
         assert_eq!(claim(Value::Null, json!(["kubernetes.io/pvc-protection", "else/y"])), []);
-        let account = |name: &str| allowed("v1", "ServiceAccount", json!({}), json!({"secrets": [{"name": name}]})).len();
-        assert_eq!((account("a-token-x7k2p"), account("b-token-x7k2p")), (1, 0));
+        let account = |names: &[&str]| {
+            let secrets: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
+            allowed("v1", "ServiceAccount", json!({}), json!({"secrets": secrets})).len()
+        };
+        assert_eq!((account(&["a-token-x7k2p"]), account(&["b-token-x7k2p"]), account(&["a-token-x7k2p", "stolen"])), (1, 0, 1));
     }
 
     #[test]

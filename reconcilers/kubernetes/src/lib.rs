@@ -13,6 +13,7 @@ pub mod allowances;
 pub mod baseline;
 pub mod expect;
 pub mod autoscaling;
+pub mod conversion;
 pub mod observe;
 pub mod patch;
 pub mod snapshot;

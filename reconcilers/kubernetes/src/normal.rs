@@ -71,7 +71,11 @@ pub fn desired(mut desired: Desired) -> Desired {
     if let Some(object) = desired.value.as_object_mut() {
         object.remove("status");
     }
+    if desired.id.kind == "ConfigMap" && desired.id.group().is_empty() {
+        join_base64(desired.value.get_mut("binaryData"));
+    }
     if desired.id.is_secret() {
+        join_base64(desired.value.get_mut("data"));
         encode_string_data(&mut desired.value);
         let moved = desired.positions.iter().filter_map(|(pointer, position)| {
             let below = pointer.strip_prefix("/stringData")?;
@@ -107,6 +111,15 @@ fn strip(value: &mut Value) {
         annotations.remove(LAST_APPLIED);
         if annotations.is_empty() {
             metadata.remove("annotations");
+        }
+    }
+}
+
+/// The API server reads base64 in several lines, and writes it in one.
+fn join_base64(data: Option<&mut Value>) {
+    for value in data.and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        if let Value::String(text) = value {
+            text.retain(|letter| !matches!(letter, '\n' | '\r'));
         }
     }
 }

@@ -23,6 +23,26 @@ pub enum SecretsMode {
     Digest,
 }
 
+/// Why a Secret is skipped.
+pub(crate) const SECRETS_OFF: &str = "secrets = \"off\"";
+
+/// A declared object that is not there. Hooks come and go with a release, and a Job with a time to live goes when it is
+/// done: nothing tells whether those were there.
+pub(crate) fn absent(desired: Desired) -> Pair {
+    const HOOKS: [&str; 2] = ["helm.sh/hook", "argocd.argoproj.io/hook"];
+    let annotations = desired.value.get("metadata").and_then(|metadata| metadata.get("annotations"));
+    let hook = HOOKS.iter().find(|hook| annotations.is_some_and(|annotations| annotations.get(*hook).is_some()));
+    let is_job = desired.id.group() == "batch" && desired.id.kind == "Job";
+    let lives = desired.value.pointer("/spec/ttlSecondsAfterFinished").filter(|seconds| seconds.is_number());
+    match (hook, lives) {
+        (Some(hook), _) => Pair::Skipped(desired, format!("a hook (`{hook}`), which comes and goes with a release")),
+        (None, Some(_)) if is_job => {
+            Pair::Skipped(desired, "a Job that is deleted when it has finished (`ttlSecondsAfterFinished`)".to_owned())
+        }
+        (None, _) => Pair::Missing(desired),
+    }
+}
+
 /// How a look at a cluster is taken.
 #[derive(Clone, Copy)]
 pub struct Look<'a> {
@@ -60,7 +80,7 @@ pub async fn observe(
         match (listing.found.get(&slot), listing.blind_spot(&slot)) {
             (Some(live), _) => found.push(Found { live: live.clone(), desired, resource }),
             (None, Some(error)) => seen.pairs.push(Pair::Unseen(desired, error.to_string())),
-            (None, None) => seen.pairs.push(Pair::Missing(desired)),
+            (None, None) => seen.pairs.push(absent(desired)),
         }
     }
     let scalable = scalable(&found);
@@ -84,7 +104,7 @@ fn place(
         let mut desired = normal::desired(desired);
         if secrets == SecretsMode::Off && desired.id.is_secret() {
             desired.id.namespace.get_or_insert_with(|| default_namespace.to_owned());
-            seen.pairs.push(Pair::Skipped(desired));
+            seen.pairs.push(Pair::Skipped(desired, SECRETS_OFF.to_owned()));
             continue;
         }
         match catalog.find(&desired.id) {

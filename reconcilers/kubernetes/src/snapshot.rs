@@ -14,10 +14,11 @@ use trueup_core::facts::{Desired, Live, Matched, Observation, Pair, Problem};
 use trueup_core::object::ObjectId;
 
 use crate::autoscaling::{self, Autoscaler};
+use crate::conversion::converted;
 use crate::expect::Expecting;
 use crate::manifest;
 use crate::normal;
-use crate::observe::SecretsMode;
+use crate::observe::{SECRETS_OFF, SecretsMode, absent};
 
 /// Why a snapshot cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -141,12 +142,12 @@ pub fn observe(folder: &Path, desired: Vec<Desired>, secrets: SecretsMode, expec
     for desired in desired {
         let desired = normal::desired(desired);
         if secrets == SecretsMode::Off && desired.id.is_secret() {
-            seen.pairs.push(Pair::Skipped(desired));
+            seen.pairs.push(Pair::Skipped(desired, SECRETS_OFF.to_owned()));
             continue;
         }
         seen.pairs.push(match (find(&by_key, &desired.id), &blind) {
             ([held], _) => judge(desired, held, expecting, &autoscalers),
-            ([], None) => Pair::Missing(desired),
+            ([], None) => absent(desired),
             ([], Some(reason)) => Pair::Unseen(desired, format!("a part of the snapshot cannot be read: {reason}")),
             ([first, second, ..], _) => {
                 let error = twice(first, second);
@@ -219,12 +220,15 @@ fn check(held: &Held, preconditions: Preconditions<'_>) -> Result<(), SnapshotEr
 }
 
 fn judge(mut desired: Desired, held: &Held, expecting: &Expecting<'_>, autoscalers: &[Autoscaler]) -> Pair {
-    if held.object.id.api_version != desired.id.api_version {
+    let same_version = held.object.id.api_version == desired.id.api_version;
+    let value = if same_version { Some(held.object.value.clone()) } else { converted(&held.object.value, &desired.id) };
+    let Some(value) = value else {
         let reason = format!("the snapshot holds `{}` as `{}`, which is not converted", desired.id, held.object.id.api_version);
         return Pair::Unseen(desired, reason);
-    }
+    };
     desired.id.namespace.clone_from(&held.object.id.namespace);
-    let mut matched: Matched = expecting.by_table(desired, live(held));
+    let id = ObjectId { api_version: desired.id.api_version.clone(), ..held.object.id.clone() };
+    let mut matched: Matched = expecting.by_table(desired, normal::live(id, value));
     if autoscaling::is_scaled(&matched) {
         matched.expected.allowances.extend(autoscaling::allowance(&matched.live, autoscalers));
     }

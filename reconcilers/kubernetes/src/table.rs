@@ -11,7 +11,8 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::Value;
 use trueup_core::object::ObjectId;
-use trueup_core::shape::{Shape, Types};
+use trueup_core::path::{Path, Segment};
+use trueup_core::shape::{Merge, Shape, Types};
 
 use crate::discovery::Scope;
 use rule::Rule;
@@ -55,8 +56,28 @@ enum ScopeText {
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../data/1.36.json")).expect("the table is part of the program, and a test reads it")
+    let table = serde_json::from_str(include_str!("../data/1.36.json"));
+    without_order(table.expect("the table is part of the program, and a test reads it"))
 });
+
+/// Lists whose order the API keeps and nobody means: type and field.
+const WITHOUT_ORDER: [(&str, &str); 5] = [
+    ("autoscaling.v2.HorizontalPodAutoscalerSpec", "metrics"),
+    ("core.v1.EndpointSubset", "addresses"),
+    ("core.v1.EndpointSubset", "notReadyAddresses"),
+    ("core.v1.EndpointSubset", "ports"),
+    ("core.v1.Endpoints", "subsets"),
+];
+
+/// The table with lists as sets where OpenAPI does not say so.
+fn without_order(mut table: Table) -> Table {
+    for (name, field) in WITHOUT_ORDER {
+        if let Some(Shape::List { merge, .. }) = table.types.0.get_mut(name).and_then(|fields| fields.get_mut(field)) {
+            *merge = Merge::Set;
+        }
+    }
+    table
+}
 
 impl Table {
     /// The table that is part of the program.
@@ -103,6 +124,38 @@ impl Table {
         match self.said(&shape, desired) {
             Some(said) => self.completed(&shape, said, "", None),
             None => desired.clone(),
+        }
+    }
+
+    /// The fields in a manifest that its kind does not have; none for a kind that is not built in.
+    #[must_use]
+    pub fn unknown_fields(&self, id: &ObjectId, desired: &Value) -> Vec<Path> {
+        let mut unknown = Vec::new();
+        self.collect_unknown(&Path::root(), &self.root_shape(id), desired, &mut unknown);
+        unknown
+    }
+
+    fn collect_unknown(&self, at: &Path, shape: &Shape, value: &Value, unknown: &mut Vec<Path>) {
+        match (shape, value) {
+            (Shape::Object(name), Value::Object(fields)) => {
+                for (field, value) in fields {
+                    match self.types.0.get(name).and_then(|known| known.get(field)) {
+                        Some(shape) => self.collect_unknown(&at.key(field), shape, value, unknown),
+                        None => unknown.push(at.key(field)),
+                    }
+                }
+            }
+            (Shape::Map(inner), Value::Object(entries)) => {
+                for (key, value) in entries {
+                    self.collect_unknown(&at.key(key), inner, value, unknown);
+                }
+            }
+            (Shape::List { item, .. }, Value::Array(entries)) => {
+                for (index, value) in entries.iter().enumerate() {
+                    self.collect_unknown(&at.child(Segment::Index(index)), item, value, unknown);
+                }
+            }
+            _ => {}
         }
     }
 

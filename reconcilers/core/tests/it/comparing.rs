@@ -309,3 +309,19 @@ fn the_last_writer_of_an_atomic_value_wrote_all_of_it() {
     assert_eq!(at("spec.type"), None);
     assert_eq!(Segment::entry(&[("b", &json!(1)), ("a", &json!(2))]), Segment::entry(&[("a", &json!(2)), ("b", &json!(1))]));
 }
+
+#[test]
+fn durations_of_one_length_are_the_same() {
+    let same = |a: &str, b: &str| trueup_core::equal::same(&Types::default(), &Shape::Duration, Some(&json!(a)), Some(&json!(b)));
+    assert!(same("90s", "1m30s") && same("1h", "60m") && same("0s", "0"));
+    assert!(!same("90s", "90m") && !same("90", "90s"), "what is no duration is text");
+}
+
+#[test]
+fn a_set_has_each_entry_once_and_finalizers_keep_their_order() {
+    let shape = Shape::List { item: Box::new(Shape::Any), merge: Merge::Set };
+    let same = |key: &str, a: Value, b: Value| trueup_core::equal::same_field(&Types::default(), &shape, key, Some(&a), Some(&b));
+    assert!(same("metrics", json!(["a", "b"]), json!(["b", "a", "b"])));
+    assert!(!same("metrics", json!(["a", "b"]), json!(["a", "a"])));
+    assert!(!same("finalizers", json!(["a", "b"]), json!(["b", "a"])));
+}

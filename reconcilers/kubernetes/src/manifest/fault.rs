@@ -114,9 +114,15 @@ impl Flaw {
         Self { fault, line: position.line, column: position.column }
     }
 
-    /// Every fault hides an object, so that the target's verdict is unknown.
+    /// Every fault hides an object, so that the target's verdict is unknown. What has only `generateName` is none: each
+    /// create makes another one.
     pub(super) fn into_problem(self, file: &str, document: u32) -> Problem {
-        let origin = Origin { file: file.to_owned(), line: self.line, column: self.column, document };
-        Problem::blind(self.fault.code(), self.fault.to_string(), Some(origin))
+        let origin = Some(Origin { file: file.to_owned(), line: self.line, column: self.column, document });
+        let (code, message) = (self.fault.code(), self.fault.to_string());
+        if matches!(self.fault, Fault::GenerateName { .. }) {
+            Problem::note(code, message, origin)
+        } else {
+            Problem::blind(code, message, origin)
+        }
     }
 }

@@ -200,7 +200,7 @@ fn differences(observation: &Observation) -> Vec<String> {
             }
             Pair::Missing(desired) => found.push(format!("{} missing", desired.id)),
             Pair::Unseen(desired, reason) => found.push(format!("{} unseen: {reason}", desired.id)),
-            Pair::Skipped(_) => {}
+            Pair::Skipped(..) => {}
         }
     }
     found.sort();
@@ -273,7 +273,7 @@ async fn what_may_not_be_listed_is_unseen_and_named() {
             format!("Service {namespace}/web unseen: {reason}"),
         ]
     );
-    assert!(observation.pairs.iter().any(|pair| matches!(pair, Pair::Skipped(desired) if desired.id.kind == "Secret")));
+    assert!(observation.pairs.iter().any(|pair| matches!(pair, Pair::Skipped(desired, _) if desired.id.kind == "Secret")));
     let problems: BTreeSet<(&str, bool)> = observation.problems.iter().map(|problem| (problem.code, problem.blinds)).collect();
     assert_eq!(problems, BTreeSet::from([("kind-not-visible", true), ("no-baseline", false)]), "{:?}", observation.problems);
 }

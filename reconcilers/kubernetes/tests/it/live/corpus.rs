@@ -47,7 +47,7 @@ async fn kube_prometheus_as_applied_has_no_difference() {
         let name = match pair {
             Pair::Matched(matched) if matched.expected.evidence == Evidence::Baseline => "baseline",
             Pair::Matched(_) => "as declared",
-            Pair::Skipped(_) => "skipped",
+            Pair::Skipped(..) => "skipped",
             Pair::Missing(_) | Pair::Unseen(..) => "not seen",
         };
         *evidence.entry(name).or_default() += 1;
