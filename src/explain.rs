@@ -157,7 +157,11 @@ fn what_would_change(finding: &Finding) -> String {
             origin.file,
             trueup_core::classify::IGNORE_ANNOTATION
         ),
-        Change::Changed | Change::Removed | Change::Leftover | Change::ExtraObject => {
+        Change::Leftover => "take it out of live, or declare it again; where a class in policies/ has lane auto and \
+             `change = \"leftover\"`, sync does it"
+            .to_owned(),
+        Change::ExtraObject => "delete it, or declare it again".to_owned(),
+        Change::Changed | Change::Removed => {
             format!("change {}:{}, or live; a class in policies/ decides lane and stage", origin.file, origin.line)
         }
     }

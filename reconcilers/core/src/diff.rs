@@ -1,5 +1,6 @@
 //! Step 4: what is live, against what the server makes of Git's words.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
@@ -7,9 +8,11 @@ use serde_json::{Map, Value};
 use crate::equal::{entry_names, is_in_order, same_field};
 use crate::facts::{Extent, Matched, Secrecy};
 use crate::finding::{Change, Drift};
+use crate::leftover::Traces;
 use crate::path::{Path, Segment};
 use crate::seen::{DigestKey, Seen};
 use crate::shape::{Merge, Shape, Types};
+use crate::tracking;
 
 /// Everything that one object's comparison showed.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -27,14 +30,16 @@ pub struct Comparison {
 /// `key` masks the values of secret objects.
 #[must_use]
 pub fn compare(matched: &Matched, types: &Types, shape: &Shape, key: &DigestKey) -> Comparison {
-    let mut walk = Walk { matched, types, key, found: Comparison::default() };
+    let mut walk = Walk { matched, types, key, traces: OnceCell::new(), found: Comparison::default() };
     let sides = Sides {
         declared: Some(&matched.desired.value),
         expected: Some(&matched.expected.value),
         live: Some(&matched.live.value),
     };
     walk.value(&Path::root(), shape, sides);
-    walk.found
+    let mut found = walk.found;
+    found.drifts.extend(tracking::loss(matched, !found.drifts.is_empty()));
+    found
 }
 
 /// One path's three values.
@@ -56,6 +61,8 @@ struct Walk<'a> {
     matched: &'a Matched,
     types: &'a Types,
     key: &'a DigestKey,
+    /// Read at the first value that Git does not declare.
+    traces: OnceCell<Traces<'a>>,
     found: Comparison,
 }
 
@@ -140,6 +147,7 @@ impl Walk<'_> {
             }
             (Some(_), None) => Change::Removed,
             (Some(_), Some(_)) => Change::Changed,
+            (None, Some(_)) if self.was_declared(at) => Change::Leftover,
             (None, Some(_)) => Change::Undeclared,
         };
         let root = if sides.live.is_some() { &self.matched.live.value } else { &self.matched.expected.value };
@@ -151,13 +159,17 @@ impl Walk<'_> {
             live: present(sides.live).map(|value| self.seen(value)),
         };
         let allowance = self.matched.expected.allowances.iter().find(|allowance| {
-            let gives_way = allowance.extent == Extent::Declared || change == Change::Undeclared;
+            let gives_way = allowance.extent == Extent::Declared || declared.is_none();
             gives_way && allowance.path.covers(at)
         });
         match allowance {
             Some(allowance) => self.found.allowed.push((drift, allowance.reason.clone())),
             None => self.found.drifts.push(drift),
         }
+    }
+
+    fn was_declared(&self, at: &Path) -> bool {
+        self.traces.get_or_init(|| Traces::of(self.matched)).declared_once(at).is_some()
     }
 
     fn seen(&self, value: &Value) -> Seen {

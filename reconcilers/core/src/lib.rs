@@ -10,6 +10,8 @@ pub mod seen;
 pub mod finding;
 pub mod quantity;
 pub mod equal;
+pub mod tracking;
+pub mod leftover;
 pub mod diff;
 pub mod patch;
 pub mod pattern;

@@ -14,6 +14,7 @@ pub mod baseline;
 pub mod expect;
 pub mod autoscaling;
 pub mod observe;
+pub mod extra;
 pub mod patch;
 pub mod snapshot;
 pub mod rights;

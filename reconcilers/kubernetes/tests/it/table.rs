@@ -155,7 +155,7 @@ fn differences(desired: &Value, admitted: &Value) -> Vec<String> {
     let value = normal::expected(&id, table.expected(&id, &desired.value));
     let expected = Expected { value, evidence: Evidence::Table, allowances: Vec::new() };
     let live = normal::live(id.clone(), admitted.clone());
-    let matched = Matched { desired, live, expected, secrecy: Secrecy::Open };
+    let matched = Matched { desired, live, expected, secrecy: Secrecy::Open, former: Vec::new() };
     let comparison = compare(&matched, table.types(), &table.root_shape(&id), &DigestKey::new(&[0; 32]));
     let drifts = comparison.drifts.iter().map(|drift| (drift.path.to_string(), format!("{drift:?}")));
     let lacking = comparison.not_admitted.iter().map(|path| (path.to_string(), "not admitted".to_owned()));
