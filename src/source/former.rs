@@ -23,7 +23,7 @@ pub struct FormerFile {
     pub path: String,
     /// Its content then.
     pub blob: String,
-    /// The commit that changed or removed it, as people read it: `4f2c9e1`, or `the files on disk`.
+    /// What changed or removed it: `commit 4f2c9e1`, or `the files on disk`.
     pub until: String,
     /// When that was, in seconds since 1970.
     pub until_seconds: i64,
@@ -50,7 +50,7 @@ pub fn files(pinned: &Pinned, under: &[String]) -> Result<Vec<FormerFile>, Sourc
         // The parent of the commit where a shallow clone is cut is not here.
         let Ok(parent) = commit.parent(0) else { break };
         walk.between(&parent.tree().map_err(corrupt)?, &commit.tree().map_err(corrupt)?, &folders).map_err(corrupt)?;
-        let until = commit.id().to_string()[..7].to_owned();
+        let until = format!("commit {}", &commit.id().to_string()[..7]);
         let until_seconds = commit.time().seconds();
         let gone = walk.gone.drain(..);
         walk.found.extend(gone.map(|(path, blob)| FormerFile { path, blob, until: until.clone(), until_seconds }));

@@ -154,9 +154,8 @@ impl<'a> History<'a> {
                 }
                 Err(error) => {
                     let until = &file.until;
-                    let message = format!(
-                        "whether `{id}`, which Git declared until commit {until}, is still there cannot be seen: {error}"
-                    );
+                    let message =
+                        format!("whether `{id}`, which Git declared until {until}, is still there cannot be seen: {error}");
                     judged.problems.push(Problem::note("former-not-visible", message, None));
                 }
             }

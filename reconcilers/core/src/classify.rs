@@ -40,7 +40,7 @@ pub fn differences(target: &TargetName, pair: &Pair, drifts: Vec<Drift>) -> Vec<
 pub fn extra(target: &TargetName, former: &Former, live: &Live) -> Difference {
     let Former { desired, until } = former;
     let last = live.owners.iter().max_by(|a, b| a.time.cmp(&b.time));
-    let formerly = Some(format!("Git declared it at {} until commit {until}", desired.origin));
+    let formerly = Some(format!("Git declared it at {} until {until}", desired.origin));
     Difference {
         target: target.clone(),
         subject: Subject::Object(live.id.clone()),

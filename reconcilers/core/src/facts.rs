@@ -247,7 +247,7 @@ pub struct Matched {
 pub struct Former {
     /// The object, with its place in the file as it stood then.
     pub desired: Desired,
-    /// The commit that changed or removed that file, as people read it.
+    /// What changed or removed that file: `commit 4f2c9e1`.
     pub until: String,
 }
 

@@ -39,7 +39,7 @@ impl<'a> Traces<'a> {
     #[must_use]
     pub fn declared_once(&self, path: &Path) -> Option<String> {
         if let Some(Former { desired, until }) = self.former.iter().find(|former| declares(&former.desired.value, &path.0)) {
-            return Some(format!("Git declared it at {} until commit {until}", desired.origin_of(path)));
+            return Some(format!("Git declared it at {} until {until}", desired.origin_of(path)));
         }
         if self.last_applied.as_ref().is_some_and(|applied| declares(applied, &path.0)) {
             return Some("the last `kubectl apply` declared it (its copy is an annotation of the live object)".to_owned());

@@ -16,6 +16,7 @@ pub mod diff;
 pub mod patch;
 pub mod pattern;
 pub mod security;
+pub mod known_writer;
 pub mod policy;
 pub mod risk;
 pub mod classify;

@@ -62,7 +62,7 @@ fn what_git_declared_before_is_left_over_and_names_the_place() {
         value: object(json!({"b": "2"})),
         ..more.desired.clone()
     };
-    more.former = vec![Former { desired, until: "4f2c9e1".to_owned() }];
+    more.former = vec![Former { desired, until: "commit 4f2c9e1".to_owned() }];
     let drifts = compare(&more, &Types::default(), &Shape::Any, &key()).drifts;
     let differences = differences(&TargetName("t".to_owned()), &Pair::Matched(Box::new(more)), drifts);
     let formerly: Vec<_> = differences.iter().map(|difference| difference.cause.formerly.as_deref()).collect();
