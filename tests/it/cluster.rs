@@ -1,6 +1,9 @@
 //! The program on a real API server, as the shipped account with the shipped rights.
 
+mod forged;
+mod leftover;
 mod line;
+mod noise;
 mod objects;
 pub(crate) mod proxy;
 mod refusals;
