@@ -1,5 +1,6 @@
 //! What Git declared of a target before: what is left of it in live objects, and objects that are still there.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -76,25 +77,12 @@ pub(super) async fn look(
     // Where not all declarations could be read, none of them can be said to be gone.
     let is_whole = !judged.cases.is_empty() && !judged.problems.iter().any(|problem| problem.blinds);
     if is_whole && former::is_of_commit(pinned) {
-        let declared = declared_anywhere(session, pinned, &judged);
-        history.extras(&mut judged, &declared, *secrets, judging).await;
+        history.extras(&mut judged, *secrets, judging).await;
     }
     if let Err(error) = history.save() {
         judged.problems.push(Problem::note("cache", format!("`{}` cannot be written: {error}", history.cache.display()), None));
     }
     judged
-}
-
-/// All objects that any target of this configuration declares now.
-fn declared_anywhere(session: &Session, pinned: &Pinned, judged: &Judged) -> Vec<ObjectId> {
-    let own = judged.cases.iter().filter_map(|case| Some(case.pair.as_ref()?.desired().id.clone()));
-    let other = session.settings.targets.iter().filter(|target| target.name != judged.name);
-    let paths = other.filter_map(|target| match &target.kind {
-        TargetKind::Kubernetes { paths, .. } | TargetKind::Snapshot { paths, .. } => Some(paths),
-        TargetKind::Terraform { .. } => None,
-    });
-    let others = paths.filter_map(|paths| super::declared(pinned, paths).ok()).flat_map(|(desired, _)| desired);
-    own.chain(others.map(|desired| desired.id)).collect()
 }
 
 impl<'a> History<'a> {
@@ -139,14 +127,16 @@ impl<'a> History<'a> {
     }
 
     /// Adds a case for each object that Git declared before, that nothing declares now, and that is still there.
-    async fn extras(&mut self, judged: &mut Judged, declared: &[ObjectId], secrets: Secrets, judging: Judging<'_>) {
-        for (id, file) in self.candidates(&judged.reach.clone(), declared, secrets) {
+    async fn extras(&mut self, judged: &mut Judged, secrets: Secrets, judging: Judging<'_>) {
+        let all_files = OnceCell::new();
+        for (id, file) in self.candidates(judged, secrets) {
             match judged.reach.read(&id).await {
                 Ok(None) => drop(self.known.absent.insert(absence(&judged.reach, &id, &file))),
                 Ok(Some(live)) => {
                     let Some(former) = self.of_object(&id).into_iter().next() else { continue };
                     let until = Timestamp::from_second(file.until_seconds).unwrap_or(Timestamp::MAX);
-                    if is_left(&former.desired, until, &live) && !self.is_declared_elsewhere(&id) {
+                    let files = || all_files.get_or_init(|| source::files(self.pinned, &[".".to_owned()]).0);
+                    if is_left(&former.desired, until, &live) && !is_declared(files(), &id) {
                         let difference = classify::extra(&judged.name, &former, &live);
                         let findings = vec![judging.classify(difference)];
                         judged.cases.push(JudgedCase { pair: None, comparison: Comparison::default(), findings });
@@ -163,33 +153,30 @@ impl<'a> History<'a> {
     }
 
     /// Each object that was declared before, is not now and was not seen gone, with the file in which it stood last.
-    fn candidates(&self, reach: &super::Reach, declared: &[ObjectId], secrets: Secrets) -> Vec<(ObjectId, FormerFile)> {
-        let is_secret = |id: &ObjectId| id.kind == "Secret" && id.group().is_empty();
-        let mut seen: Vec<ObjectId> = Vec::new();
+    fn candidates(&self, judged: &Judged, secrets: Secrets) -> Vec<(ObjectId, FormerFile)> {
+        let declared = judged.cases.iter().filter_map(|case| Some(&case.pair.as_ref()?.desired().id));
+        let mut by_name: BTreeMap<(&str, &str), Vec<&ObjectId>> = BTreeMap::new();
+        for id in declared {
+            by_name.entry((&id.kind, &id.name)).or_default().push(id);
+        }
+        let is_declared = |id: &ObjectId| {
+            by_name.get(&(id.kind.as_str(), id.name.as_str())).is_some_and(|ids| ids.iter().any(|other| may_be_same(other, id)))
+        };
+        let is_left_out =
+            |id: &ObjectId| id.name.is_empty() || (secrets == Secrets::Off && id.kind == "Secret" && id.group().is_empty());
+        let mut seen = BTreeSet::new();
         let mut candidates = Vec::new();
         for Earlier { file, objects } in &self.known.files {
-            for id in objects.iter().filter(|id| !id.name.is_empty() && !(is_secret(id) && secrets == Secrets::Off)) {
-                if seen.contains(id) || declared.iter().any(|other| may_be_same(other, id)) {
-                    continue;
-                }
-                seen.push(id.clone());
-                let Some(placed) = reach.placed(id) else { continue };
-                let is_known = candidates.iter().any(|(other, _): &(ObjectId, _)| other.same_object(&placed));
-                if !is_known && !self.known.absent.contains(&absence(reach, &placed, file)) {
+            for id in objects.iter().filter(|id| !is_left_out(id) && !is_declared(id)) {
+                let Some(placed) = judged.reach.placed(id) else { continue };
+                let key = (placed.group().to_owned(), placed.kind.clone(), placed.namespace.clone(), placed.name.clone());
+                if seen.insert(key) && !self.known.absent.contains(&absence(&judged.reach, &placed, file)) {
                     candidates.push((placed, file.clone()));
                 }
             }
         }
         candidates.truncate(ASKED);
         candidates
-    }
-
-    /// Whether some other manifest of this commit declares the object: it has moved out of this target's paths.
-    fn is_declared_elsewhere(&self, id: &ObjectId) -> bool {
-        let (files, _) = source::files(self.pinned, &[".".to_owned()]);
-        let names = |file: &&SourceFile| file.bytes.windows(id.name.len()).any(|window| window == id.name.as_bytes());
-        let mut objects = files.iter().filter(names).flat_map(|file| manifest::read(&file.path, &file.bytes).0);
-        objects.any(|object| may_be_same(&object.id, id))
     }
 
     fn save(&self) -> std::io::Result<()> {
@@ -216,6 +203,13 @@ impl Known {
 fn read(pinned: &Pinned, file: &FormerFile) -> Vec<Desired> {
     let bytes = former::content(pinned, file).unwrap_or_default();
     manifest::read(&file.path, &bytes).0
+}
+
+/// Whether some manifest of this commit declares the object: it has moved out of this target's paths.
+fn is_declared(files: &[SourceFile], id: &ObjectId) -> bool {
+    let names = |file: &&SourceFile| file.bytes.windows(id.name.len()).any(|window| window == id.name.as_bytes());
+    let mut objects = files.iter().filter(names).flat_map(|file| manifest::read(&file.path, &file.bytes).0);
+    objects.any(|object| may_be_same(&object.id, id))
 }
 
 /// An object that is gone from a place: where, which, and since which commit Git has not declared it.

@@ -103,7 +103,7 @@ fn judge_objects(folder: &Path, policy: &Policy) -> Judged {
         defaulted: &|id, value| table.knows(id).then(|| table.expected(id, value)),
         shape: &|id| table.root_shape(id),
         types: table.types(),
-        rules: Rules::load(),
+        rules: &Rules::load().with(&policy.known_writers),
     };
     let Observation { mut pairs, problems: seen } = snapshot::observe(&folder.join("live"), desired, secrets, &expecting);
     problems.extend(seen);

@@ -99,7 +99,7 @@ impl TryFrom<KnownWriterText> for KnownWriter {
         }
         let path: Path = text.path.parse().map_err(KnownWriterError::Path)?;
         if path.0.iter().any(|segment| matches!(segment, Segment::Key(key) if key.contains('*'))) {
-            return Err(KnownWriterError::Open { path: path.to_string() });
+            return Err(KnownWriterError::Open { path: text.path });
         }
         if is_protected(&text.group, &text.kind, &path) {
             return Err(KnownWriterError::Protected { kind: text.kind, path: path.to_string() });

@@ -65,7 +65,7 @@ fn declares(value: &Value, path: &[Segment]) -> bool {
 /// Whether a declared entry has these merge keys. A manifest may leave out a port's protocol, which is then TCP.
 fn is_entry(keys: &[(String, String)], entry: &Value) -> bool {
     keys.iter().all(|(key, text)| match entry.get(key) {
-        Some(value) => value.to_string() == *text,
+        Some(value) => serde_json::from_str::<Value>(text).is_ok_and(|key| key == *value),
         None => key == "protocol" && text == "\"TCP\"",
     })
 }

@@ -64,7 +64,7 @@ mod tests {
     use trueup_core::facts::Origin;
 
     /// Whether an object is left that Git declared with `declared` in its metadata, and that has `live` in it.
-    fn left(declared: Value, live: Value) -> bool {
+    fn left(declared: &Value, live: &Value) -> bool {
         let id = ObjectId { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: Some("n".into()), name: "a".into() };
         let origin = Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 };
         let former = Desired { id: id.clone(), value: json!({"metadata": declared}), origin, positions: BTreeMap::new() };
@@ -75,15 +75,15 @@ mod tests {
     #[test]
     fn only_what_git_meant_is_left() {
         let created = "2026-11-20T00:00:00Z";
-        assert!(left(json!({}), json!({"creationTimestamp": created})));
-        assert!(left(json!({}), json!({})), "a snapshot may not say when");
-        assert!(!left(json!({}), json!({"creationTimestamp": "2026-11-21T02:00:01Z"})), "made later");
+        assert!(left(&json!({}), &json!({"creationTimestamp": created})));
+        assert!(left(&json!({}), &json!({})), "a snapshot may not say when");
+        assert!(!left(&json!({}), &json!({"creationTimestamp": "2026-11-21T02:00:01Z"})), "made later");
         let child = json!({"ownerReferences": [{"kind": "ReplicaSet", "name": "x", "uid": "u", "apiVersion": "apps/v1"}]});
-        assert!(!left(json!({}), child), "a controller's");
-        assert!(!left(json!({}), json!({"deletionTimestamp": created})), "on its way");
+        assert!(!left(&json!({}), &child), "a controller's");
+        assert!(!left(&json!({}), &json!({"deletionTimestamp": created})), "on its way");
         let managed_by = |who: &str| json!({"labels": {"app.kubernetes.io/managed-by": who}});
-        assert!(!left(json!({}), managed_by("Helm")), "another tool's");
-        assert!(left(managed_by("Helm"), managed_by("Helm")), "as Git declared it");
+        assert!(!left(&json!({}), &managed_by("Helm")), "another tool's");
+        assert!(left(&managed_by("Helm"), &managed_by("Helm")), "as Git declared it");
         for (key, value) in [
             ("helm.sh/resource-policy", "keep"),
             ("argocd.argoproj.io/sync-options", "Validate=false,Prune=false"),
@@ -91,7 +91,7 @@ mod tests {
             ("helm.sh/hook", "pre-install"),
         ] {
             let marked = json!({"annotations": {key: value}});
-            assert!(!left(marked.clone(), marked), "{key}");
+            assert!(!left(&marked, &marked), "{key}");
         }
     }
 }

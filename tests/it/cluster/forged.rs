@@ -213,7 +213,7 @@ fn forged_managers_and_stripped_managed_fields_hide_nothing() {
             let object = format!("{kind}/{}", name(number));
             let words = command.iter().map(|word| match *word {
                 "{}" => object.clone(),
-                word => word.replace("NAME", &name(number)),
+                other => other.replace("NAME", &name(number)),
             });
             let words: Vec<String> = words.collect();
             world.kubectl(&words.iter().map(String::as_str).collect::<Vec<_>>());

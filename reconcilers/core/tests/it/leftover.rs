@@ -11,14 +11,14 @@ use trueup_core::shape::{Shape, Types};
 
 use crate::comparing::{key, matched};
 
-fn object(data: Value) -> Value {
+fn object(data: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "a"}, "data": data})
 }
 
 /// Git declares `a` alone; live has `b`, too.
 fn with_more() -> Matched {
-    let declared = object(json!({"a": "1", "c": "3"}));
-    matched(&declared, &declared, &object(json!({"a": "1", "b": "2", "c": "3"})))
+    let declared = object(&json!({"a": "1", "c": "3"}));
+    matched(&declared, &declared, &object(&json!({"a": "1", "b": "2", "c": "3"})))
 }
 
 fn owner(manager: &str, operation: Operation, paths: &[&str]) -> Owner {
@@ -39,7 +39,7 @@ fn one(path: &str, change: &'static str) -> Vec<(String, &'static str)> {
 fn what_nobody_declared_is_undeclared() {
     assert_eq!(found(&with_more()), one("data.b", "undeclared"));
     let mut other = with_more();
-    other.live.last_applied = Some(object(json!({"a": "0"})).to_string());
+    other.live.last_applied = Some(object(&json!({"a": "0"})).to_string());
     assert_eq!(found(&other), one("data.b", "undeclared"));
     other.live.last_applied = Some("{\"data\": {\"b\"".to_owned());
     assert_eq!(found(&other), one("data.b", "undeclared"), "what cannot be read tells nothing");
@@ -48,7 +48,7 @@ fn what_nobody_declared_is_undeclared() {
 #[test]
 fn what_was_applied_last_is_left_over() {
     let mut more = with_more();
-    more.live.last_applied = Some(object(json!({"a": "0", "b": "0"})).to_string());
+    more.live.last_applied = Some(object(&json!({"a": "0", "b": "0"})).to_string());
     assert_eq!(found(&more), one("data.b", "leftover"));
 }
 
@@ -59,7 +59,7 @@ fn what_git_declared_before_is_left_over_and_names_the_place() {
     let desired = Desired {
         positions: BTreeMap::from([("/data/b".to_owned(), position)]),
         origin: Origin { file: "old.yaml".into(), line: 1, column: 1, document: 1 },
-        value: object(json!({"b": "2"})),
+        value: object(&json!({"b": "2"})),
         ..more.desired.clone()
     };
     more.former = vec![Former { desired, until: "commit 4f2c9e1".to_owned() }];
@@ -88,13 +88,13 @@ fn who_applies_the_object_declared_what_it_owns() {
     // kubectl's copy of the manifest knows better than its entry, which holds defaults and what webhooks added.
     let mut more = with_more();
     more.live.owners = vec![owner("kubectl-client-side-apply", Update, &["data.a", "data.b", "data.c"])];
-    more.live.last_applied = Some(object(json!({"a": "1", "c": "3"})).to_string());
+    more.live.last_applied = Some(object(&json!({"a": "1", "c": "3"})).to_string());
     assert_eq!(found(&more), one("data.b", "undeclared"));
 }
 
 #[test]
 fn stripped_managers_are_a_finding() {
-    let declared = object(json!({"a": "1", "b": "2", "c": "3"}));
+    let declared = object(&json!({"a": "1", "b": "2", "c": "3"}));
     let mut same = matched(&declared, &declared, &declared);
     assert_eq!(found(&same), [], "a file without managers tells nothing");
     same.live.tracking = Tracking::Shown;

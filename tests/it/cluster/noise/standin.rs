@@ -131,7 +131,7 @@ fn document(path: &str, metrics: &Metrics, elapsed: Duration) -> Option<Value> {
 
 /// All pods together do the same work, much of it and then little.
 fn usage(metrics: &Metrics, elapsed: Duration) -> Value {
-    let is_high = elapsed.as_secs() / PHASE.as_secs() % 2 == 0;
+    let is_high = (elapsed.as_secs() / PHASE.as_secs()).is_multiple_of(2);
     let pods = metrics.pods.lock().unwrap();
     let work = if is_high { 250_000_000 } else { 60_000_000 } / pods.len().max(1);
     let item = |name: &String| {
