@@ -11,6 +11,9 @@ use crate::seen::Seen;
 const UNTRACKED: [&[&str]; 5] =
     [&["apiVersion"], &["kind"], &["metadata", "name"], &["metadata", "namespace"], &["metadata", "creationTimestamp"]];
 
+/// Kinds whose declared fields the server gives to nobody.
+const UNTRACKED_KINDS: [(&str, &str); 1] = [("certificates.k8s.io", "CertificateSigningRequest")];
+
 /// `metadata.managedFields`
 #[must_use]
 pub fn path() -> Path {
@@ -22,7 +25,8 @@ pub fn path() -> Path {
 #[must_use]
 pub fn loss(matched: &Matched, differs: bool) -> Option<Drift> {
     let live = &matched.live;
-    if live.tracking == Tracking::NotShown || !(live.owners.is_empty() || differs) {
+    let is_untracked = UNTRACKED_KINDS.contains(&(live.id.group(), live.id.kind.as_str()));
+    if is_untracked || live.tracking == Tracking::NotShown || !(live.owners.is_empty() || differs) {
         return None;
     }
     let leaves = declared_leaves(matched);
