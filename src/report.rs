@@ -89,6 +89,14 @@ pub struct Counts {
     /// The Secrets among those.
     #[serde(skip)]
     pub skipped_secrets: usize,
+    /// There, with findings outside `ignore`, and no longer in Git; no part of `declared`.
+    #[serde(skip_serializing_if = "is_none")]
+    pub extra: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// One finding.
@@ -266,7 +274,7 @@ fn target_report(judged: &Judged) -> TargetReport {
     let objects = counts(judged);
     let verdict = if objects.unknown > 0 || judged.problems.iter().any(|problem| problem.blinds) {
         Verdict::Unknown
-    } else if objects.drifted > 0 {
+    } else if objects.drifted + objects.extra > 0 {
         Verdict::Drift
     } else {
         Verdict::True
@@ -277,6 +285,10 @@ fn target_report(judged: &Judged) -> TargetReport {
 fn counts(judged: &Judged) -> Counts {
     let mut counts = Counts::default();
     for case in &judged.cases {
+        if case.is_extra() {
+            counts.extra += usize::from(case.findings.iter().any(|finding| finding.lane > Lane::Ignore));
+            continue;
+        }
         counts.declared += 1;
         match &case.pair {
             Some(Pair::Unseen(..)) => counts.unknown += 1,
@@ -348,6 +360,7 @@ impl std::ops::Add for Counts {
             unknown: self.unknown + other.unknown,
             skipped: self.skipped + other.skipped,
             skipped_secrets: self.skipped_secrets + other.skipped_secrets,
+            extra: self.extra + other.extra,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One target through steps 2 to 5: what Git declares of it, what is there, what differs, what policy makes of that.
 
 mod cluster;
+mod former;
 mod reach;
 mod snapshot;
 pub(crate) mod terraform;
@@ -12,7 +13,7 @@ use trueup_core::classify::{classify, differences, ignore_problems};
 use trueup_core::decide::Ground;
 use trueup_core::diff::{Comparison, compare};
 use trueup_core::facts::{Desired, Observation, Origin, Pair, Problem};
-use trueup_core::finding::{Difference, Finding};
+use trueup_core::finding::{Change, Difference, Finding};
 use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::path::Path;
 use trueup_core::policy::Policy;
@@ -48,7 +49,7 @@ pub struct Judged {
     pub kind: &'static str,
     /// Where its objects live.
     pub ground: Ground,
-    /// One case for each declared object or expected output.
+    /// One case for each declared object or expected output, and for each object that Git no longer declares.
     pub cases: Vec<JudgedCase>,
     /// What went wrong.
     pub problems: Vec<Problem>,
@@ -93,6 +94,12 @@ impl Judged {
 }
 
 impl JudgedCase {
+    /// Whether this is about an object that Git no longer declares.
+    #[must_use]
+    pub fn is_extra(&self) -> bool {
+        self.findings.iter().any(|finding| finding.difference.change() == Change::ExtraObject)
+    }
+
     /// Steps 4 and 5 for one object.
     #[must_use]
     pub fn of(pair: Pair, target: &TargetName, judging: Judging<'_>) -> Self {
@@ -135,11 +142,17 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
     let looking = async {
         match &target.kind {
             TargetKind::Kubernetes { paths, .. } => match declared(pinned, paths) {
-                Ok((desired, problems)) => cluster::judge(session, target, (desired, problems), judging, freshness).await,
+                Ok((desired, problems)) => {
+                    let judged = cluster::judge(session, target, (desired, problems), judging, freshness).await;
+                    former::look(session, pinned, target, judged, judging).await
+                }
                 Err(problems) => Judged::unseen(target, problems),
             },
             TargetKind::Snapshot { live, paths, secrets } => match declared(pinned, paths) {
-                Ok((desired, problems)) => snapshot::judge(target, (live, *secrets), (desired, problems), judging),
+                Ok((desired, problems)) => {
+                    let judged = snapshot::judge(target, (live, *secrets), (desired, problems), judging);
+                    former::look(session, pinned, target, judged, judging).await
+                }
                 Err(problems) => Judged::unseen(target, problems),
             },
             TargetKind::Terraform { state, expect } => {

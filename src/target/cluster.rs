@@ -36,7 +36,8 @@ pub(super) async fn judge(
             return Judged::unseen(target, problems);
         }
     };
-    let expecting = expecting();
+    let rules = Rules::load().with(&judging.policy.known_writers);
+    let expecting = expecting(&rules);
     let look = Look {
         secrets: secrets_mode(*secrets),
         dry_runs: match freshness {
@@ -64,9 +65,9 @@ async fn reach(context: Option<&str>) -> Result<(Cluster, Catalog, String), Stri
 }
 
 /// What is known of the kinds without asking a server.
-pub(super) fn expecting() -> Expecting<'static> {
+pub(super) fn expecting(rules: &Rules) -> Expecting<'_> {
     let table = Table::load();
-    Expecting { defaulted: &defaulted, shape: &shape, types: table.types(), rules: Rules::load() }
+    Expecting { defaulted: &defaulted, shape: &shape, types: table.types(), rules }
 }
 
 fn defaulted(id: &ObjectId, value: &Value) -> Option<Value> {

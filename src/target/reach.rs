@@ -9,7 +9,7 @@ use trueup_core::object::ObjectId;
 use trueup_core::patch::{values_under, with_preconditions};
 use trueup_core::run::RunId;
 use trueup_kubernetes::cluster::Cluster;
-use trueup_kubernetes::discovery::{Catalog, Lookup, Resource};
+use trueup_kubernetes::discovery::{Catalog, Lookup, Resource, Scope};
 use trueup_kubernetes::patch::{self, PatchError};
 use trueup_kubernetes::snapshot;
 use trueup_terraform::state::State;
@@ -58,6 +58,29 @@ pub enum Sent {
 }
 
 impl Reach {
+    /// The id under which an object that a manifest names is found here: its namespace where the manifest leaves it out, in a
+    /// version that is served. `None` where its kind is not known.
+    #[must_use]
+    pub fn placed(&self, id: &ObjectId) -> Option<ObjectId> {
+        let Self::Cluster(cluster, catalog) = self else { return Some(id.clone()) };
+        let newest = |versions: Vec<&str>| {
+            let version = versions.first()?;
+            let api_version = if id.group().is_empty() { (*version).to_owned() } else { format!("{}/{version}", id.group()) };
+            Some(ObjectId { api_version, ..id.clone() })
+        };
+        let id = match catalog.find(id) {
+            Lookup::Served(_) => id.clone(),
+            Lookup::NotServed(versions) => newest(versions)?,
+            Lookup::Unavailable => return None,
+        };
+        let Lookup::Served(resource) = catalog.find(&id) else { return None };
+        let namespace = match resource.scope {
+            Scope::Namespaced => id.namespace.clone().or_else(|| Some(cluster.default_namespace().to_owned())),
+            Scope::Cluster => None,
+        };
+        Some(ObjectId { namespace, ..id })
+    }
+
     /// The object as it is now; `None` where there is none.
     ///
     /// # Errors

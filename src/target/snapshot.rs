@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use trueup_core::facts::{Desired, Problem};
+use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::snapshot::observe;
 
 use super::cluster::{expecting, secrets_mode};
@@ -16,6 +17,7 @@ pub(super) fn judge(
     (desired, problems): (Vec<Desired>, Vec<Problem>),
     judging: Judging<'_>,
 ) -> Judged {
-    let observation = observe(folder, desired, secrets_mode(secrets), &expecting());
+    let rules = Rules::load().with(&judging.policy.known_writers);
+    let observation = observe(folder, desired, secrets_mode(secrets), &expecting(&rules));
     judged(target, observation, problems, judging, Reach::Snapshot(folder.to_owned()))
 }

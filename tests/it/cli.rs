@@ -26,9 +26,9 @@ pub struct World {
 /// How a command ended, and what it said; what differs from run to run is replaced by its name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl World {

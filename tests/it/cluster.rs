@@ -2,7 +2,10 @@
 
 mod conformance;
 mod fights;
+mod forged;
+mod leftover;
 mod line;
+mod noise;
 mod objects;
 pub(crate) mod proxy;
 mod refusals;

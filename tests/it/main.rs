@@ -14,6 +14,7 @@ mod pull_request;
 mod act;
 mod world;
 mod cluster;
+mod former;
 mod daemon;
 mod deploy;
 mod episodes;

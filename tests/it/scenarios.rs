@@ -93,7 +93,8 @@ fn judge(folder: &Path) -> Judged {
 
 fn judge_objects(folder: &Path, policy: &Policy) -> Judged {
     let (desired, mut problems) = declared(folder);
-    let expecting = expecting();
+    let rules = Rules::load().with(&policy.known_writers);
+    let expecting = expecting(&rules);
     let Observation { mut pairs, problems: seen } =
         snapshot::observe(&folder.join("live"), desired, secrets_mode(folder), &expecting);
     problems.extend(seen);
@@ -116,13 +117,13 @@ pub(crate) fn secrets_mode(folder: &Path) -> SecretsMode {
 }
 
 /// What is known of the kinds without asking a server.
-pub(crate) fn expecting() -> Expecting<'static> {
+pub(crate) fn expecting(rules: &Rules) -> Expecting<'_> {
     let table = Table::load();
     Expecting {
         defaulted: &|id, value| Table::load().knows(id).then(|| Table::load().expected(id, value)),
         shape: &|id| Table::load().root_shape(id),
         types: table.types(),
-        rules: Rules::load(),
+        rules,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Step 5: differences become findings by policy.
 
-use crate::facts::{Desired, Live, Matched, Pair, Problem};
+use crate::facts::{Desired, Former, Live, Matched, Owner, Pair, Problem};
 use crate::finding::{Cause, Change, Confidence, Difference, Divergence, Drift, Finding, Lane, ObjectChange, Stage, Subject};
+use crate::leftover::Traces;
 use crate::object::TargetName;
 use crate::path::{Path, Segment};
 use crate::pattern::PathPattern;
@@ -34,6 +35,24 @@ pub fn differences(target: &TargetName, pair: &Pair, drifts: Vec<Drift>) -> Vec<
     }
 }
 
+/// The difference that an object is: Git declared it once, no longer does, and it is still there.
+#[must_use]
+pub fn extra(target: &TargetName, former: &Former, live: &Live) -> Difference {
+    let Former { desired, until } = former;
+    let last = live.owners.iter().max_by(|a, b| a.time.cmp(&b.time));
+    let formerly = Some(format!("Git declared it at {} until {until}", desired.origin));
+    Difference {
+        target: target.clone(),
+        subject: Subject::Object(live.id.clone()),
+        divergence: Divergence::Object(ObjectChange::Extra),
+        cause: Cause { formerly, ..last.map_or_else(Cause::default, written_by) },
+        evidence: None,
+        origin: desired.origin.clone(),
+        labels: labels(&desired.value),
+        ignored_in_git: false,
+    }
+}
+
 fn field_difference(target: &TargetName, matched: &Matched, ignored: &[PathPattern], drift: Drift) -> Difference {
     Difference {
         target: target.clone(),
@@ -49,22 +68,32 @@ fn field_difference(target: &TargetName, matched: &Matched, ignored: &[PathPatte
 
 /// Who wrote a path. What was removed is owned by nobody, so nothing tells who removed it.
 fn cause(matched: &Matched, drift: &Drift) -> Cause {
-    match drift.change {
+    let formerly = match drift.change {
+        Change::Leftover => Traces::of(matched).declared_once(&drift.path),
+        Change::Changed | Change::Removed | Change::Undeclared | Change::MissingObject | Change::ExtraObject => None,
+    };
+    let written = match drift.change {
         Change::Removed | Change::MissingObject => Cause::default(),
         Change::Changed | Change::Undeclared | Change::Leftover | Change::ExtraObject => cause_at(&matched.live, &drift.path),
-    }
+    };
+    Cause { formerly, ..written }
 }
 
 /// Who wrote the value at a path last, by managedFields.
 #[must_use]
 pub fn cause_at(live: &Live, path: &Path) -> Cause {
-    live.writer_of(path).map_or_else(Cause::default, |owner| Cause {
+    live.writer_of(path).map_or_else(Cause::default, written_by)
+}
+
+fn written_by(owner: &Owner) -> Cause {
+    Cause {
         manager: Some(owner.manager.clone()),
         operation: Some(owner.operation),
         subresource: owner.subresource.clone(),
         time: owner.time.clone(),
         confidence: Confidence::Reported,
-    })
+        formerly: None,
+    }
 }
 
 fn labels(value: &serde_json::Value) -> std::collections::BTreeMap<String, String> {
@@ -126,7 +155,8 @@ fn around(path: &Path) -> impl Iterator<Item = Path> + use<> {
 #[must_use]
 pub fn classify(difference: Difference, policy: &Policy, source: &str, key: &DigestKey) -> Finding {
     let votes = votes(&difference, policy);
-    let verdict = verdict(&difference, &votes);
+    let mut verdict = verdict(&difference, &votes);
+    verdict.reasons.extend(difference.cause.formerly.clone());
     Finding {
         id: difference.id(source, key),
         place: difference.place(source),

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::facts::{Evidence, Live, Matched, Operation, Pair, Secrecy};
-use crate::finding::{Difference, Divergence, Drift, Finding, FindingId, Lane, Place, Predicate, Stage, Subject};
+use crate::finding::{
+    Change, Difference, Divergence, Drift, Finding, FindingId, Lane, ObjectChange, Place, Predicate, Stage, Subject,
+};
 use crate::object::{ObjectId, TargetName};
 use crate::patch::{Repair, Unpatchable, changes_nothing, repair, values_under};
 use crate::policy::{Class, Ownership, Policy};
 use crate::secret;
+use crate::tracking;
 
 /// The annotation that, on the live object, stops every write to it.
 pub const HOLD_ANNOTATION: &str = "trueup.dev/hold";
@@ -384,10 +387,15 @@ fn towards_people(finding: &Finding, lane: Lane, reason: String, guards: &Guards
         (Lane::Escalate, _) => Decision::Escalate(settled),
         _ if finding.difference.is_masked() => because(settled, "secret values are never proposed"),
         (_, Divergence::Field(_)) if is_of_secret(finding) => because(settled, "values of Secrets are never proposed"),
-        (_, Divergence::Object(_)) => {
-            let hint = format!("trueup creates and deletes nothing: `kubectl apply -f {}`", finding.difference.origin.file);
-            because(settled, &hint)
-        }
+        (_, Divergence::Object(change)) => because(settled, &hint(*change, &finding.difference)),
+        (_, Divergence::Field(Drift { change: Change::Leftover, .. })) => because(
+            settled,
+            "Git took it out, so it is not proposed for Git: take it out of live, or let a class with lane auto and `change = \"leftover\"`",
+        ),
+        (_, Divergence::Field(drift)) if drift.path == tracking::path() => because(
+            settled,
+            "Git says nothing of managers: find out who stripped them; the next server-side apply makes new ones",
+        ),
         (_, Divergence::Expectation(expectation)) if expectation.predicate != Predicate::Equals => Decision::Escalate(settled),
         (_, Divergence::Field(_) | Divergence::Expectation(_)) => match held_place(finding, guards) {
             Some(hold) => Decision::Hold(Settled { reasons: vec![hold], ..settled }),
@@ -403,6 +411,20 @@ fn is_of_secret(finding: &Finding) -> bool {
 /// Whether an object holds secret values.
 fn secrecy(id: &ObjectId, values: [&Value; 2]) -> Secrecy {
     if id.is_secret() || values.into_iter().any(secret::is_within) { Secrecy::Secret } else { Secrecy::Open }
+}
+
+/// What a person can do about a whole object.
+fn hint(change: ObjectChange, difference: &Difference) -> String {
+    match (change, &difference.subject) {
+        (ObjectChange::Extra, Subject::Object(id)) => {
+            let namespace = id.namespace.as_ref().map_or_else(String::new, |namespace| format!(" -n {namespace}"));
+            let (kind, name) = (&id.kind, &id.name);
+            format!("trueup deletes nothing: `kubectl delete {kind}{namespace} {name}`, or put it back into Git")
+        }
+        (ObjectChange::Extra | ObjectChange::Missing, _) => {
+            format!("trueup creates and deletes nothing: `kubectl apply -f {}`", difference.origin.file)
+        }
+    }
 }
 
 fn because(mut settled: Settled, reason: &str) -> Decision {

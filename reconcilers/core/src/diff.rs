@@ -3,6 +3,7 @@
 mod account;
 mod entries;
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
@@ -10,10 +11,12 @@ use serde_json::{Map, Value};
 use crate::equal::{entry_names, is_in_order, same_field};
 use crate::facts::{Extent, Matched};
 use crate::finding::{Change, Drift};
+use crate::leftover::Traces;
 use crate::path::{Path, Segment};
 use crate::secret::seen;
 use crate::seen::DigestKey;
 use crate::shape::{Merge, Shape, Types};
+use crate::tracking;
 
 use entries::Entries;
 
@@ -54,14 +57,17 @@ pub fn accounts(matched: &Matched, types: &Types, shape: &Shape, key: &DigestKey
 }
 
 fn walk(matched: &Matched, (types, shape): (&Types, &Shape), key: &DigestKey, depth: Depth) -> Vec<Account> {
-    let mut walk = Walk { matched, types, key, depth, found: Vec::new() };
+    let mut walk = Walk { matched, types, key, depth, traces: OnceCell::new(), found: Vec::new() };
     let sides = Sides {
         declared: Some(&matched.desired.value),
         expected: Some(&matched.expected.value),
         live: Some(&matched.live.value),
     };
     walk.value(&Path::root(), shape, sides);
-    walk.found
+    let mut found = walk.found;
+    let differs = found.iter().any(|account| matches!(account.verdict, Verdict::Differs(_)));
+    found.extend(tracking::loss(matched, differs).map(Account::of));
+    found
 }
 
 /// How far a walk goes.
@@ -97,6 +103,8 @@ struct Walk<'a> {
     types: &'a Types,
     key: &'a DigestKey,
     depth: Depth,
+    /// Read at the first value that Git does not declare.
+    traces: OnceCell<Traces<'a>>,
     found: Vec<Account>,
 }
 
@@ -175,10 +183,11 @@ impl Walk<'_> {
             (None, None) => return self.record(at, sides, Verdict::Silent(Silence::NotAdmitted)),
             (Some(_), None) => Change::Removed,
             (Some(_), Some(_)) => Change::Changed,
+            (None, Some(_)) if self.was_declared(at) => Change::Leftover,
             (None, Some(_)) => Change::Undeclared,
         };
         let allowance = self.matched.expected.allowances.iter().find(|allowance| {
-            let gives_way = allowance.extent == Extent::Declared || change == Change::Undeclared;
+            let gives_way = allowance.extent == Extent::Declared || present(sides.declared).is_none();
             gives_way && allowance.path.covers(at)
         });
         let verdict = allowance.map_or(Verdict::Differs(change), |allowance| Verdict::Allowed(change, allowance.clone()));
@@ -223,8 +232,12 @@ impl Walk<'_> {
         }
     }
 
+    fn was_declared(&self, at: &Path) -> bool {
+        self.traces.get_or_init(|| Traces::of(self.matched)).declared_once(at).is_some()
+    }
+
     fn record(&mut self, at: &Path, sides: Sides<'_>, verdict: Verdict) {
-        let Matched { desired, live, expected, secrecy } = self.matched;
+        let Matched { desired, live, expected, secrecy, .. } = self.matched;
         let everything = self.depth == Depth::Everything;
         let roots = [(sides.live, &live.value), (sides.expected, &expected.value), (sides.declared, &desired.value)];
         let root = roots.into_iter().find(|(side, _)| side.is_some());

@@ -137,6 +137,21 @@ pub struct Live {
     pub resource_version: Option<String>,
     /// `metadata.deletionTimestamp`: when its deletion was asked for. Such an object is never written.
     pub deleting_since: Option<String>,
+    /// `metadata.creationTimestamp`, RFC 3339.
+    pub created: Option<String>,
+    /// Whether it was read together with its managers.
+    pub tracking: Tracking,
+    /// `kubectl apply`'s copy of the manifest, as JSON text: what was applied last.
+    pub last_applied: Option<String>,
+}
+
+/// Whether an object was read together with its managers, so that having none tells something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tracking {
+    /// It was: `owners` is all that the server knows.
+    Shown,
+    /// It was not: a file that was saved without `--show-managed-fields`.
+    NotShown,
 }
 
 impl Live {
@@ -241,6 +256,17 @@ pub struct Matched {
     pub expected: Expected,
     /// Whether values are secret and only their keyed digests may leave the diff.
     pub secrecy: Secrecy,
+    /// What Git declared of it before, the newest first; looked up only where live has more than Git declares.
+    pub former: Vec<Former>,
+}
+
+/// An object as Git declared it once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Former {
+    /// The object, with its place in the file as it stood then.
+    pub desired: Desired,
+    /// What changed or removed that file: `commit 4f2c9e1`.
+    pub until: String,
 }
 
 /// Whether an object's values may be shown.

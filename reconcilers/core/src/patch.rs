@@ -307,13 +307,24 @@ fn take(root: &mut Value, expected: &Value, path: &Path) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Tracking;
     use crate::finding::Change;
     use crate::object::ObjectId;
     use proptest::prelude::*;
 
     fn live(value: Value) -> Live {
         let id = ObjectId { api_version: "example.com/v1".into(), kind: "Widget".into(), namespace: None, name: "a".into() };
-        Live { id, value, owners: Vec::new(), uid: None, resource_version: None, deleting_since: None }
+        Live {
+            id,
+            value,
+            owners: Vec::new(),
+            uid: None,
+            resource_version: None,
+            deleting_since: None,
+            created: None,
+            tracking: Tracking::NotShown,
+            last_applied: None,
+        }
     }
 
     fn drift(path: &str, desired: Option<Value>) -> Drift {

@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde_json::Value;
-use trueup_core::facts::{Allowance, Desired, Extent, Live, Rule};
+use trueup_core::facts::{Allowance, Desired, Extent, Live, Rule, Tracking};
+use trueup_core::known_writer::{KnownWriter, KnownWriterError, KnownWriterText, ValueForm, is_protected};
 use trueup_core::object::ObjectId;
 use trueup_core::path::{Path, PathError, Segment};
 use trueup_core::pattern::NamePattern;
@@ -19,7 +20,7 @@ const KNOWN_WRITERS: &str = include_str!("../data/known-writers.toml");
 #[derive(Debug, Clone)]
 pub struct Rules {
     allocated: Vec<Allocated>,
-    writers: Vec<Writer>,
+    writers: Vec<KnownWriter>,
 }
 
 /// Why a rule file cannot be used.
@@ -41,15 +42,13 @@ pub enum RulesError {
         /// Which path, and why.
         source: PathError,
     },
-    /// A rule would excuse what is never excused.
-    #[error("in `{file}`: `{path}` of `{kind}` is never excused: it decides what runs, with which rights, or who reaches it")]
-    Protected {
+    /// A rule leaves open what it means, or would excuse what is never excused.
+    #[error("in `{file}`: {source}")]
+    Refused {
         /// Which file.
         file: &'static str,
-        /// The rule's kind.
-        kind: String,
-        /// The rule's path.
-        path: String,
+        /// What, and why.
+        source: KnownWriterError,
     },
 }
 
@@ -60,6 +59,7 @@ struct Allocated {
     entries: Option<Entries>,
     when_declared: Option<Path>,
     extent: Reaches,
+    managers: Option<Vec<String>>,
     reason: String,
 }
 
@@ -70,15 +70,6 @@ enum Reaches {
     #[default]
     Undeclared,
     Declared,
-}
-
-#[derive(Debug, Clone)]
-struct Writer {
-    kind: KindName,
-    manager: String,
-    subresource: Option<String>,
-    path: Path,
-    reason: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,25 +103,15 @@ struct AllocatedText {
     when_declared: Option<String>,
     #[serde(default)]
     extent: Reaches,
+    managers: Option<Vec<String>>,
     reason: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WritersFile {
-    writer: Vec<WriterText>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WriterText {
-    #[serde(default)]
-    group: String,
-    kind: String,
-    manager: String,
-    subresource: Option<String>,
-    path: String,
-    reason: String,
+    #[serde(rename = "known-writer")]
+    known_writer: Vec<KnownWriterText>,
 }
 
 impl Rules {
@@ -152,8 +133,15 @@ impl Rules {
         let allocated = read.allocated.into_iter().map(|rule| rule.checked(file)).collect::<Result<_, _>>()?;
         let file = "known-writers.toml";
         let read: WritersFile = toml::from_str(writers).map_err(|source| RulesError::Unreadable { file, source })?;
-        let writers = read.writer.into_iter().map(|rule| rule.checked(file)).collect::<Result<_, _>>()?;
-        Ok(Self { allocated, writers })
+        let writers = read.known_writer.into_iter().map(KnownWriter::try_from).collect::<Result<_, _>>();
+        Ok(Self { allocated, writers: writers.map_err(|source| RulesError::Refused { file, source })? })
+    }
+
+    /// These rules and a policy's own known writers.
+    #[must_use]
+    pub fn with(&self, writers: &[KnownWriter]) -> Self {
+        let writers = self.writers.iter().chain(writers).cloned().collect();
+        Self { allocated: self.allocated.clone(), writers }
     }
 }
 
@@ -164,36 +152,24 @@ impl AllocatedText {
         let when_declared = self.when_declared.map(|text| path(file, &text)).transpose()?;
         // Two things that admission and a controller make of Git's own words, each by a mark of its own.
         let by_right = |path: &Path| is_token_mount(path) || (kind.kind == "ClusterRole" && when_declared.is_some());
-        if let Some(path) = paths.iter().find(|path| is_protected(&kind, path) && !by_right(path)) {
-            return Err(RulesError::Protected { file, kind: kind.kind, path: path.to_string() });
+        if let Some(path) = paths.iter().find(|path| is_protected(&kind.group, &kind.kind, path) && !by_right(path)) {
+            let source = KnownWriterError::Protected { kind: kind.kind, path: path.to_string() };
+            return Err(RulesError::Refused { file, source });
         }
-        Ok(Allocated { kind, paths, entries: self.entries, when_declared, extent: self.extent, reason: self.reason })
-    }
-}
-
-impl WriterText {
-    fn checked(self, file: &'static str) -> Result<Writer, RulesError> {
-        let kind = KindName { group: self.group, kind: self.kind };
-        let path = path(file, &self.path)?;
-        if is_protected(&kind, &path) {
-            return Err(RulesError::Protected { file, kind: kind.kind, path: path.to_string() });
-        }
-        Ok(Writer { kind, manager: self.manager, subresource: self.subresource, path, reason: self.reason })
+        Ok(Allocated {
+            kind,
+            paths,
+            entries: self.entries,
+            when_declared,
+            extent: self.extent,
+            managers: self.managers,
+            reason: self.reason,
+        })
     }
 }
 
 fn path(file: &'static str, text: &str) -> Result<Path, RulesError> {
     text.parse().map_err(|source| RulesError::Path { file, source })
-}
-
-/// Whether a path decides what runs, with which rights, or who reaches it.
-fn is_protected(kind: &KindName, path: &Path) -> bool {
-    const PROTECTED: [&str; 4] = ["containers", "initContainers", "ephemeralContainers", "securityContext"];
-    let covers_all = path.0.len() < 2 && path.0.first().is_none_or(|first| *first == Segment::Key("spec".to_owned()));
-    kind.group == "rbac.authorization.k8s.io"
-        || kind.kind == "NetworkPolicy"
-        || covers_all
-        || path.0.iter().any(|segment| matches!(segment, Segment::Key(key) if PROTECTED.contains(&key.as_str())))
 }
 
 fn is_token_mount(path: &Path) -> bool {
@@ -206,7 +182,7 @@ fn is_token_mount(path: &Path) -> bool {
 pub fn allowances(rules: &Rules, desired: &Desired, live: &Live, types: &Types, shape: &Shape) -> Vec<Allowance> {
     let allocated = rules.allocated.iter().filter(|rule| rule.kind.names(&live.id));
     let allocated = allocated.flat_map(|rule| allocated_here(rule, desired, live, types, shape));
-    let writers = rules.writers.iter().filter(|rule| rule.kind.names(&live.id));
+    let writers = rules.writers.iter().filter(|rule| rule.group == live.id.group() && rule.kind == live.id.kind);
     let writers = writers.flat_map(|rule| written_here(rule, live, types, shape));
     allocated.chain(writers).collect()
 }
@@ -222,7 +198,8 @@ fn allocated_here(rule: &Allocated, desired: &Desired, live: &Live, types: &Type
     if rule.when_declared.as_ref().is_some_and(|path| declared(path).is_none()) {
         return Vec::new();
     }
-    let places = rule.paths.iter().flat_map(|pattern| places(&named(pattern, &live.id), &live.value, types, shape));
+    let is_by = |path: &Path| rule.managers.as_ref().is_none_or(|managers| is_written_by(live, path, managers));
+    let places = rule.paths.iter().flat_map(|pattern| places(&named(pattern, &live.id), &live.value, types, shape)).filter(is_by);
     let allowance = |path: Path| {
         let extent = match &rule.entries {
             None => match rule.extent {
@@ -265,15 +242,33 @@ impl Entries {
     }
 }
 
-fn written_here(rule: &Writer, live: &Live, types: &Types, shape: &Shape) -> Vec<Allowance> {
+/// Whether one of these wrote a value last, or nobody can tell as managers were not saved.
+fn is_written_by(live: &Live, path: &Path, managers: &[String]) -> bool {
+    live.writer_of(path).map_or(live.tracking == Tracking::NotShown, |writer| managers.contains(&writer.manager))
+}
+
+fn written_here(rule: &KnownWriter, live: &Live, types: &Types, shape: &Shape) -> Vec<Allowance> {
     let is_theirs = |path: &Path| {
         let writer = live.writer_of(path);
-        writer.is_some_and(|writer| writer.manager == rule.manager && writer.subresource == rule.subresource)
+        writer.is_some_and(|writer| rule.managers.contains(&writer.manager) && writer.subresource == rule.subresource)
+            && path.find(&live.value).is_some_and(|value| has_form(value, rule.value))
     };
     let places = places(&rule.path, &live.value, types, shape).into_iter().filter(is_theirs);
-    let by = Rule::KnownWriter { manager: rule.manager.clone(), subresource: rule.subresource.clone() };
-    let allowance = |path| Allowance { path, extent: Extent::Undeclared, rule: by.clone(), reason: rule.reason.clone() };
-    places.map(allowance).collect()
+    let allowance = |path: Path| {
+        let manager = live.writer_of(&path)?.manager.clone();
+        let by = Rule::KnownWriter { manager, subresource: rule.subresource.clone() };
+        Some(Allowance { path, extent: Extent::Undeclared, rule: by, reason: rule.reason.clone() })
+    };
+    places.filter_map(allowance).collect()
+}
+
+fn has_form(value: &Value, form: ValueForm) -> bool {
+    let text = || value.as_str().unwrap_or_default();
+    match form {
+        ValueForm::Any => true,
+        ValueForm::Number => value.is_i64() || text().parse::<i64>().is_ok(),
+        ValueForm::Time => text().parse::<jiff::Timestamp>().is_ok(),
+    }
 }
 
 #[cfg(test)]
@@ -345,20 +340,38 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_what_runs_is_never_excused() {
-        let writer = |group: &str, kind: &str, path: &str| {
-            format!("[[writer]]\nmanager = \"m\"\ngroup = \"{group}\"\nkind = \"{kind}\"\npath = '{path}'\nreason = \"r\"\n")
+    fn a_known_value_has_its_form() {
+        let found = |revision: &str| {
+            let fields = json!({"f:metadata": {"f:annotations": {"f:deployment.kubernetes.io/revision": {}}}});
+            let live = json!({"metadata": {"annotations": {"deployment.kubernetes.io/revision": revision}, "managedFields": [
+                {"manager": "kube-controller-manager", "operation": "Update", "subresource": "status", "fieldsType": "FieldsV1",
+                    "fieldsV1": fields}]}});
+            allowed("apps/v1", "Deployment", json!({}), live).len()
         };
-        let refused = |text: &str| matches!(Rules::parse("allocated = []", text), Err(RulesError::Protected { .. }));
-        assert!(refused(&writer("apps", "Deployment", "spec.template.spec.containers[name=app].image")));
-        assert!(refused(&writer("apps", "Deployment", "spec.template.spec.securityContext.runAsUser")));
-        assert!(refused(&writer("apps", "Deployment", "spec")));
-        assert!(refused(&writer("rbac.authorization.k8s.io", "Role", "metadata.labels.x")));
-        assert!(refused(&writer("networking.k8s.io", "NetworkPolicy", "spec.ingress")));
-        assert!(!refused(&writer("apps", "Deployment", "metadata.labels.x")));
+        assert_eq!((found("12"), found("twelve"), found("")), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_policys_own_writers_join() {
+        let text =
+            "manager = ['ours', 'ours-too']\nkind = 'ConfigMap'\npath = 'data.stamp'\nvalue = 'time'\nreason = 'it stamps'\n";
+        let writer = KnownWriter::try_from(toml::from_str::<KnownWriterText>(text).expect("its form")).expect("a known writer");
+        let rules = Rules::load().with(&[writer]);
+        let found = |manager: &str, stamp: &str| {
+            let live = json!({"data": {"stamp": stamp}, "metadata": {"managedFields": [{"manager": manager, "operation": "Update",
+                "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {"f:stamp": {}}}}]}});
+            let (desired, live) = pair("v1", "ConfigMap", json!({}), live);
+            allowances(&rules, &desired, &live, &Types::default(), &Shape::Any).len()
+        };
+        let time = "2026-11-21T02:31:40Z";
+        assert_eq!((found("ours", time), found("ours-too", time), found("else", time), found("ours", "x")), (1, 1, 0, 0));
+    }
+
+    #[test]
+    fn what_decides_what_runs_is_never_allocated() {
         let allocated = "[[allocated]]\nkind = \"Pod\"\npaths = [\"spec.containers[name=*].image\"]\nreason = \"r\"\n";
-        assert!(matches!(Rules::parse(allocated, "writer = []"), Err(RulesError::Protected { .. })));
-        let unknown = "[[writer]]\nmanager = \"m\"\nkind = \"Pod\"\npath = 'a.b'\nreason = \"r\"\noperation = \"Update\"\n";
+        assert!(matches!(Rules::parse(allocated, "known-writer = []"), Err(RulesError::Refused { .. })));
+        let unknown = "[[known-writer]]\nmanager = \"m\"\nkind = \"Pod\"\npath = 'a.b'\nreason = \"r\"\noperation = \"Update\"\n";
         assert!(matches!(Rules::parse("allocated = []", unknown), Err(RulesError::Unreadable { .. })));
     }
 }

@@ -71,7 +71,8 @@ impl Expecting<'_> {
         let allowances = allowances(self.rules, &desired, &live, self.types, &shape);
         let value = normal::expected(&desired.id, defaulted);
         let secrecy = if desired.id.is_secret() { Secrecy::Secret } else { Secrecy::Open };
-        Matched { desired, live, expected: Expected { value, evidence: Evidence::Table, allowances }, secrecy }
+        let expected = Expected { value, evidence: Evidence::Table, allowances };
+        Matched { desired, live, expected, secrecy, former: Vec::new() }
     }
 
     /// Whether live is what is expected.

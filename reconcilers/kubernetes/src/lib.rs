@@ -15,6 +15,7 @@ pub mod expect;
 pub mod autoscaling;
 pub mod conversion;
 pub mod observe;
+pub mod extra;
 pub mod patch;
 pub mod snapshot;
 pub mod rights;

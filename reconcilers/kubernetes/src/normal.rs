@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
-use trueup_core::facts::{Desired, Live};
+use trueup_core::facts::{Desired, Live, Tracking};
 use trueup_core::object::ObjectId;
 use trueup_core::path::Path;
 
@@ -55,14 +55,17 @@ pub fn live(id: ObjectId, mut value: Value) -> Live {
     let text = |key: &str| metadata.and_then(|metadata| metadata.get(key)).and_then(Value::as_str).map(str::to_owned);
     let (uid, resource_version) = (text("uid"), text("resourceVersion"));
     let deleting_since = text("deletionTimestamp");
-    let owners = metadata.and_then(|metadata| metadata.get("managedFields")).map(owners).unwrap_or_default();
+    let created = text("creationTimestamp");
+    let managed = metadata.and_then(|metadata| metadata.get("managedFields"));
+    let tracking = if managed.is_some() { Tracking::Shown } else { Tracking::NotShown };
+    let owners = managed.map(owners).unwrap_or_default();
     // Items of a list come without them.
     if let Some(object) = value.as_object_mut() {
         object.insert("apiVersion".to_owned(), id.api_version.clone().into());
         object.insert("kind".to_owned(), id.kind.clone().into());
     }
-    strip(&mut value);
-    Live { id, value, owners, uid, resource_version, deleting_since }
+    let last_applied = strip(&mut value);
+    Live { id, value, owners, uid, resource_version, deleting_since, created, tracking, last_applied }
 }
 
 /// What Git declares, in the form in which the server keeps it: a Secret's `stringData` as `data`. Positions follow.
@@ -100,18 +103,22 @@ pub fn expected(id: &ObjectId, mut value: Value) -> Value {
     value
 }
 
-fn strip(value: &mut Value) {
-    let Some(object) = value.as_object_mut() else { return };
+/// Takes away what is not compared; gives kubectl's copy of the manifest, if there is one.
+fn strip(value: &mut Value) -> Option<String> {
+    let object = value.as_object_mut()?;
     object.remove("status");
-    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    let metadata = object.get_mut("metadata").and_then(Value::as_object_mut)?;
     for key in SERVER_METADATA {
         metadata.remove(key);
     }
-    if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-        annotations.remove(LAST_APPLIED);
-        if annotations.is_empty() {
-            metadata.remove("annotations");
-        }
+    let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut)?;
+    let last_applied = annotations.remove(LAST_APPLIED);
+    if annotations.is_empty() {
+        metadata.remove("annotations");
+    }
+    match last_applied {
+        Some(Value::String(text)) => Some(text),
+        Some(_) | None => None,
     }
 }
 

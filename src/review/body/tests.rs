@@ -28,6 +28,7 @@ fn finding(path: Path, desired: Option<Seen>, live: Option<Seen>, word: &str) ->
         subresource: None,
         time: Some("2026-11-21T02:31:40Z".to_owned()),
         confidence: Confidence::Reported,
+        formerly: None,
     };
     let difference = Difference {
         target: TargetName("prod-eu".to_owned()),

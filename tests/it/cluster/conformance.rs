@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use trueup_core::decide::{Correction, Decision, Ground};
 use trueup_core::facts::{Evidence, Observation, Pair};
 use trueup_core::patch::with_preconditions;
+use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::baseline::Baselines;
 use trueup_kubernetes::cluster::{connect_by, version};
 use trueup_kubernetes::discovery::discover;
@@ -164,7 +165,7 @@ impl Stage {
         let mut config: Value = serde_json::from_str(&admin).unwrap();
         config["contexts"][0]["context"]["namespace"] = self.namespace.clone().into();
         fs::write(&kubeconfig, config.to_string()).unwrap();
-        let expecting = scenarios::expecting();
+        let expecting = scenarios::expecting(Rules::load());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let cluster = connect_by(&kubeconfig, None, "trueup/conformance").await.unwrap();

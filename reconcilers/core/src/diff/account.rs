@@ -72,6 +72,19 @@ pub enum Spelling {
 }
 
 impl Account {
+    /// A difference that was found beside the walk.
+    pub(super) fn of(drift: Drift) -> Self {
+        Self {
+            path: drift.path,
+            pointer: drift.pointer,
+            declared_at: None,
+            declared: drift.desired,
+            expected: None,
+            live: drift.live,
+            verdict: Verdict::Differs(drift.change),
+        }
+    }
+
     /// The difference, where there is one.
     #[must_use]
     pub fn drift(&self) -> Option<Drift> {

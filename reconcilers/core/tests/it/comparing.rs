@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trueup_core::diff::{Comparison, compare};
-use trueup_core::facts::{Desired, Evidence, Expected, Live, Matched, Origin, Secrecy};
+use trueup_core::facts::{Desired, Evidence, Expected, Live, Matched, Origin, Secrecy, Tracking};
 use trueup_core::finding::Change;
 use trueup_core::object::ObjectId;
 use trueup_core::path::{Path, Segment};
@@ -55,9 +55,13 @@ pub fn matched(declared: &Value, expected: &Value, live: &Value) -> Matched {
             uid: Some("u".into()),
             resource_version: Some("7".into()),
             deleting_since: None,
+            created: None,
+            tracking: Tracking::NotShown,
+            last_applied: None,
         },
         expected: Expected { value: expected.clone(), evidence: Evidence::Baseline, allowances: Vec::new() },
         secrecy: Secrecy::Open,
+        former: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accounting;
 mod comparing;
+mod leftover;
 mod deciding;
 mod generate;
 mod judge;

@@ -10,6 +10,7 @@ use trueup_core::diff::compare;
 use trueup_core::facts::{Desired, Evidence, Expected, Matched, Origin, Secrecy};
 use trueup_core::object::ObjectId;
 use trueup_core::seen::DigestKey;
+use trueup_core::tracking::loss;
 use trueup_kubernetes::cluster;
 use trueup_kubernetes::discovery::{Catalog, Lookup, Scope, discover};
 use trueup_kubernetes::manifest;
@@ -155,11 +156,17 @@ fn differences(desired: &Value, admitted: &Value) -> Vec<String> {
     let value = normal::expected(&id, table.expected(&id, &desired.value));
     let expected = Expected { value, evidence: Evidence::Table, allowances: Vec::new() };
     let live = normal::live(id.clone(), admitted.clone());
-    let matched = Matched { desired, live, expected, secrecy: Secrecy::Open };
+    let matched = Matched { desired, live, expected, secrecy: Secrecy::Open, former: Vec::new() };
+    let untracked = loss(&matched, true).map(|drift| (drift.path.to_string(), format!("{drift:?}")));
     let comparison = compare(&matched, table.types(), &table.root_shape(&id), &DigestKey::new(&[0; 32]));
     let drifts = comparison.drifts.iter().map(|drift| (drift.path.to_string(), format!("{drift:?}")));
     let lacking = comparison.not_admitted.iter().map(|path| (path.to_string(), "not admitted".to_owned()));
-    drifts.chain(lacking).filter(|(path, _)| !is_allocated(&id, path)).map(|(path, what)| format!("{path}: {what}")).collect()
+    drifts
+        .chain(lacking)
+        .chain(untracked)
+        .filter(|(path, _)| !is_allocated(&id, path))
+        .map(|(path, what)| format!("{path}: {what}"))
+        .collect()
 }
 
 /// Values that differ from one answer to the next.
