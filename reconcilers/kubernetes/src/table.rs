@@ -125,7 +125,8 @@ mod tests {
         match shape {
             Shape::Object(name) => Some(name),
             Shape::Map(inner) | Shape::List { item: inner, .. } => named(inner),
-            Shape::Any | Shape::Quantity | Shape::IntOrString | Shape::Duration => None,
+            Shape::Verbatim(inner) => named(inner),
+            Shape::Any | Shape::Quantity | Shape::IntOrString | Shape::Duration | Shape::Time | Shape::MicroTime => None,
         }
     }
 
