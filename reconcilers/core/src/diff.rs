@@ -118,8 +118,8 @@ impl Walk<'_> {
                 self.fields(at, shape, sides, expected, &Map::new());
             }
             (Some(Value::Array(expected)), Some(Value::Array(live))) => self.entries(at, shape, sides, expected, live),
-            (None, Some(Value::Array(live))) => self.entries(at, shape, sides, &[], live),
-            (Some(Value::Array(expected)), None) => self.entries(at, shape, sides, expected, &[]),
+            (None, Some(Value::Array(live))) if !live.is_empty() => self.entries(at, shape, sides, &[], live),
+            (Some(Value::Array(expected)), None) if !expected.is_empty() => self.entries(at, shape, sides, expected, &[]),
             _ => self.leaf(at, sides),
         }
     }

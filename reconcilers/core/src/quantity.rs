@@ -271,7 +271,9 @@ mod tests {
 
     #[test]
     fn as_odd_as_the_servers() {
-        for (odd, meaning) in [("-", "0"), (".", "0"), ("Ki", "0"), ("e5", "0"), (" 1 ", "1"), ("1e4294967296", "1"), ("1000E", "1")] {
+        for (odd, meaning) in
+            [("-", "0"), (".", "0"), ("Ki", "0"), ("e5", "0"), (" 1 ", "1"), ("1e4294967296", "1"), ("1000E", "1")]
+        {
             assert_eq!(quantity(odd), quantity(meaning), "{odd}");
         }
         assert_eq!(quantity(&format!("1e-{}", i32::MAX)), quantity("1n"));
@@ -279,7 +281,8 @@ mod tests {
 
     #[test]
     fn not_every_text_is_a_quantity() {
-        for text in ["", "--1", "1.2.3", "1 Gi", "Ei", "e-10", "1KI", "1e", "1ee5", "1e9223372036854775808", "0x10", "1_000", "٣"] {
+        for text in ["", "--1", "1.2.3", "1 Gi", "Ei", "e-10", "1KI", "1e", "1ee5", "1e9223372036854775808", "0x10", "1_000", "٣"]
+        {
             assert_eq!(Quantity::parse(text), None, "{text}");
         }
     }

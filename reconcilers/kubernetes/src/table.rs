@@ -22,6 +22,9 @@ mod place;
 mod said;
 mod completed;
 
+/// The type of every object's metadata.
+pub(crate) const METADATA: &str = "meta.v1.ObjectMeta";
+
 /// What is known of the built-in kinds of one minor version of Kubernetes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,15 +57,38 @@ enum ScopeText {
     Cluster,
 }
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../data/1.36.json")).expect("the table is part of the program, and a test reads it")
-});
+/// The tables that are part of the program, the newest first.
+static TABLES: [LazyLock<Table>; 3] = [
+    LazyLock::new(|| Table::parse(include_str!("../data/1.36.json"))),
+    LazyLock::new(|| Table::parse(include_str!("../data/1.35.json"))),
+    LazyLock::new(|| Table::parse(include_str!("../data/1.34.json"))),
+];
+
+/// Their minor versions, in the same order, so that no other table is read than the one that is asked for.
+const MINORS: [u32; 3] = [36, 35, 34];
 
 impl Table {
-    /// The table that is part of the program.
+    fn parse(text: &str) -> Self {
+        serde_json::from_str(text).expect("the table is part of the program, and a test reads it")
+    }
+
+    /// The newest table.
     #[must_use]
     pub fn load() -> &'static Self {
-        &TABLE
+        &TABLES[0]
+    }
+
+    /// The table for a server of this version (`v1.35.4`): that of its minor, else the nearest one.
+    #[must_use]
+    pub fn nearest(server_version: &str) -> &'static Self {
+        let distance = |index: &usize| minor(server_version).unwrap_or(MINORS[0]).abs_diff(MINORS[*index]);
+        &TABLES[(0..TABLES.len()).min_by_key(distance).unwrap_or_default()]
+    }
+
+    /// Whether the table was made from this very minor.
+    #[must_use]
+    pub fn is_of(&self, server_version: &str) -> bool {
+        minor(server_version).is_some_and(|minor| self.kubernetes == format!("1.{minor}"))
     }
 
     /// The minor version of Kubernetes that the table was made from: `1.36`.
@@ -106,9 +132,20 @@ impl Table {
         }
     }
 
+    /// An object's metadata as the server keeps it, of whatever kind the object is.
+    pub(crate) fn metadata(&self, metadata: &Value) -> Option<Value> {
+        self.said(&Shape::Object(METADATA.to_owned()), metadata)
+    }
+
     fn kind(&self, id: &ObjectId) -> Option<&Kind> {
         self.kinds.get(&format!("{} {}", id.api_version, id.kind))
     }
+}
+
+/// The minor of `v1.35.4-gke.100`.
+fn minor(server_version: &str) -> Option<u32> {
+    let text = server_version.strip_prefix("v1.")?;
+    text[..text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len())].parse().ok()
 }
 
 #[cfg(test)]
@@ -131,8 +168,28 @@ mod tests {
     }
 
     #[test]
+    fn each_server_has_the_nearest_table() {
+        for (version, kubernetes) in [
+            ("v1.36.3", "1.36"),
+            ("v1.35.4-gke.100", "1.35"),
+            ("v1.34.0+k3s1", "1.34"),
+            ("v1.33.9", "1.34"),
+            ("v1.30", "1.34"),
+            ("v1.40.0", "1.36"),
+            ("odd", "1.36"),
+        ] {
+            let table = Table::nearest(version);
+            assert_eq!(table.kubernetes(), kubernetes, "{version}");
+            assert_eq!(table.is_of(version), version.starts_with(&format!("v{kubernetes}.")), "{version}");
+        }
+    }
+
+    #[test]
     fn every_name_leads_somewhere() {
-        let table = Table::load();
+        TABLES.iter().for_each(|table| leads_somewhere(table));
+    }
+
+    fn leads_somewhere(table: &Table) {
         let shapes = table.types.0.values().flat_map(BTreeMap::values).filter_map(named);
         let kinds = table.kinds.values().map(|kind| kind.type_name.as_str());
         for name in shapes.chain(kinds) {
