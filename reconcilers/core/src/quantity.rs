@@ -35,7 +35,8 @@ impl Quantity {
     /// without a number for zero.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
+        // Tabs and line ends stand escaped in JSON, which the server does not undo here.
+        let text = text.trim_matches(|c: char| c.is_whitespace() && !c.is_ascii_control());
         let (negative, unsigned) = match text.as_bytes().first()? {
             b'-' => (true, &text[1..]),
             b'+' => (false, &text[1..]),
@@ -50,7 +51,7 @@ impl Quantity {
         let digits = format!("{whole}{fraction}");
         let scale = i64::try_from(fraction.len()).ok()?;
         Some(match suffix {
-            Suffix::Decimal(exponent) => Self::decimal(negative, digits, exponent - scale).as_written(),
+            Suffix::Decimal(exponent) => Self::decimal(negative, digits, exponent - scale).written(),
             Suffix::Exponent(exponent) => Self::decimal(negative, digits, exponent - scale),
             Suffix::Binary(power) => Self::binary(negative, &digits, scale, power)?,
         })
@@ -87,7 +88,7 @@ impl Quantity {
     }
 
     /// As the server writes it out: it has no suffix for more than `E`, and writes none (`1000E` becomes `1`).
-    fn as_written(self) -> Self {
+    fn written(self) -> Self {
         let thousands = self.exponent.div_euclid(3) * 3;
         if thousands > EXA { Self { exponent: self.exponent - thousands, ..self } } else { self }
     }
@@ -281,7 +282,8 @@ mod tests {
 
     #[test]
     fn not_every_text_is_a_quantity() {
-        for text in ["", "--1", "1.2.3", "1 Gi", "Ei", "e-10", "1KI", "1e", "1ee5", "1e9223372036854775808", "0x10", "1_000", "٣"]
+        for text in
+            ["", "--1", "1.2.3", "1 Gi", "Ei", "e-10", "1KI", "1e", "1ee5", "1e9223372036854775808", "1\t", "0x10", "1_000", "٣"]
         {
             assert_eq!(Quantity::parse(text), None, "{text}");
         }

@@ -14,7 +14,6 @@ use crate::discovery::{Catalog, Lookup, Resource, Server, is_built_in};
 use crate::request::{Call, ask, escaped};
 
 const GROUP: &str = "/apis/admissionregistration.k8s.io";
-const NAMESPACES: &str = "/api/v1/namespaces/";
 
 /// Which lists of other objects built-in admission reads when it completes an object of a kind. Its answers hold for as long
 /// as these stay as they are.
@@ -40,8 +39,19 @@ pub(crate) struct Admission {
     mutating: Option<Vec<Configured>>,
     /// Webhooks, mutating and validating, that have side effects even on a dry run.
     with_effects: Vec<Configured>,
-    /// Path → a digest of what stands there; `None` where it cannot be read.
-    states: BTreeMap<String, Option<String>>,
+    /// In which state other objects are; `None` where that cannot be read.
+    states: BTreeMap<Dependency, Option<String>>,
+}
+
+/// Other objects that an answer depends on, by their path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Dependency {
+    /// Admission may select by its labels, and built-in admission reads its annotations.
+    Namespace(String),
+    /// The kind's own definition.
+    Definition(String),
+    /// Every object of a list.
+    List(String),
 }
 
 /// One webhook or one policy.
@@ -80,8 +90,9 @@ impl Admission {
                 }
             }
         };
-        let paths: BTreeSet<String> = asked.iter().flat_map(|(resource, namespace)| depends_on(resource, *namespace)).collect();
-        let states = futures::future::join_all(paths.iter().map(|path| state(cluster, path)));
+        let others: BTreeSet<Dependency> =
+            asked.iter().flat_map(|(resource, namespace)| depends_on(resource, *namespace)).collect();
+        let states = futures::future::join_all(others.iter().map(|other| state(cluster, other)));
         let (mutating, validating, policies, states) = futures::join!(
             list("v1", "mutatingwebhookconfigurations"),
             list("v1", "validatingwebhookconfigurations"),
@@ -94,7 +105,7 @@ impl Admission {
             let webhooks = configurations.iter().flat_map(webhooks).map(|(webhook, _)| webhook);
             webhooks.chain(policies.iter().map(|policy| Configured::policy(policy, &bindings))).collect()
         });
-        Self { mutating, with_effects, states: paths.iter().cloned().zip(states).collect() }
+        Self { mutating, with_effects, states: others.iter().cloned().zip(states).collect() }
     }
 
     /// Whether this kind may be asked about.
@@ -116,7 +127,7 @@ impl Admission {
             return None;
         }
         let states: Vec<&str> =
-            depends_on(resource, namespace).iter().map(|path| self.states.get(path)?.as_deref()).collect::<Option<_>>()?;
+            depends_on(resource, namespace).iter().map(|other| self.states.get(other)?.as_deref()).collect::<Option<_>>()?;
         let parts: Vec<&str> = concerned.iter().map(|one| one.text.as_str()).chain(states).collect();
         Some(DigestKey::new(b"trueup.admission").hex(&parts))
     }
@@ -185,29 +196,30 @@ fn policy_version(catalog: &Catalog) -> Option<&'static str> {
     ["v1", "v1beta1", "v1alpha1"].into_iter().find(is_served)
 }
 
-/// Where the objects are that answers about this kind in this namespace depend on.
-fn depends_on(resource: &Resource, namespace: Option<&str>) -> Vec<String> {
+/// The objects that answers about this kind in this namespace depend on.
+fn depends_on(resource: &Resource, namespace: Option<&str>) -> Vec<Dependency> {
     let namespace = namespace.map(escaped);
-    let mut paths: Vec<String> = namespace.iter().map(|name| format!("{NAMESPACES}{name}")).collect();
     let lists = ADMISSION_READS.iter().filter(|(group, kind, _)| resource.group == *group && resource.kind == *kind);
-    let here = |path: &&str| path.replace("{namespace}", namespace.as_deref().unwrap_or_default());
-    paths.extend(lists.flat_map(|(_, _, paths)| paths.iter().map(here)));
+    let here = |path: &&str| Dependency::List(path.replace("{namespace}", namespace.as_deref().unwrap_or_default()));
+    let mut all: Vec<Dependency> = lists.flat_map(|(_, _, paths)| paths.iter().map(here)).collect();
+    all.extend(namespace.as_ref().map(|name| Dependency::Namespace(format!("/api/v1/namespaces/{name}"))));
     if resource.server == Server::Local && !is_built_in(&resource.group) {
-        paths.push(format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource}"));
+        all.push(Dependency::Definition(format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource}")));
     }
-    paths
+    all
 }
 
-/// Which objects stand at a path and in which state: a namespace by its labels and annotations, which admission may select by,
-/// a definition by its generation, a list by the versions of its items.
-async fn state(cluster: &Cluster, path: &str) -> Option<String> {
-    let answer: Value = ask(cluster, Call::Metadata { path }).await.ok()?;
+async fn state(cluster: &Cluster, dependency: &Dependency) -> Option<String> {
     let told = |object: &Value, keys: &[&str]| keys.iter().map(|key| object["metadata"][key].to_string()).collect::<String>();
-    Some(match answer["items"].as_array() {
-        Some(items) => items.iter().map(|item| told(item, &["uid", "resourceVersion"])).collect(),
-        None if path.starts_with(NAMESPACES) => told(&answer, &["uid", "labels", "annotations"]),
-        None => told(&answer, &["uid", "generation"]),
-    })
+    let one = async |path: &str| ask::<Value>(cluster, Call::Metadata { path }).await.ok();
+    match dependency {
+        Dependency::Namespace(path) => Some(told(&one(path).await?, &["uid", "labels", "annotations"])),
+        Dependency::Definition(path) => Some(told(&one(path).await?, &["uid", "generation"])),
+        Dependency::List(path) => {
+            let list: Value = ask(cluster, Call::MetadataList { path }).await.ok()?;
+            Some(list["items"].as_array()?.iter().map(|item| told(item, &["uid", "resourceVersion"])).collect())
+        }
+    }
 }
 
 /// All items of a list; `None` where it cannot be read.
@@ -253,8 +265,11 @@ mod tests {
         let with_effects =
             webhooks(configuration).into_iter().filter(|(_, has_effects)| *has_effects).map(|(it, _)| it).collect();
         let mutating = Some(webhooks(configuration).into_iter().map(|(webhook, _)| webhook).collect());
-        let states = BTreeMap::from([("/api/v1/namespaces/n".to_owned(), Some("labels".to_owned()))]);
-        Admission { mutating, with_effects, states }
+        Admission { mutating, with_effects, states: namespace(Some("labels")) }
+    }
+
+    fn namespace(state: Option<&str>) -> BTreeMap<Dependency, Option<String>> {
+        BTreeMap::from([(Dependency::Namespace("/api/v1/namespaces/n".to_owned()), state.map(str::to_owned))])
     }
 
     #[test]
@@ -290,11 +305,11 @@ mod tests {
         assert_eq!(digest(&none), digest(&elsewhere));
         assert_ne!(digest(&none), digest(&here));
         assert_ne!(digest(&here), digest(&otherwise));
-        let relabelled = Admission { states: BTreeMap::from([("/api/v1/namespaces/n".to_owned(), Some("x".into()))]), ..none };
+        let relabelled = Admission { states: namespace(Some("x")), ..none };
         assert_ne!(digest(&relabelled), digest(&elsewhere));
         let unseen = Admission { mutating: None, ..elsewhere };
         assert_eq!(digest(&unseen), None);
-        let no_namespace = Admission { states: BTreeMap::from([("/api/v1/namespaces/n".to_owned(), None)]), ..here };
+        let no_namespace = Admission { states: namespace(None), ..here };
         assert_eq!(digest(&no_namespace), None);
     }
 
