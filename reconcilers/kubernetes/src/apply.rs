@@ -102,10 +102,9 @@ fn expected_entries(types: &Types, shape: &Shape, (declared, answer, table): (&[
             };
             table.iter().enumerate().map(entry).collect()
         }
-        Merge::Set => table.into(),
         // One value, replaced as a whole: unless the list is keyed after all and somebody's entries stayed in it.
         Merge::Atomic if answer.len() == declared.len() => answer.into(),
-        Merge::Atomic => table.into(),
+        Merge::Set | Merge::Atomic => table.into(),
     }
 }
 

@@ -120,3 +120,63 @@ pub fn among<'a>(objects: impl Iterator<Item = (&'a ObjectId, &'a Value)>) -> Sc
 fn entries(fields: &Map<String, Value>, takes_null: impl Fn(&str) -> bool) -> impl Iterator<Item = (&String, &Value)> {
     fields.iter().filter(move |(key, value)| !value.is_null() || takes_null(key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use trueup_core::equal::same;
+
+    fn schemas(fields: &Value) -> (Schemas, ObjectId) {
+        let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": fields}}});
+        let definition = json!({"spec": {"group": "example.com", "names": {"kind": "Gadget"},
+            "versions": [{"name": "v1", "schema": {"openAPIV3Schema": schema}}]}});
+        let id = |api_version: &str, kind: &str| ObjectId {
+            api_version: api_version.into(),
+            kind: kind.into(),
+            namespace: None,
+            name: "a".into(),
+        };
+        let of_crd = id("apiextensions.k8s.io/v1", "CustomResourceDefinition");
+        (among(std::iter::once((&of_crd, &definition))), id("example.com/v1", "Gadget"))
+    }
+
+    #[test]
+    fn defaults_reach_into_what_is_there_and_into_defaults() {
+        let mode = json!({"type": "string", "default": "fast"});
+        let deep = json!({"type": "object", "default": {}, "properties": {"mode": mode, "other": {"type": "object", "properties": {"mode": mode}}}});
+        let (schemas, id) = schemas(&json!({"deep": deep, "size": {"type": "integer"}}));
+        let admitted = |spec: Value| {
+            let desired =
+                json!({"apiVersion": "example.com/v1", "kind": "Gadget", "metadata": {"name": "a", "labels": {}}, "spec": spec});
+            schemas.admitted(&id, &desired, Table::load()).expect("known")
+        };
+        let whole = admitted(json!({"typo": 1, "size": null}));
+        assert_eq!(whole["spec"], json!({"deep": {"mode": "fast"}}));
+        assert_eq!(whole["metadata"], json!({"name": "a"}));
+        assert_eq!(
+            admitted(json!({"deep": {"mode": null, "other": {}}}))["spec"]["deep"],
+            json!({"mode": "fast", "other": {"mode": "fast"}})
+        );
+        assert!(schemas.admitted(&ObjectId { kind: "Widget".into(), ..id.clone() }, &whole, Table::load()).is_none());
+    }
+
+    #[test]
+    fn an_empty_list_of_a_custom_resource_is_not_none() {
+        let item = json!({"type": "object", "properties": {"name": {"type": "string"}}});
+        let list = |kind: &str| json!({"type": "array", "items": item, "x-kubernetes-list-type": kind, "x-kubernetes-list-map-keys": ["name"]});
+        let (schemas, id) = schemas(&json!({"keyed": list("map"), "whole": list("atomic"), "any": {"type": "object",
+            "additionalProperties": {"type": "string"}}}));
+        let mut types = Types::default();
+        schemas.add_types(&mut types);
+        let shape = schemas.root_shape(&id).expect("known");
+        let same = |a: Value, b: Value| same(&types, &shape, Some(&json!({"spec": a})), Some(&json!({"spec": b})));
+        let pair = |a: &str, b: &str| json!([{"name": a}, {"name": b}]);
+        assert!(same(json!({"keyed": pair("a", "b")}), json!({"keyed": pair("b", "a")})));
+        assert!(!same(json!({"whole": pair("a", "b")}), json!({"whole": pair("b", "a")})));
+        for field in ["keyed", "whole", "any"] {
+            let empty = if field == "any" { json!({}) } else { json!([]) };
+            assert!(!same(json!({field: empty}), json!({})), "{field}");
+        }
+    }
+}

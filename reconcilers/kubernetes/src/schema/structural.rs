@@ -12,6 +12,7 @@ use crate::table::METADATA;
 /// As much of `JSONSchemaProps` as decides how a value is kept and compared.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are those of the schema")]
 pub(super) struct Structural {
     properties: BTreeMap<String, Structural>,
     additional_properties: Option<Additional>,

@@ -38,14 +38,14 @@ async fn probes_on_a_control_plane() {
     // An older minor refuses what only features of a newer one understand.
     let is_newest = server.table.kubernetes() == Table::load().kubernetes();
     assert!(outcome.refused.len() <= if is_newest { 0 } else { 3 }, "{:#?}", outcome.refused);
-    outcome.expect_equal(130);
+    outcome.expect_equal(130, if is_newest { 0 } else { 2 });
 }
 
 #[tokio::test]
 async fn real_manifests_on_a_control_plane() {
     let Some(server) = Server::connect("the table over real manifests").await else { return };
     let Some(corpus) = wanted("TRUEUP_CORPUS", "the table over real manifests") else { return };
-    server.judge(FilePath::new(&corpus).join("manifests")).await.expect_equal(300);
+    server.judge(FilePath::new(&corpus).join("manifests")).await.expect_equal(300, 0);
 }
 
 /// A variable that a test needs; without it, the test says that it did not run, and in CI fails.
@@ -136,7 +136,8 @@ impl Server {
 }
 
 impl Outcome {
-    fn expect_equal(&self, at_least: usize) {
+    /// Of an older minor, objects may be left that lost a field together with a feature that is off.
+    fn expect_equal(&self, at_least: usize, left: usize) {
         let equal: usize = self.equal.values().sum();
         let admitted = equal + self.different.len();
         println!(
@@ -146,7 +147,7 @@ impl Outcome {
         );
         println!("{:?}", self.equal);
         self.refused.iter().for_each(|refusal| println!("refused: {refusal}"));
-        assert!(self.different.is_empty(), "{} differ:\n{}", self.different.len(), self.different.join("\n"));
+        assert!(self.different.len() <= left, "{} differ:\n{}", self.different.len(), self.different.join("\n"));
         assert!(equal >= at_least, "only {equal}");
     }
 }
