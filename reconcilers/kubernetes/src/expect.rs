@@ -197,7 +197,8 @@ async fn by_server(
     let shape = (expecting.shape)(&matched.desired.id);
     matched.expected.value = apply::expected(expecting.types, &shape, (&matched.desired.value, &answer, &matched.expected.value));
     matched.expected.evidence = Evidence::Apply;
-    (matched, None)
+    // That the right to create is missing is told all the same: nothing is corrected without it.
+    (matched, refused.filter(|message| message.starts_with(NO_RIGHT)))
 }
 
 /// The server's answers to all distinct creates that no fresh enough answer is known to.
@@ -230,11 +231,13 @@ async fn answers(
     answers
 }
 
+const NO_RIGHT: &str = "no right to ask by a dry run";
+
 /// One sentence for all objects of a kind where the right is missing, one for each object where the server has a reason.
 fn refusal(id: &ObjectId, error: &RequestError) -> String {
     match error.refusal() {
         Some(refusal) if refusal.code == 403 && refusal.message.contains(" cannot create resource ") => format!(
-            "no right to ask by a dry run what the server makes of a `{}` (verb `create`): the table of defaults judges instead",
+            "{NO_RIGHT} what the server makes of a `{}` (verb `create`): less judges instead, and nothing of it is corrected",
             id.kind
         ),
         Some(refusal) => {
