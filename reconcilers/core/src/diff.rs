@@ -258,6 +258,8 @@ fn spelling(shape: &Shape, live: &Value) -> Spelling {
     match shape {
         Shape::Quantity => Spelling::Quantity,
         Shape::Duration => Spelling::Duration,
+        Shape::Time | Shape::MicroTime => Spelling::Time,
+        Shape::Verbatim(inner) => spelling(inner, live),
         Shape::List { merge: Merge::Set | Merge::Keyed(_), .. } => Spelling::Order,
         Shape::Any | Shape::IntOrString | Shape::Object(_) | Shape::Map(_) | Shape::List { merge: Merge::Atomic, .. } => {
             if live.is_number() { Spelling::Number } else { Spelling::Inside }
