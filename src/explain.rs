@@ -63,7 +63,7 @@ pub async fn all_paths(session: &Session, what: &str) -> Result<PathsReport, Fai
                 None
             }
         };
-        let paths = rows(case, whole.as_ref(), &session.key).iter().map(pages::report).collect();
+        let paths = rows(case, whole.as_ref(), (&judged.kinds, &session.key)).iter().map(pages::report).collect();
         objects.push(object_paths(judged, pair, paths));
     }
     Ok(PathsReport { schema: SCHEMA, source: round.source.clone(), objects, problems })
@@ -147,7 +147,7 @@ async fn by_object(session: &Session, round: &Round, what: &str, path: Option<&P
             Some(_) => whole_object(judged, pair).await.ok().flatten(),
             None => None,
         };
-        let rows = rows(case, whole_object.as_ref(), &session.key);
+        let rows = rows(case, whole_object.as_ref(), (&judged.kinds, &session.key));
         let concerned: Vec<&PathRow<'_>> =
             rows.iter().filter(|row| path.as_ref().is_none_or(|path| row.concerns(path, pair))).collect();
         let findings: Vec<&Finding> = concerned.iter().filter_map(|row| row.finding()).collect();
@@ -195,7 +195,9 @@ async fn whole(
         path_or_all(&difference.path()),
         finding.id
     ));
-    let row = rows(case, None, &session.key).into_iter().find(|row| row.finding().is_some_and(|told| told.id == finding.id));
+    let row = rows(case, None, (&judged.kinds, &session.key))
+        .into_iter()
+        .find(|row| row.finding().is_some_and(|told| told.id == finding.id));
     page.line("change", difference.change().name());
     match &row {
         Some(row) => {

@@ -18,6 +18,7 @@ use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::path::Path;
 use trueup_core::policy::Policy;
 use trueup_core::seen::DigestKey;
+use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::manifest;
 use trueup_kubernetes::table::Table;
 
@@ -57,6 +58,8 @@ pub struct Judged {
     pub serial: Option<u64>,
     /// How its objects are read again and written.
     pub reach: Reach,
+    /// What is known of their kinds.
+    pub kinds: Kinds,
 }
 
 /// One declared object (or expected output) and what came of it.
@@ -78,7 +81,16 @@ impl Judged {
             TargetKind::Snapshot { .. } => ("snapshot", Ground::Snapshot),
             TargetKind::Terraform { .. } => ("terraform", Ground::State),
         };
-        Self { name: target.name.clone(), kind, ground, cases: Vec::new(), problems, serial: None, reach: Reach::None }
+        Self {
+            name: target.name.clone(),
+            kind,
+            ground,
+            cases: Vec::new(),
+            problems,
+            serial: None,
+            reach: Reach::None,
+            kinds: Kinds::built_in(),
+        }
     }
 
     /// All findings, in the order of the cases.
@@ -102,12 +114,9 @@ impl JudgedCase {
 
     /// Steps 4 and 5 for one object.
     #[must_use]
-    pub fn of(pair: Pair, target: &TargetName, judging: Judging<'_>) -> Self {
+    pub fn of(pair: Pair, (target, kinds): (&TargetName, &Kinds), judging: Judging<'_>) -> Self {
         let comparison = match &pair {
-            Pair::Matched(matched) => {
-                let table = Table::load();
-                compare(matched, table.types(), &table.root_shape(&matched.desired.id), judging.key)
-            }
+            Pair::Matched(matched) => compare(matched, kinds.types(), &kinds.shape(&matched.desired.id), judging.key),
             Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..) => Comparison::default(),
         };
         let differences = differences(target, &pair, comparison.drifts.clone());
@@ -254,13 +263,19 @@ pub fn told_apart(pairs: Vec<Pair>) -> (Vec<Pair>, Vec<Problem>) {
 }
 
 /// The judged target of an observation.
-fn judged(target: &Target, observation: Observation, mut problems: Vec<Problem>, judging: Judging<'_>, reach: Reach) -> Judged {
+fn judged(
+    target: &Target,
+    observation: Observation,
+    mut problems: Vec<Problem>,
+    judging: Judging<'_>,
+    (reach, kinds): (Reach, Kinds),
+) -> Judged {
     problems.extend(observation.problems);
     let (pairs, ambiguous) = told_apart(observation.pairs);
     let ambiguous: Vec<_> = ambiguous.into_iter().filter(|problem| !problems.contains(problem)).collect();
     problems.extend(ambiguous);
-    let cases = pairs.into_iter().map(|pair| JudgedCase::of(pair, &target.name, judging)).collect();
-    Judged { cases, reach, ..Judged::unseen(target, problems) }
+    let cases = pairs.into_iter().map(|pair| JudgedCase::of(pair, (&target.name, &kinds), judging)).collect();
+    Judged { cases, reach, kinds, ..Judged::unseen(target, problems) }
 }
 
 /// A target that can be read and written, of which nothing has been judged.

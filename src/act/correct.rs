@@ -255,7 +255,7 @@ fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Li
     let Some(Pair::Matched(matched)) = &case.pair else { return None };
     let matched = Matched { live, ..matched.as_ref().clone() };
     let judging = Judging { source: &acting.pinned.name, policy: acting.policy, key: &acting.session.key };
-    Some(JudgedCase::of(Pair::Matched(Box::new(matched)), &judged.name, judging))
+    Some(JudgedCase::of(Pair::Matched(Box::new(matched)), (&judged.name, &judged.kinds), judging))
 }
 
 /// An undo holds its places, and does so before it writes: cut off in between, a round would put it right again.

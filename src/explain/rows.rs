@@ -9,8 +9,8 @@ use trueup_core::object::ObjectId;
 use trueup_core::path::Path;
 use trueup_core::secret::seen;
 use trueup_core::seen::{DigestKey, Seen};
+use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::normal::{Uncompared, uncompared};
-use trueup_kubernetes::table::Table;
 
 use crate::target::JudgedCase;
 
@@ -56,9 +56,9 @@ pub enum Outcome<'a> {
 
 /// All paths of a case. `whole` is the live object with what is never compared, where that is to be shown, too.
 #[must_use]
-pub fn rows<'a>(case: &'a JudgedCase, whole: Option<&Value>, key: &DigestKey) -> Vec<PathRow<'a>> {
+pub fn rows<'a>(case: &'a JudgedCase, whole: Option<&Value>, (kinds, key): (&Kinds, &DigestKey)) -> Vec<PathRow<'a>> {
     let mut rows = match &case.pair {
-        Some(Pair::Matched(matched)) => compared(case, matched, key),
+        Some(Pair::Matched(matched)) => compared(case, matched, (kinds, key)),
         Some(Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..)) | None => Vec::new(),
     };
     // What else is a finding: a whole object that is missing.
@@ -95,9 +95,8 @@ impl PathRow<'_> {
     }
 }
 
-fn compared<'a>(case: &'a JudgedCase, matched: &Matched, key: &DigestKey) -> Vec<PathRow<'a>> {
-    let table = Table::load();
-    let accounts = accounts(matched, table.types(), &table.root_shape(&matched.desired.id), key);
+fn compared<'a>(case: &'a JudgedCase, matched: &Matched, (kinds, key): (&Kinds, &DigestKey)) -> Vec<PathRow<'a>> {
+    let accounts = accounts(matched, kinds.types(), &kinds.shape(&matched.desired.id), key);
     accounts.into_iter().map(|account| of_account(case, matched, account)).collect()
 }
 

@@ -88,6 +88,7 @@ fn of_silence(silence: Silence, row: &PathRow<'_>) -> String {
         Silence::AsDeclared => "as Git declares it".to_owned(),
         Silence::Respelt(Spelling::Quantity) => format!("the same quantity as Git's {}", git()),
         Silence::Respelt(Spelling::Duration) => format!("the same duration as Git's {}", git()),
+        Silence::Respelt(Spelling::Time) => format!("the same time as Git's {}", git()),
         Silence::Respelt(Spelling::Number) => format!("the same number as Git's {}", git()),
         Silence::Respelt(Spelling::Order) => "Git's entries in another order, which means nothing here".to_owned(),
         Silence::Respelt(Spelling::Inside) => "Git's entries, some of them in another spelling".to_owned(),

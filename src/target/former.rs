@@ -10,8 +10,9 @@ use trueup_core::classify;
 use trueup_core::diff::Comparison;
 use trueup_core::facts::{Desired, Former, Pair, Problem};
 use trueup_core::finding::Change;
-use trueup_core::object::ObjectId;
+use trueup_core::object::{ObjectId, TargetName};
 use trueup_kubernetes::extra::{is_left, may_be_same};
+use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::{manifest, normal};
 
 use super::{Judged, JudgedCase, Judging};
@@ -73,7 +74,7 @@ pub(super) async fn look(
         }
     };
     let cases = std::mem::take(&mut judged.cases);
-    judged.cases = cases.into_iter().map(|case| history.retraced(case, target, judging)).collect();
+    judged.cases = cases.into_iter().map(|case| history.retraced(case, (&target.name, &judged.kinds), judging)).collect();
     // Where not all declarations could be read, none of them can be said to be gone.
     let is_whole = !judged.cases.is_empty() && !judged.problems.iter().any(|problem| problem.blinds);
     if is_whole && former::is_of_commit(pinned) {
@@ -115,12 +116,12 @@ impl<'a> History<'a> {
     }
 
     /// The case again with what Git declared before, where live has more than Git declares.
-    fn retraced(&self, case: JudgedCase, target: &Target, judging: Judging<'_>) -> JudgedCase {
+    fn retraced(&self, case: JudgedCase, known: (&TargetName, &Kinds), judging: Judging<'_>) -> JudgedCase {
         let has_more = case.comparison.drifts.iter().any(|drift| matches!(drift.change, Change::Undeclared | Change::Leftover));
         match case.pair {
             Some(Pair::Matched(mut matched)) if has_more => {
                 matched.former = self.of_object(&matched.desired.id);
-                JudgedCase::of(Pair::Matched(matched), &target.name, judging)
+                JudgedCase::of(Pair::Matched(matched), known, judging)
             }
             pair => JudgedCase { pair, ..case },
         }

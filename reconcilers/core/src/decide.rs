@@ -280,8 +280,11 @@ fn against_correcting(
         );
     }
     if guards.ground == Ground::Cluster && matched.expected.evidence > Evidence::Baseline {
-        let reason =
-            "judged by the table: nothing is corrected on less than the server's own answer (overlay `manifests/baseline`)";
+        let reason = if matched.expected.evidence == Evidence::Apply {
+            "judged by a dry run of applying it: nothing is corrected on less than the server's own answer to a create"
+        } else {
+            "judged by the table: nothing is corrected on less than the server's own answer (overlay `manifests/baseline`)"
+        };
         return Objection::Hold(reason.to_owned());
     }
     if let Some(message) = guards.inadmissible.get(&finding.id) {

@@ -126,8 +126,8 @@ impl Walk<'_> {
                 self.fields(at, shape, sides, expected, &Map::new());
             }
             (Some(Value::Array(expected)), Some(Value::Array(live))) => self.entries(at, shape, sides, expected, live),
-            (None, Some(Value::Array(live))) => self.entries(at, shape, sides, &[], live),
-            (Some(Value::Array(expected)), None) => self.entries(at, shape, sides, expected, &[]),
+            (None, Some(Value::Array(live))) if !live.is_empty() => self.entries(at, shape, sides, &[], live),
+            (Some(Value::Array(expected)), None) if !expected.is_empty() => self.entries(at, shape, sides, expected, &[]),
             _ => self.leaf(at, sides),
         }
     }
@@ -271,6 +271,8 @@ fn spelling(shape: &Shape, live: &Value) -> Spelling {
     match shape {
         Shape::Quantity => Spelling::Quantity,
         Shape::Duration => Spelling::Duration,
+        Shape::Time | Shape::MicroTime => Spelling::Time,
+        Shape::Verbatim(inner) => spelling(inner, live),
         Shape::List { merge: Merge::Set | Merge::Keyed(_), .. } => Spelling::Order,
         Shape::Any | Shape::IntOrString | Shape::Object(_) | Shape::Map(_) | Shape::List { merge: Merge::Atomic, .. } => {
             if live.is_number() { Spelling::Number } else { Spelling::Inside }

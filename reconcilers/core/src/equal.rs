@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::path::Segment;
-use crate::quantity::{Quantity, duration_nanoseconds};
+use crate::quantity::{Quantity, duration_nanoseconds, time_microseconds};
 use crate::shape::{Merge, Shape, Types};
 
 /// Whether the server keeps no difference between `a` and `b`.
@@ -30,6 +30,8 @@ fn same_values(types: &Types, shape: &Shape, a: &Value, b: &Value) -> bool {
             (Some(x), Some(y)) => x == y,
             _ => x == y,
         },
+        (Shape::Time, Value::String(x), Value::String(y)) => same_instant(x, y, 1_000_000),
+        (Shape::MicroTime, Value::String(x), Value::String(y)) => same_instant(x, y, 1),
         (_, Value::Object(x), Value::Object(y)) => same_objects(types, shape, x, y),
         (_, Value::Array(x), Value::Array(y)) => same_lists(types, shape, x, y),
         (_, Value::Number(x), Value::Number(y)) => same_numbers(x, y),
@@ -114,6 +116,14 @@ pub fn entry_names(entries: &[Value], keys: &[String]) -> Option<Vec<Segment>> {
     sorted.sort_unstable();
     let unique = sorted.windows(2).all(|pair| pair[0] != pair[1]);
     unique.then_some(names)
+}
+
+/// Whether two times are the same to so many microseconds.
+fn same_instant(a: &str, b: &str, precision: i64) -> bool {
+    match (time_microseconds(a), time_microseconds(b)) {
+        (Some(a), Some(b)) => a.div_euclid(precision) == b.div_euclid(precision),
+        _ => a == b,
+    }
 }
 
 fn quantity(value: &Value) -> Option<Quantity> {

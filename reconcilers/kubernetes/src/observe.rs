@@ -85,7 +85,7 @@ pub async fn observe(
     }
     let scalable = scalable(&found);
     let how = (look.expecting, look.dry_runs, look.moment);
-    let mut matched = expect(cluster, found, how, baselines, &mut seen.problems).await;
+    let mut matched = expect((cluster, catalog), found, how, baselines, &mut seen.problems).await;
     allow_scaling(cluster, catalog, (&mut matched, &scalable), declared_autoscalers, &mut seen.problems).await;
     seen.problems.extend(matched.iter().filter_map(being_deleted));
     seen.pairs.extend(matched.into_iter().map(|matched| Pair::Matched(Box::new(matched))));

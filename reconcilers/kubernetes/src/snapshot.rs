@@ -19,6 +19,7 @@ use crate::expect::Expecting;
 use crate::manifest;
 use crate::normal;
 use crate::observe::{SECRETS_OFF, SecretsMode, absent};
+use crate::schema::{self, Schemas};
 
 /// Why a snapshot cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +158,15 @@ pub fn observe(folder: &Path, desired: Vec<Desired>, secrets: SecretsMode, expec
         });
     }
     seen
+}
+
+/// The schemas of custom resources that Git declares and, counting more, those that the folder holds.
+#[must_use]
+pub fn schemas(folder: &Path, desired: &[Desired]) -> Schemas {
+    // A folder that cannot be read is told by `observe`.
+    let held = read_folder(folder).map(|contents| contents.held).unwrap_or_default();
+    let objects = desired.iter().chain(held.iter().map(|held| &held.object));
+    schema::among(objects.map(|object| (&object.id, &object.value)))
 }
 
 /// The object as the folder holds it; `None` if there is none.

@@ -10,6 +10,7 @@ use trueup_core::facts::Pair;
 use trueup_core::finding::{Divergence, Finding};
 use trueup_core::object::TargetName;
 use trueup_core::path::Path;
+use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::snapshot;
 
 use super::{Judged, compare, judge, key, name, root, scenarios};
@@ -35,7 +36,7 @@ fn what_is_called_a_finding_is_what_is_found() {
     for folder in scenarios() {
         for case in cases(judge(&folder)) {
             let ids: BTreeSet<String> = case.findings.iter().map(|finding| finding.id.to_string()).collect();
-            let told = rows(&case, None, &key());
+            let told = rows(&case, None, (&Kinds::built_in(), &key()));
             let called: Vec<String> = told.iter().filter_map(|row| Some(row.finding()?.id.to_string())).collect();
             assert_eq!(called.len(), ids.len(), "{}: each is told once", folder.display());
             assert_eq!(called.into_iter().collect::<BTreeSet<_>>(), ids, "{}", folder.display());
@@ -72,7 +73,7 @@ fn explained(scenario: &str, object: &str, path: &str) -> String {
             continue;
         }
         let whole = snapshot::read_whole(&folder.join("live"), id).expect("a snapshot");
-        let rows = rows(&case, whole.as_ref(), &key());
+        let rows = rows(&case, whole.as_ref(), (&Kinds::built_in(), &key()));
         let concerned: Vec<&PathRow<'_>> = rows.iter().filter(|row| row.concerns(&path, pair)).collect();
         if let Some(finding) = concerned.iter().find_map(|row| row.finding()) {
             return format!("lane {}: {}", finding.lane, finding.reasons.join("; "));

@@ -63,6 +63,8 @@ pub enum Spelling {
     Quantity,
     /// `90s` and `1m30s`.
     Duration,
+    /// `2026-11-21T03:00:00+01:00` and `2026-11-21T02:00:00Z`.
+    Time,
     /// `1` and `1.0`.
     Number,
     /// The order of a list in which it means nothing.
