@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 use trueup_core::classify::{classify, differences};
 use trueup_core::decide::{Case, Decision, Ground, Guards, decide};
 use trueup_core::diff::compare;
-use trueup_core::facts::{Evidence, Observation, Pair, Problem};
+use trueup_core::facts::{Evidence, Matched, Observation, Pair, Problem};
 use trueup_core::finding::{Difference, Finding, Lane, Stage};
+use trueup_core::ignore::look_inside;
 use trueup_core::object::TargetName;
 use trueup_core::patch::changes_nothing;
 use trueup_core::policy::Policy;
@@ -117,7 +118,13 @@ fn judge_objects(folder: &Path, policy: &Policy) -> Judged {
                 Pair::Matched(matched) => compare(matched, table.types(), &table.root_shape(&matched.desired.id), &key()).drifts,
                 Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_) => Vec::new(),
             };
-            classified(differences(&TargetName("scenario".to_owned()), pair, drifts), policy)
+            let mut differences = differences(&TargetName("scenario".to_owned()), pair, drifts);
+            if let Pair::Matched(matched) = pair {
+                let drifts =
+                    |matched: &Matched| compare(matched, table.types(), &table.root_shape(&matched.desired.id), &key()).drifts;
+                look_inside(&mut differences, matched, policy, &drifts);
+            }
+            classified(differences, policy)
         })
         .collect();
     let cases: Vec<Case<'_>> = pairs.iter().zip(&findings).map(|(pair, findings)| Case { pair: Some(pair), findings }).collect();

@@ -1,9 +1,10 @@
 //! How risky a difference is: named factors, each with its points.
 
+use crate::direction::Direction;
 use crate::facts::Evidence;
 use crate::finding::{Change, Confidence, Difference, Divergence, Factor, Risk, Subject};
 use crate::path::Segment;
-use crate::security::{Category, Direction};
+use crate::security::Category;
 
 /// The sum of all factors that hold; at most 100. More factors never lower it.
 #[must_use]

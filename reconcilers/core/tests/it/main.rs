@@ -2,9 +2,12 @@
 
 mod accounting;
 mod comparing;
+mod conditions;
 mod deciding;
 mod generate;
+mod ignoring;
 mod judge;
 mod policies;
 mod repairing;
+mod unreachable;
 mod weighing;

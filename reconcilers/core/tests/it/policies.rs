@@ -54,7 +54,7 @@ fn mistakes_are_named_at_their_place() {
         ),
         (
             class("match = { kid = \"Pod\" }"),
-            "a.toml:4:11: policy: unknown field `kid`, expected one of `kind`, `group`, `namespace`, `name`, `labels`, `path`, `change`, `manager`, `category`, `direction`",
+            "a.toml:4:11: policy: unknown field `kid`, expected one of `kind`, `group`, `namespace`, `name`, `labels`, `path`, `change`, `manager`, `owned_by`, `category`, `direction`, `cel`",
         ),
         (
             class("match = { path = \"data.[x\" }"),
@@ -79,10 +79,48 @@ fn mistakes_are_named_at_their_place() {
             class("verify = { window = \"1h30\" }"),
             "a.toml:4:21: policy: `1h30` is no window: write seconds or minutes, as in \"30s\" or \"5m\"",
         ),
-        ("[[class]]\nname = \"a\"\n".to_owned(), "a.toml:1:1: policy: missing field `lane`"),
+        (
+            "[[class]]\nname = \"a\"\n".to_owned(),
+            "a.toml:1:1: policy: missing field `lane`: say where it goes, as in lane = \"review\" (ignore, watch, auto, review or escalate)",
+        ),
+        (
+            class("match = { path = \"/spec/a~b\" }"),
+            "a.toml:4:18: policy: `/spec/a~b` is not a path: in a JSON pointer `~` is written `~0`, and `/` in a key `~1`: at character 8",
+        ),
+        (
+            class("match = { cel = \"chang == 'removed'\" }"),
+            "a.toml:4:18: policy: `cel`: there is no variable `chang`: there are target, group, kind, object_namespace, name, labels, path, pointer, change, desired, live, manager, owners, category, direction, object",
+        ),
+        (
+            class("match = { cel = '''\nkind == \"Pod\" &&\n  lower(name) == \"a\"''' }"),
+            "a.toml:6:8: policy: `cel`: there is no function `lower`: there are has, all, exists, exists_one, filter, map, size, contains, startsWith, endsWith, matches, int, double, string",
+        ),
+        (
+            class("match = { cel = 'kind == ' }"),
+            "a.toml:4:26: policy: `cel`: not an expression: Syntax error: mismatched input '<EOF>', as in `change == \"changed\" && path.startsWith(\"data.\")`",
+        ),
+        (
+            class("match = { cel = 'namespace == \"a\"' }"),
+            "a.toml:4:18: policy: `cel`: `namespace` is a word that CEL keeps for itself: the variable is `object_namespace`",
+        ),
+        (
+            class("match = { cel = 'path.matches(\"[\")' }"),
+            "a.toml:4:30: policy: `cel`: `[` is no regular expression, or too large a one",
+        ),
+        (
+            "[[ignore]]\nname = \"a\"\nmatch = {}\n".to_owned(),
+            "a.toml:3:9: policy: an ignore rule without any condition would hide everything: name a kind, a name or a path",
+        ),
+        (
+            "[[ignore]]\nname = \"a\"\n".to_owned(),
+            "a.toml:1:1: policy: missing field `match`: say what is ignored, as in match = { kind = \"Deployment\", path = \"spec.replicas\" }",
+        ),
         ("[[class]\n".to_owned(), "a.toml:1:9: policy: unclosed array table, expected `]`"),
         ("class = 3\n".to_owned(), "a.toml:1:9: policy: invalid type: integer `3`, expected a sequence"),
-        (format!("{}{}", class(""), class("")), "a.toml:5:1: policy: class `a` is defined twice: give each class its own name"),
+        (
+            format!("{}{}", class(""), class("")),
+            "a.toml:5:1: policy: class `a` is defined twice: give each class and each ignore rule its own name",
+        ),
     ] {
         assert_eq!(refused(&text), expected, "{text}");
     }
