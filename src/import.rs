@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::visible::visible;
 
-use rule::{Conditions, Found, Rule};
+use rule::Found;
 
 const HEAD: &str = "\
 # Ignore rules, imported. Argo CD and Flux compare without what such a rule names. trueup tells it in lane `ignore`, and

@@ -46,7 +46,7 @@ fn rules(object: &Desired, origin: Origin, entry: &Value) -> Vec<Found> {
     let empty = found.iter().any(|found| !says_something(found));
     found.retain(says_something);
     if empty {
-        found.push(refused("", "it names every object as a whole: say which".to_owned()));
+        found.push(refused("paths: [\"\"]", "it names every object as a whole: say which".to_owned()));
     }
     found
 }

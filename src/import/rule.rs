@@ -101,8 +101,10 @@ impl Conditions {
             let managers = self.owned_by.join(", ");
             parts.push(format!("what {managers} alone owns by managedFields (but nothing that concerns security),"));
         }
-        if self.changes == ["undeclared"] {
-            parts.push("what somebody added and Git does not declare".to_owned());
+        match self.changes.as_slice() {
+            [] => {}
+            [change] if change == "undeclared" => parts.push("what somebody added and Git does not declare".to_owned()),
+            changes => parts.push(format!("what is {}", changes.join(" or "))),
         }
         if parts.is_empty() { "every difference".to_owned() } else { parts.join(" and ") }
     }
@@ -122,7 +124,8 @@ impl Conditions {
     }
 }
 
-/// A TOML string.
+/// A TOML string: in single quotes where that spares escapes.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    let is_literal = text.contains(['"', '\\']) && !text.contains('\'') && !text.contains(char::is_control);
+    if is_literal { format!("'{text}'") } else { serde_json::Value::from(text).to_string() }
 }

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod scenarios;
+mod schemas;
 mod git;
 mod cli;
 mod source;
@@ -16,4 +17,5 @@ mod world;
 mod cluster;
 mod daemon;
 mod deploy;
+mod directions;
 mod episodes;

@@ -290,7 +290,8 @@ fn verdict(facts: &Facts<'_>, votes: &[Vote<'_>]) -> Verdict {
         return Verdict { lane: Lane::Review, stage: Stage::Observe, reasons: vec![reason] };
     };
     // A correction needs the consent of every class; to be told or to propose is for those that ask for it.
-    let asking = votes.iter().filter(|vote| lane == Lane::Auto || vote.lane() == lane);
+    // A class that only counts as strict because it could not be evaluated asks for nothing.
+    let asking = votes.iter().filter(|vote| lane == Lane::Auto || vote.class.lane == lane);
     let stage = asking.map(|vote| vote.class.stage).min().unwrap_or(Stage::Observe);
     let mut reasons: Vec<String> = votes.iter().map(Vote::reason).collect();
     let asks = votes.iter().any(|vote| vote.class.matches.asks_direction());

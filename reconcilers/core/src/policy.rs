@@ -116,13 +116,6 @@ impl Policy {
         };
         twice.map(problem).collect()
     }
-
-    /// Whether any rule or class has a condition in CEL.
-    #[must_use]
-    pub fn has_conditions(&self) -> bool {
-        let matches = self.classes.iter().map(|class| &class.matches).chain(self.ignores.iter().map(|rule| &rule.matches));
-        matches.into_iter().any(Match::has_condition)
-    }
 }
 
 fn digest(files: &[(String, String)]) -> String {

@@ -1,7 +1,7 @@
 //! Classes and ignore rules that can never count, as far as that can be proven.
 
 use super::matching::Match;
-use super::{Class, IgnoreRule, Policy, Precedence};
+use super::{IgnoreRule, Policy, Precedence};
 use crate::facts::Problem;
 use crate::finding::{Change, Lane};
 use crate::path::Path;
@@ -21,33 +21,41 @@ const MOST_PAIRS: usize = 2_000_000;
 /// An ignore rule is without effect where its conditions contradict each other or an earlier rule covers all that it means.
 #[must_use]
 pub fn unreachable(policy: &Policy) -> Vec<Problem> {
-    let mut pairs = 0;
-    let mut within = |matches: &Match, others: &mut dyn Iterator<Item = (&Match, String)>| {
-        let mut others = others.take_while(|_| {
-            pairs += 1;
-            pairs <= MOST_PAIRS
-        });
-        others.find(|(other, _)| other.includes(matches)).map(|(_, why)| why)
-    };
+    let mut pairs = Pairs(0);
     let mut problems = Vec::new();
     for (at, class) in policy.classes.iter().enumerate() {
-        let rules = policy.ignores.iter().filter(|rule| rule.covers_whole_paths());
-        let rules = rules.map(|rule| (&rule.matches, format!("{rule} covers all that it means")));
-        let classes = policy.classes.iter().enumerate().filter(|(other, _)| *other != at);
-        let classes = classes.filter_map(|(other, over)| Some((&over.matches, outdone(class, over, other < at)?)));
-        let why = contradiction(&class.matches).or_else(|| within(&class.matches, &mut rules.chain(classes)));
+        let why = contradiction(&class.matches).or_else(|| {
+            let mut rules = policy.ignores.iter().filter(|rule| rule.covers_whole_paths());
+            let rule = rules.find(|rule| pairs.includes(&rule.matches, &class.matches));
+            rule.map(covered).or_else(|| outdone(policy, at, &mut pairs))
+        });
         problems.extend(why.map(|why| problem(&format!("class `{}`", class.name), class.origin.clone(), &why)));
     }
     for (at, rule) in policy.ignores.iter().enumerate() {
-        let earlier = policy.ignores[..at].iter().map(|over| (&over.matches, format!("{over} covers all that it means")));
-        let why = contradiction(&rule.matches).or_else(|| within(&rule.matches, &mut earlier.into_iter()));
+        let mut earlier = policy.ignores[..at].iter();
+        let why = contradiction(&rule.matches)
+            .or_else(|| earlier.find(|over| pairs.includes(&over.matches, &rule.matches)).map(covered));
         problems.extend(why.map(|why| problem(&format!("ignore rule `{}`", rule.name), rule.origin.clone(), &why)));
     }
-    if pairs > MOST_PAIRS {
+    if pairs.0 > MOST_PAIRS {
         let message = format!("the policy is too large to look for all classes without effect: {MOST_PAIRS} pairs were compared");
         problems.push(Problem::note("policy-large", message, None));
     }
     problems
+}
+
+/// How many pairs were compared.
+struct Pairs(usize);
+
+impl Pairs {
+    fn includes(&mut self, wide: &Match, narrow: &Match) -> bool {
+        self.0 += 1;
+        self.0 <= MOST_PAIRS && wide.includes(narrow)
+    }
+}
+
+fn covered(rule: &IgnoreRule) -> String {
+    format!("{rule} covers all that it means")
 }
 
 fn problem(what: &str, origin: crate::facts::Origin, why: &str) -> Problem {
@@ -55,18 +63,27 @@ fn problem(what: &str, origin: crate::facts::Origin, why: &str) -> Problem {
     Problem::note("unreachable", message, Some(origin))
 }
 
-/// Why `over` leaves `class` without effect wherever both match.
-fn outdone(class: &Class, over: &Class, is_earlier: bool) -> Option<String> {
-    match (class.precedence, over.precedence) {
-        (Precedence::Fallback, Precedence::Regular) => {
-            return Some(format!("it is a fallback, and {over} matches wherever it does"));
+/// The class that leaves the one at this place without effect, wherever that matches.
+fn outdone(policy: &Policy, at: usize, pairs: &mut Pairs) -> Option<String> {
+    let class = &policy.classes[at];
+    let mut others = policy.classes.iter().enumerate();
+    let (_, over) = others.find(|(other, over)| {
+        let may = match (class.precedence, over.precedence) {
+            (Precedence::Fallback, Precedence::Regular) => true,
+            (Precedence::Regular, Precedence::Fallback) => false,
+            (Precedence::Regular, Precedence::Regular) | (Precedence::Fallback, Precedence::Fallback) => {
+                let is_as_strict = over.lane > class.lane || (over.lane == class.lane && over.stage <= class.stage);
+                *other < at && over.lane >= Lane::Review && is_as_strict
+            }
+        };
+        may && pairs.includes(&over.matches, &class.matches)
+    })?;
+    Some(match (class.precedence, over.precedence) {
+        (Precedence::Fallback, Precedence::Regular) => format!("it is a fallback, and {over} matches wherever it does"),
+        (Precedence::Regular | Precedence::Fallback, _) => {
+            format!("{over} matches wherever it does, comes first and is as strict")
         }
-        (Precedence::Regular, Precedence::Fallback) => return None,
-        (Precedence::Regular, Precedence::Regular) | (Precedence::Fallback, Precedence::Fallback) => {}
-    }
-    let is_stricter = over.lane > class.lane || (over.lane == class.lane && over.stage <= class.stage);
-    (is_earlier && over.lane >= Lane::Review && is_stricter)
-        .then(|| format!("{over} matches wherever it does, comes first and is as strict"))
+    })
 }
 
 impl IgnoreRule {

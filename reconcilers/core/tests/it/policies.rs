@@ -277,3 +277,28 @@ fn chains_of_any_depth_do_not_multiply() {
     assert!(!NamePattern::new(&"*a".repeat(60)).matches(&"b".repeat(4000)));
     assert!(!NamePattern::new(&format!("{}c", "*a".repeat(60))).matches(&"a".repeat(4000)));
 }
+
+/// Ten thousand rules of each kind, all of which have to be asked: this test ends only if reading and matching are about
+/// linear, and the search for classes without effect is cut off.
+#[test]
+fn ten_thousand_rules_of_each_kind() {
+    let mut text = String::new();
+    for at in 0..10_000 {
+        text.push_str(&format!(
+            "[[class]]\nname = \"c{at}\"\nlane = \"review\"\nmatch = {{ path = \"**.a{at}.**.*.**.z\", name = \"*a*b*c{at}\" }}\n"
+        ));
+        text.push_str(&format!("[[ignore]]\nname = \"i{at}\"\nmatch = {{ path = \"/spec/a/{at}\", kind = \"*x*{at}\" }}\n"));
+    }
+    for at in 0..1000 {
+        text.push_str(&format!("[[class]]\nname = \"d{at}\"\nlane = \"escalate\"\nmatch = {{ cel = 'path.size() == {at}' }}\n"));
+    }
+    let policy = policy(&text);
+    assert_eq!((policy.classes.len(), policy.ignores.len()), (11_000, 10_000));
+    assert_eq!(policy.classes[10_999].origin.line, 84_000 - 3);
+    let long = Path::of_keys(&["a"; 200]).to_string();
+    let difference = crate::weighing::difference("ConfigMap", &long, None, Some(serde_json::json!("x")));
+    let finding = trueup_core::classify::classify(difference, &policy, "s", &trueup_core::seen::DigestKey::new(&[1; 32]));
+    assert_eq!(finding.class.as_deref(), Some("d399"));
+    let problems = trueup_core::policy::unreachable(&policy);
+    assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["policy-large"]);
+}
