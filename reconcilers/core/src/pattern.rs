@@ -44,12 +44,19 @@ impl PathPattern {
     /// the pointer to the path is known, see [`PathPattern::matches_at`].
     #[must_use]
     pub fn matches(&self, path: &Path) -> bool {
-        self.along(path, "").last().is_some_and(Reached::is_end)
+        self.matches_at(path, "")
     }
 
     /// Whether the whole of `path` matches; `pointer` is the same place as a JSON pointer.
     #[must_use]
     pub fn matches_at(&self, path: &Path, pointer: &str) -> bool {
+        // Most rules are about something else, and the last step tells.
+        if let (Some(step), Some(segment)) = (self.steps.last(), path.0.last()) {
+            let token = pointer.rsplit('/').next().map(unescaped);
+            if *step != Step::AnyDepth && !step.takes(segment, token.as_deref()) {
+                return false;
+            }
+        }
         self.along(path, pointer).last().is_some_and(Reached::is_end)
     }
 

@@ -8,7 +8,7 @@ use crate::path::Path;
 use crate::pattern::{NamePattern, PathPattern};
 
 /// With more pairs than this, not every pair is compared.
-const MOST_PAIRS: usize = 2_000_000;
+const MOST_PAIRS: usize = 500_000;
 
 /// What has no effect, and why: each is proven. A class is without effect where
 ///

@@ -182,3 +182,20 @@ fn a_rule_settles_before_any_class_votes_and_says_so() {
     assert_eq!(found[0].reasons, ["policies/a.toml:5: ignore rule a: a robot writes it"]);
     assert_eq!(found[0].meant_by, ["a", "all"]);
 }
+
+/// Conditions see the whole object; of a secret one its names and labels.
+#[test]
+fn a_secret_object_is_not_shown_to_conditions() {
+    let object = |value: &str| {
+        let annotations = json!({"kubectl.kubernetes.io/last-applied-configuration": format!("{{\"data\":\"{value}\"}}")});
+        json!({"kind": "Thing", "metadata": {"name": "x", "labels": {"a": "b"}, "annotations": annotations}, "spec": {"a": value}})
+    };
+    let mut secret = matched(&object("hunter2-one"), &object("hunter2-two"), Vec::new());
+    secret.secrecy = Secrecy::Secret;
+    for finding in findings(secret, &policy("")) {
+        let shown = format!("{:?}", finding.difference.surroundings);
+        assert!(shown.contains("\"a\": String(\"b\")") && !shown.contains("hunter2"), "{shown}");
+    }
+    let open = findings(matched(&object("one"), &object("two"), Vec::new()), &policy(""));
+    assert!(format!("{:?}", open[0].difference.surroundings).contains("two"));
+}

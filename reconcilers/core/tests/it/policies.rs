@@ -294,7 +294,7 @@ fn ten_thousand_rules_of_each_kind() {
     }
     let policy = policy(&text);
     assert_eq!((policy.classes.len(), policy.ignores.len()), (11_000, 10_000));
-    assert_eq!(policy.classes[10_999].origin.line, 84_000 - 3);
+    assert_eq!(policy.classes[10_999].origin.line, 74_000 - 3);
     let long = Path::of_keys(&["a"; 200]).to_string();
     let difference = crate::weighing::difference("ConfigMap", &long, None, Some(serde_json::json!("x")));
     let finding = trueup_core::classify::classify(difference, &policy, "s", &trueup_core::seen::DigestKey::new(&[1; 32]));

@@ -151,11 +151,15 @@ impl Size {
             Value::Null | Value::Bool(_) | Value::Number(_) => (0, 8),
             Value::String(text) => (0, text.len() + 8),
             Value::Array(entries) => {
-                entries.iter().for_each(|entry| self.add(entry));
+                for entry in entries {
+                    self.add(entry);
+                }
                 (entries.len(), 8)
             }
             Value::Object(fields) => {
-                fields.values().for_each(|field| self.add(field));
+                for field in fields.values() {
+                    self.add(field);
+                }
                 (fields.len(), fields.keys().map(|key| key.len() + 8).sum())
             }
         };
@@ -219,10 +223,9 @@ impl Bound {
         let all = Self::together(&operands);
         let work = match OPERATORS.iter().find(|(name, _)| *name == call.func_name) {
             Some((_, Work::None)) => 0,
-            Some((_, Work::Whole)) => all.bytes / 16,
             // A regular expression is made anew at each call.
             None if call.func_name == "matches" => all.bytes.saturating_add(2000),
-            None => all.bytes / 16,
+            Some((_, Work::Whole)) | None => all.bytes / 16,
         };
         let steps = all.steps.saturating_add(work).saturating_add(1);
         match call.func_name.as_str() {

@@ -104,7 +104,7 @@ impl<'a> Variables<'a> {
     }
 }
 
-fn string<'a>(text: &'a str) -> Boxed<'a> {
+fn string(text: &str) -> Boxed<'_> {
     Box::new(CelString::from(text))
 }
 
@@ -165,7 +165,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl<'a> Val for Fields<'a> {
+impl Val for Fields<'_> {
     fn get_type(&self) -> &Type {
         &MAP_TYPE
     }
@@ -215,7 +215,7 @@ impl<'a> Val for Fields<'a> {
     }
 }
 
-impl<'a> Iterable for Fields<'a> {
+impl Iterable for Fields<'_> {
     fn iter<'b, 'v>(&'b self) -> Box<dyn CelIterator<'b, 'v> + 'b>
     where
         Self: 'v,
