@@ -183,7 +183,7 @@ pub enum Audit {
 pub enum PolicyCommand {
     /// Print the ignore rules of Argo CD and Flux as a policy; name what cannot be said in one
     ///
-    /// Reads Argo CD's Applications and its ConfigMap argocd-cm, Flux's HelmReleases and Kustomizations, and Flux's
+    /// Reads Argo CD's Applications and its ConfigMap argocd-cm, Flux's Helm releases and Kustomizations, and Flux's
     /// annotations on any manifest.
     Import {
         /// YAML files

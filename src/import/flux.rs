@@ -13,13 +13,13 @@ pub(super) fn release(object: &Desired) -> Vec<Found> {
     for list in ["/spec/driftDetection/ignore", "/spec/ignore"] {
         let entries = object.value.pointer(list).and_then(Value::as_array);
         for (at, entry) in entries.into_iter().flatten().enumerate() {
-            found.extend(rules(object, origin_of(object, &format!("{list}/{at}")), entry));
+            found.extend(rules(object, &origin_of(object, &format!("{list}/{at}")), entry));
         }
     }
     found
 }
 
-fn rules(object: &Desired, origin: Origin, entry: &Value) -> Vec<Found> {
+fn rules(object: &Desired, origin: &Origin, entry: &Value) -> Vec<Found> {
     let from = format!("Flux: {} {}", object.id.kind, object.id.name);
     let refused =
         |what: &str, why: String| Found::Refused { origin: origin.clone(), from: from.clone(), what: what.to_owned(), why };
@@ -33,14 +33,14 @@ fn rules(object: &Desired, origin: Origin, entry: &Value) -> Vec<Found> {
     for pointer in texts(entry.get("paths")) {
         match pointer.parse::<trueup_core::pattern::PathPattern>() {
             // The empty pointer is the whole object.
-            _ if pointer.is_empty() => found.push(rule(&object.id.name, &origin, &from, conditions.clone(), &note)),
+            _ if pointer.is_empty() => found.push(rule(&object.id.name, origin, &from, conditions.clone(), &note)),
             Ok(_) if pointer.starts_with('/') => paths.push(pointer),
             Ok(_) => found.push(refused(&pointer, "a JSON pointer begins with `/`".to_owned())),
             Err(error) => found.push(refused(&pointer, error.to_string())),
         }
     }
     if !paths.is_empty() {
-        found.insert(0, rule(&object.id.name, &origin, &from, Conditions { paths, ..conditions }, &note));
+        found.insert(0, rule(&object.id.name, origin, &from, Conditions { paths, ..conditions }, &note));
     }
     let says_something = |found: &Found| !matches!(found, Found::Rule(rule) if rule.conditions.is_empty());
     let empty = found.iter().any(|found| !says_something(found));

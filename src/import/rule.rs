@@ -119,8 +119,8 @@ impl Conditions {
             let core = if word == "of group" && *words == [String::new()] { "core".to_owned() } else { list(words) };
             format!(" {word} {core}")
         });
-        let labels: String = self.labels.iter().map(|(key, value)| format!(" labelled {key}={value}")).collect();
-        format!("{kind}{}{labels}", more.collect::<String>())
+        let labels = self.labels.iter().map(|(key, value)| format!(" labelled {key}={value}"));
+        kind + &more.chain(labels).collect::<Vec<_>>().concat()
     }
 }
 

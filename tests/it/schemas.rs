@@ -22,9 +22,9 @@ fn verdict(name: &str, text: &str) -> Result<(), String> {
     let mut schemas = boon::Schemas::new();
     let mut compiler = boon::Compiler::new();
     compiler.add_resource("schema.json", schema(name)).expect("a schema");
-    let compiled = compiler.compile("schema.json", &mut schemas).expect("a schema");
+    let index = compiler.compile("schema.json", &mut schemas).expect("a schema");
     let value: Value = toml::from_str::<toml::Table>(text).map(|table| json!(table)).expect("TOML");
-    schemas.validate(&value, compiled).map_err(|error| format!("{error:#}"))
+    schemas.validate(&value, index).map_err(|error| format!("{error:#}"))
 }
 
 fn policy_error(text: &str) -> Option<String> {
@@ -163,7 +163,9 @@ fn schema_and_reader_agree_on_files_that_are_right_and_on_files_that_are_not() {
 /// Taplo and the TOML extension of VS Code go by the first line.
 #[test]
 fn files_that_trueup_ships_name_their_schema() {
-    for (path, text) in TEMPLATES.iter().filter(|(path, _)| path.ends_with(".toml")) {
+    for (path, text) in
+        TEMPLATES.iter().filter(|(path, _)| Path::new(path).extension().is_some_and(|extension| extension == "toml"))
+    {
         let name = if *path == "trueup.toml" { "trueup" } else { "policy" };
         let id = schema(name)["$id"].as_str().expect("an id").to_owned();
         assert_eq!(text.lines().next(), Some(format!("#:schema {id}").as_str()), "{path}");
