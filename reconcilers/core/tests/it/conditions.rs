@@ -52,7 +52,7 @@ fn every_variable_holds_what_its_line_says() {
         (r#"object.live.spec.template.spec.containers.all(c, c.image.contains(":"))"#, &["object"]),
         (r#"object.live.spec.template.spec.containers.exists(c, c.name == "proxy")"#, &["object"]),
         (r#"object.live.spec.template.spec.containers.filter(c, c.image.matches("^app:")).size() == 1"#, &["object"]),
-        (r#"!has(object.live.spec.paused) && has(object.live.spec.replicas)"#, &["object"]),
+        ("!has(object.live.spec.paused) && has(object.live.spec.replicas)", &["object"]),
         (r#"int(live.contains("2") ? "2" : "0") == 2"#, &["live"]),
     ] {
         let finding = judged(image(), cel, "watch");

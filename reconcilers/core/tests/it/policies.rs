@@ -282,16 +282,15 @@ fn chains_of_any_depth_do_not_multiply() {
 /// linear, and the search for classes without effect is cut off.
 #[test]
 fn ten_thousand_rules_of_each_kind() {
-    let mut text = String::new();
-    for at in 0..10_000 {
-        text.push_str(&format!(
+    let both = (0..10_000).map(|at| {
+        let class = format!(
             "[[class]]\nname = \"c{at}\"\nlane = \"review\"\nmatch = {{ path = \"**.a{at}.**.*.**.z\", name = \"*a*b*c{at}\" }}\n"
-        ));
-        text.push_str(&format!("[[ignore]]\nname = \"i{at}\"\nmatch = {{ path = \"/spec/a/{at}\", kind = \"*x*{at}\" }}\n"));
-    }
-    for at in 0..1000 {
-        text.push_str(&format!("[[class]]\nname = \"d{at}\"\nlane = \"escalate\"\nmatch = {{ cel = 'path.size() == {at}' }}\n"));
-    }
+        );
+        class + &format!("[[ignore]]\nname = \"i{at}\"\nmatch = {{ path = \"/spec/a/{at}\", kind = \"*x*{at}\" }}\n")
+    });
+    let conditions = (0..1000)
+        .map(|at| format!("[[class]]\nname = \"d{at}\"\nlane = \"escalate\"\nmatch = {{ cel = 'path.size() == {at}' }}\n"));
+    let text = both.chain(conditions).collect::<Vec<_>>().concat();
     let policy = policy(&text);
     assert_eq!((policy.classes.len(), policy.ignores.len()), (11_000, 10_000));
     assert_eq!(policy.classes[10_999].origin.line, 74_000 - 3);
