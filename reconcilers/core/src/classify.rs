@@ -88,7 +88,8 @@ impl Around<'_> {
 fn shown(matched: &Matched, value: &Value) -> Arc<Value> {
     let at = |pointer: &str| value.pointer(pointer).cloned().unwrap_or_default();
     Arc::new(match matched.secrecy {
-        Secrecy::Open => value.clone(),
+        // Values that are secret by their names are masked; conditions tell nobody what they see, so any key will do.
+        Secrecy::Open => crate::secret::shown(matched.secrecy, value, &DigestKey::new(b"what conditions may see")),
         Secrecy::Secret => json!({
             "apiVersion": at("/apiVersion"),
             "kind": at("/kind"),
@@ -308,19 +309,12 @@ fn tighten(difference: &Difference, votes: &[Vote<'_>], mut verdict: Verdict) ->
     }
     let change = difference.change();
     let unnamed =
-        matches!(change, Change::Undeclared | Change::Leftover) && !votes.iter().any(|class| class.matches.names(change));
-    let reason = match &difference.divergence {
-        Divergence::Expectation(_) => Some("infrastructure is never corrected by itself".to_owned()),
-        Divergence::Object(_) => Some("trueup neither creates nor deletes objects".to_owned()),
-        Divergence::Field(_) if difference.is_masked() => Some("a secret value takes part".to_owned()),
-        Divergence::Field(_) if is_of_secret(difference) => Some("Secrets are never corrected by themselves".to_owned()),
-        Divergence::Field(_) if unnamed => Some(format!("removed only where a class names `change = \"{change}\"`")),
-        Divergence::Field(_) => None,
         matches!(change, Change::Undeclared | Change::Leftover) && !votes.iter().any(|vote| vote.class.matches.names(change));
     let reason = match (&difference.divergence, &difference.surroundings.inside) {
         (Divergence::Expectation(_), _) => Some("infrastructure is never corrected by itself".to_owned()),
         (Divergence::Object(_), _) => Some("trueup neither creates nor deletes objects".to_owned()),
         (Divergence::Field(_), _) if difference.is_masked() => Some("a secret value takes part".to_owned()),
+        (Divergence::Field(_), _) if is_of_secret(difference) => Some("Secrets are never corrected by themselves".to_owned()),
         (Divergence::Field(_), _) if unnamed => Some(format!("removed only where a class names `change = \"{change}\"`")),
         (Divergence::Field(_), Inside::Part(rules)) => {
             Some(format!("a correction would write over what is ignored inside it: {}", rules.join("; ")))
