@@ -143,6 +143,12 @@ pub enum Command {
         #[command(subcommand)]
         command: Audit,
     },
+    /// Work with policies
+    Policy {
+        /// What to do with them
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
     /// Rounds on a schedule, until told to stop
     Run {
         /// Where to answer /healthz, /readyz and /metrics
@@ -170,4 +176,18 @@ pub enum Command {
 pub enum Audit {
     /// Check the hash chain; name the first record that breaks it
     Verify,
+}
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Print the ignore rules of Argo CD and Flux as a policy; name what cannot be said in one
+    ///
+    /// Reads Argo CD's Applications and its ConfigMap argocd-cm, Flux's Helm releases and Kustomizations, and Flux's
+    /// annotations on any manifest.
+    Import {
+        /// YAML files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }

@@ -17,11 +17,11 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::cli::{Audit, Cli, Command, Global, Output};
+use crate::cli::{Audit, Cli, Command, Global, Output, PolicyCommand};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::visible::visible_lines;
-use crate::{daemon, demo, doctor, explain, init, session, stop, watch};
+use crate::{daemon, demo, doctor, explain, import, init, session, stop, watch};
 
 /// Runs one command to its exit code; a failure is one message on stderr.
 #[must_use]
@@ -79,6 +79,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Runs { id } => runs::runs(&session::open(&global)?, id.as_deref(), output(&global)).await,
         Command::Undo { run } => undo::undo(&session::open(&global)?, &run, output(&global)).await,
         Command::Audit { command: Audit::Verify } => audit::verify(&session::open(&global)?, output(&global)).await,
+        Command::Policy { command: PolicyCommand::Import { files } } => import::import(&files),
         Command::Run { listen } => {
             let session = session::open(&global)?;
             let stop = stop::on_signal().map_err(Failure::usage)?;
@@ -118,6 +119,7 @@ fn only_known_forms(command: &Command, output: Option<Output>) -> Result<(), Fai
         | Command::Doctor => &[Output::Text, Output::Json],
         Command::Init { .. }
         | Command::Explain { .. }
+        | Command::Policy { .. }
         | Command::Run { .. }
         | Command::Demo { .. }
         | Command::Completions { .. }

@@ -26,6 +26,8 @@ pub struct Settings {
     pub run: RunSettings,
     /// What is compared.
     pub targets: Vec<Target>,
+    /// How many targets the file has, with those that were not asked for.
+    pub targets_in_file: usize,
 }
 
 /// A Git repository at a ref.

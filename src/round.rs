@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::guards;
 use crate::ledger::Ledger;
 use crate::report::RunReport;
+use crate::rules;
 use crate::session::{self, Session};
 use crate::source::{Pinned, Revision};
 use crate::stop::Stop;
@@ -67,7 +68,8 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
         commit: pinned.commit.to_string(),
         dirty: pinned.dirty,
     };
-    Ok(Round { source, pinned, policy, targets, problems: Vec::new(), took: begun.elapsed() })
+    let problems = rules::notes(session, &policy, &targets);
+    Ok(Round { source, pinned, policy, targets, problems, took: begun.elapsed() })
 }
 
 /// Steps 6 to 9 for what [`look`] saw: decide, then act, each effect recorded before it and verified after it.

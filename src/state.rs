@@ -129,6 +129,12 @@ impl StateFolder {
         self.path.join("key")
     }
 
+    /// The file that says when each ignore rule last matched.
+    #[must_use]
+    pub fn rules(&self) -> PathBuf {
+        self.path.join("ignore-rules.json")
+    }
+
     /// The folder of the local forge's patch files.
     #[must_use]
     pub fn review(&self) -> PathBuf {

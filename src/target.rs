@@ -12,8 +12,9 @@ use std::time::Duration;
 use trueup_core::classify::{classify, differences, ignore_problems};
 use trueup_core::decide::Ground;
 use trueup_core::diff::{Comparison, compare};
-use trueup_core::facts::{Desired, Observation, Origin, Pair, Problem};
+use trueup_core::facts::{Desired, Matched, Observation, Origin, Pair, Problem};
 use trueup_core::finding::{Change, Difference, Finding};
+use trueup_core::ignore::look_inside;
 use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::path::Path;
 use trueup_core::policy::Policy;
@@ -115,11 +116,15 @@ impl JudgedCase {
     /// Steps 4 and 5 for one object.
     #[must_use]
     pub fn of(pair: Pair, (target, kinds): (&TargetName, &Kinds), judging: Judging<'_>) -> Self {
+        let compared = |matched: &Matched| compare(matched, kinds.types(), &kinds.shape(&matched.desired.id), judging.key);
         let comparison = match &pair {
-            Pair::Matched(matched) => compare(matched, kinds.types(), &kinds.shape(&matched.desired.id), judging.key),
+            Pair::Matched(matched) => compared(matched),
             Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..) => Comparison::default(),
         };
-        let differences = differences(target, &pair, comparison.drifts.clone());
+        let mut differences = differences(target, &pair, comparison.drifts.clone());
+        if let Pair::Matched(matched) = &pair {
+            look_inside(&mut differences, matched, judging.policy, &|matched| compared(matched).drifts);
+        }
         Self {
             findings: differences.into_iter().map(|difference| judging.classify(difference)).collect(),
             pair: Some(pair),

@@ -359,12 +359,15 @@ mod tests {
             origin: Origin { file: "a.toml".to_owned(), line: 1, column: 1, document: 1 },
             labels: std::collections::BTreeMap::new(),
             ignored_in_git: false,
+            surroundings: trueup_core::finding::Surroundings::default(),
         };
         Finding {
             id: difference.id("s", &DigestKey::new(b"k")),
             place: difference.place("s"),
             difference,
             class: None,
+            meant_by: Vec::new(),
+            problems: Vec::new(),
             stage: Stage::Recommend,
             lane: Lane::Review,
             risk: Risk::default(),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use trueup_core::facts::Problem;
-use trueup_core::policy::Policy;
+use trueup_core::policy::{Policy, unreachable};
 
 use crate::cli::{Global, Output};
 use crate::command::print;
@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::report::text::count;
 use crate::report::{ProblemReport, problem_report};
+use crate::rules;
 use crate::session::{self, Session};
 use crate::source::{Pinned, Revision};
 use crate::target::{declared, terraform::expectations};
@@ -26,14 +27,22 @@ pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
     let pinned = session::pin(&session).await?;
     let (objects, outputs, mut problems) = manifests_and_expectations(&session, &pinned);
     let files = session::policy_files(&session, &pinned).map_err(Failure::usage)?;
+    let mut notes = Vec::new();
     let classes = match Policy::read(&files) {
-        Ok(policy) => policy.classes.len(),
+        Ok(policy) => {
+            problems.extend(unreachable(&policy));
+            notes = rules::unused(&session, &policy);
+            policy.classes.len()
+        }
         Err(found) => {
             problems.extend(found);
             0
         }
     };
     let exit = if problems.is_empty() { Exit::True } else { Exit::Usage };
+    let found = problems.len();
+    // What a record says about time is no mistake in a file.
+    problems.extend(notes);
     if global.output == Some(Output::Json) {
         let problems: Vec<ProblemReport> = problems.iter().map(|problem| problem_report(problem, None)).collect();
         print(&format!(
@@ -47,12 +56,12 @@ pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
         writeln!(text, "{}", visible(&problem.to_string())).expect("writing to a String cannot fail");
     }
     print(&text)?;
-    if problems.is_empty() {
+    if found == 0 {
         let (targets, objects) = (count(session.settings.targets.len(), "target"), count(objects, "object"));
         let (outputs, classes) = (count(outputs, "output"), count(classes, "class"));
         return print(&format!("checked {targets}, {objects}, {outputs}, {classes}: no problem\n"));
     }
-    eprintln!("{}", count(problems.len(), "problem"));
+    eprintln!("{}", count(found, "problem"));
     Ok(exit)
 }
 

@@ -168,6 +168,7 @@ pub(super) fn parse(path: &Path, text: &str, environment: &dyn Fn(&str) -> Optio
         policies: file.policy.paths,
         review: review(file.review, &place, environment)?,
         run: run(&file.run, &place, environment)?,
+        targets_in_file: file.target.len(),
         targets: targets(file.target, &place, &folder)?,
         file: absolute,
         folder,

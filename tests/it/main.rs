@@ -4,6 +4,7 @@
 
 mod architecture;
 mod scenarios;
+mod schemas;
 mod git;
 mod cli;
 mod source;
@@ -17,4 +18,5 @@ mod cluster;
 mod former;
 mod daemon;
 mod deploy;
+mod directions;
 mod episodes;

@@ -17,8 +17,9 @@ use serde_json::{Map, Value, json};
 use trueup_core::classify::{classify, differences};
 use trueup_core::decide::{self, Decision, Ground, Guards, decide};
 use trueup_core::diff::compare;
-use trueup_core::facts::{Desired, Evidence, Observation, Pair, Problem};
+use trueup_core::facts::{Desired, Evidence, Matched, Observation, Pair, Problem};
 use trueup_core::finding::{Difference, Finding, Lane, Stage};
+use trueup_core::ignore::look_inside;
 use trueup_core::object::TargetName;
 use trueup_core::patch::changes_nothing;
 use trueup_core::policy::Policy;
@@ -140,7 +141,13 @@ pub(crate) fn decided(pairs: Vec<Pair>, mut problems: Vec<Problem>, ground: Grou
                 Pair::Matched(matched) => compare(matched, table.types(), &table.root_shape(&matched.desired.id), &key()).drifts,
                 Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..) => Vec::new(),
             };
-            classified(differences(&TargetName("scenario".to_owned()), pair, drifts), policy)
+            let mut differences = differences(&TargetName("scenario".to_owned()), pair, drifts);
+            if let Pair::Matched(matched) = pair {
+                let drifts =
+                    |matched: &Matched| compare(matched, table.types(), &table.root_shape(&matched.desired.id), &key()).drifts;
+                look_inside(&mut differences, matched, policy, &drifts);
+            }
+            classified(differences, policy)
         })
         .collect();
     let cases: Vec<decide::Case<'_>> =

@@ -1,13 +1,21 @@
 //! Step 5: differences become findings by policy.
 
-use crate::facts::{Desired, Former, Live, Matched, Owner, Pair, Problem};
-use crate::finding::{Cause, Change, Confidence, Difference, Divergence, Drift, Finding, Lane, ObjectChange, Stage, Subject};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::direction::Direction;
+use crate::facts::{Desired, Former, Live, Matched, Owner, Pair, Problem, Secrecy};
+use crate::finding::{
+    Cause, Change, Confidence, Difference, Divergence, Drift, Finding, Inside, Lane, ObjectChange, Stage, Subject, Surroundings,
+};
 use crate::leftover::Traces;
 use crate::object::TargetName;
 use crate::path::{Path, Segment};
 use crate::pattern::PathPattern;
-use crate::policy::{Class, Policy, Precedence};
+use crate::policy::{Class, Facts, Holds, IgnoreRule, Policy, Precedence};
 use crate::risk::assess;
+use crate::security::Category;
 use crate::seen::DigestKey;
 
 /// The annotation that, declared in Git, names paths to ignore.
@@ -26,10 +34,21 @@ pub fn differences(target: &TargetName, pair: &Pair, drifts: Vec<Drift>) -> Vec<
             origin: desired.origin.clone(),
             labels: labels(&desired.value),
             ignored_in_git: false,
+            surroundings: Surroundings { desired: Some(Arc::new(desired.value.clone())), ..Surroundings::default() },
         }],
         Pair::Matched(matched) => {
+            if drifts.is_empty() {
+                return Vec::new();
+            }
             let ignored = ignored_paths(&matched.desired.value);
-            drifts.into_iter().map(|drift| field_difference(target, matched, &ignored, drift)).collect()
+            let around = Around {
+                target,
+                matched,
+                ignored: &ignored,
+                desired: shown(matched, &matched.desired.value),
+                live: shown(matched, &matched.live.value),
+            };
+            drifts.into_iter().map(|drift| around.difference(drift)).collect()
         }
         Pair::Unseen(..) | Pair::Skipped(..) => Vec::new(),
     }
@@ -50,20 +69,53 @@ pub fn extra(target: &TargetName, former: &Former, live: &Live) -> Difference {
         origin: desired.origin.clone(),
         labels: labels(&desired.value),
         ignored_in_git: false,
+        surroundings: Surroundings::default(),
     }
 }
 
-fn field_difference(target: &TargetName, matched: &Matched, ignored: &[PathPattern], drift: Drift) -> Difference {
-    Difference {
-        target: target.clone(),
-        subject: Subject::Object(matched.desired.id.clone()),
-        cause: cause(matched, &drift),
-        evidence: Some(matched.expected.evidence),
-        origin: matched.desired.origin_of(&drift.path),
-        labels: labels(&matched.desired.value),
-        ignored_in_git: around(&drift.path).any(|path| ignored.iter().any(|pattern| pattern.matches(&path))),
-        divergence: Divergence::Field(drift),
+/// What all differences of one object share.
+struct Around<'a> {
+    target: &'a TargetName,
+    matched: &'a Matched,
+    ignored: &'a [PathPattern],
+    desired: Arc<Value>,
+    live: Arc<Value>,
+}
+
+impl Around<'_> {
+    fn difference(&self, drift: Drift) -> Difference {
+        let matched = self.matched;
+        Difference {
+            target: self.target.clone(),
+            subject: Subject::Object(matched.desired.id.clone()),
+            cause: cause(matched, &drift),
+            evidence: Some(matched.expected.evidence),
+            origin: matched.desired.origin_of(&drift.path),
+            labels: labels(&matched.desired.value),
+            ignored_in_git: self.ignored.iter().any(|pattern| pattern.covers_at(&drift.path, &drift.pointer)),
+            surroundings: Surroundings {
+                desired: Some(Arc::clone(&self.desired)),
+                live: Some(Arc::clone(&self.live)),
+                owners: matched.live.owners_of(&drift.path),
+                inside: Inside::Nothing,
+            },
+            divergence: Divergence::Field(drift),
+        }
     }
+}
+
+/// An object as conditions of policy may see it: of a secret one, what it is called and labelled.
+fn shown(matched: &Matched, value: &Value) -> Arc<Value> {
+    let at = |pointer: &str| value.pointer(pointer).cloned().unwrap_or_default();
+    Arc::new(match matched.secrecy {
+        // Values that are secret by their names are masked; conditions tell nobody what they see, so any key will do.
+        Secrecy::Open => crate::secret::shown(matched.secrecy, value, &DigestKey::new(b"what conditions may see")),
+        Secrecy::Secret => json!({
+            "apiVersion": at("/apiVersion"),
+            "kind": at("/kind"),
+            "metadata": {"name": at("/metadata/name"), "namespace": at("/metadata/namespace"), "labels": at("/metadata/labels")},
+        }),
+    })
 }
 
 /// Who wrote a path. What was removed is owned by nobody, so nothing tells who removed it.
@@ -96,18 +148,18 @@ fn written_by(owner: &Owner) -> Cause {
     }
 }
 
-fn labels(value: &serde_json::Value) -> std::collections::BTreeMap<String, String> {
-    let labels = value.pointer("/metadata/labels").and_then(serde_json::Value::as_object);
-    let text = |(key, value): (&String, &serde_json::Value)| Some((key.clone(), value.as_str()?.to_owned()));
+fn labels(value: &Value) -> std::collections::BTreeMap<String, String> {
+    let labels = value.pointer("/metadata/labels").and_then(Value::as_object);
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
     labels.map(|labels| labels.iter().filter_map(text).collect()).unwrap_or_default()
 }
 
-fn ignored_paths(desired: &serde_json::Value) -> Vec<PathPattern> {
-    let text = ignore_annotation(desired).and_then(serde_json::Value::as_str).unwrap_or_default();
+pub(crate) fn ignored_paths(desired: &Value) -> Vec<PathPattern> {
+    let text = ignore_annotation(desired).and_then(Value::as_str).unwrap_or_default();
     patterns(text).filter_map(|pattern| pattern.trim().parse().ok()).collect()
 }
 
-fn ignore_annotation(desired: &serde_json::Value) -> Option<&serde_json::Value> {
+fn ignore_annotation(desired: &Value) -> Option<&Value> {
     desired.get("metadata")?.get("annotations")?.get(IGNORE_ANNOTATION)
 }
 
@@ -144,23 +196,20 @@ fn patterns(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A path and every path around it: to ignore a value is to ignore what is inside it.
-fn around(path: &Path) -> impl Iterator<Item = Path> + use<> {
-    std::iter::successors(Some(path.clone()), Path::parent)
-}
-
-/// What policy makes of a difference. All matching classes vote and the strictest lane wins; the name comes from the first.
+/// What policy makes of a difference. An ignore rule settles it; else all matching classes vote and the strictest lane
+/// wins, and the name comes from the first.
 ///
 /// `source` names the repository, for the finding's place.
 #[must_use]
 pub fn classify(difference: Difference, policy: &Policy, source: &str, key: &DigestKey) -> Finding {
-    let votes = votes(&difference, policy);
-    let mut verdict = verdict(&difference, &votes);
+    let Judgement { mut verdict, meant_by, problems } = judge(&Facts::of(&difference), policy);
     verdict.reasons.extend(difference.cause.formerly.clone());
     Finding {
         id: difference.id(source, key),
         place: difference.place(source),
-        class: votes.first().map(|class| class.name.clone()),
+        class: meant_by.first().cloned(),
+        meant_by,
+        problems,
         stage: verdict.stage,
         lane: verdict.lane,
         risk: assess(&difference),
@@ -169,15 +218,81 @@ pub fn classify(difference: Difference, policy: &Policy, source: &str, key: &Dig
     }
 }
 
+struct Judgement {
+    verdict: Verdict,
+    meant_by: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+fn judge(facts: &Facts<'_>, policy: &Policy) -> Judgement {
+    let (ignores, mut problems) = ignoring(facts, policy);
+    let votes = ballot(facts, policy);
+    problems.extend(votes.iter().filter_map(Vote::problem));
+    let rules = ignores.iter().map(|rule| &rule.name);
+    let meant_by = rules.chain(votes.iter().map(|vote| &vote.class.name)).cloned().collect();
+    Judgement { verdict: ignored(facts.difference, &ignores).unwrap_or_else(|| verdict(facts, &votes)), meant_by, problems }
+}
+
 /// The classes that count for a difference, in policy order.
 #[must_use]
 pub fn votes<'a>(difference: &Difference, policy: &'a Policy) -> Vec<&'a Class> {
-    let matching = |precedence| {
+    ballot(&Facts::of(difference), policy).into_iter().map(|vote| vote.class).collect()
+}
+
+/// A class that counts; where its condition could not be evaluated, why.
+struct Vote<'a> {
+    class: &'a Class,
+    failure: Option<String>,
+}
+
+impl Vote<'_> {
+    /// What cannot be judged is not corrected: people look at it.
+    fn lane(&self) -> Lane {
+        if self.failure.is_some() { self.class.lane.max(Lane::Review) } else { self.class.lane }
+    }
+
+    fn reason(&self) -> String {
+        match &self.failure {
+            None => self.class.to_string(),
+            Some(failure) => format!("{}: its condition could not be evaluated ({failure}), so it counts as strict", self.class),
+        }
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        let failure = self.failure.as_ref()?;
+        let message = format!("class `{}` could not be evaluated and counts as strict: {failure}", self.class.name);
+        Some(Problem::note("condition-failed", message, Some(self.class.origin.clone())))
+    }
+}
+
+fn ballot<'a>(facts: &Facts<'_>, policy: &'a Policy) -> Vec<Vote<'a>> {
+    let counting = |precedence| {
         let classes = policy.classes.iter().filter(move |class| class.precedence == precedence);
-        classes.filter(|class| class.matches.matches(difference)).collect::<Vec<_>>()
+        let vote = |class: &'a Class| match class.matches.holds(facts) {
+            Holds::Yes => Some(Vote { class, failure: None }),
+            Holds::Failed(failure) => Some(Vote { class, failure: Some(failure) }),
+            Holds::No => None,
+        };
+        classes.filter_map(vote).collect::<Vec<_>>()
     };
-    let regular = matching(Precedence::Regular);
-    if regular.is_empty() { matching(Precedence::Fallback) } else { regular }
+    let regular = counting(Precedence::Regular);
+    if regular.is_empty() { counting(Precedence::Fallback) } else { regular }
+}
+
+/// The ignore rules that cover a difference. One that could not be evaluated covers nothing.
+fn ignoring<'a>(facts: &Facts<'_>, policy: &'a Policy) -> (Vec<&'a IgnoreRule>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut covers = |rule: &&IgnoreRule| match rule.matches.covers(facts) {
+        Holds::Yes => true,
+        Holds::No => false,
+        Holds::Failed(failure) => {
+            let message = format!("ignore rule `{}` could not be evaluated and covers nothing: {failure}", rule.name);
+            problems.push(Problem::note("condition-failed", message, Some(rule.origin.clone())));
+            false
+        }
+    };
+    let rules = policy.ignores.iter().filter(&mut covers).collect();
+    (rules, problems)
 }
 
 fn is_of_secret(difference: &Difference) -> bool {
@@ -190,20 +305,32 @@ struct Verdict {
     reasons: Vec<String>,
 }
 
-fn verdict(difference: &Difference, votes: &[&Class]) -> Verdict {
+fn ignored(difference: &Difference, rules: &[&IgnoreRule]) -> Option<Verdict> {
+    let mut reasons: Vec<String> = rules.iter().map(ToString::to_string).collect();
     if difference.ignored_in_git {
-        let reason = format!("`{IGNORE_ANNOTATION}` in {} names this path", difference.origin.file);
-        return Verdict { lane: Lane::Ignore, stage: Stage::Observe, reasons: vec![reason] };
+        reasons.push(format!("`{IGNORE_ANNOTATION}` in {} names this path", difference.origin.file));
     }
-    let Some(lane) = votes.iter().map(|class| class.lane).max() else {
+    if let Inside::All(rules) = &difference.surroundings.inside {
+        reasons.extend(rules.iter().map(|rule| format!("{rule}: nothing differs but what it names")));
+    }
+    if reasons.is_empty() { None } else { Some(Verdict { lane: Lane::Ignore, stage: Stage::Observe, reasons }) }
+}
+
+fn verdict(facts: &Facts<'_>, votes: &[Vote<'_>]) -> Verdict {
+    let Some(lane) = votes.iter().map(Vote::lane).max() else {
         let reason = "no class matches: reported only".to_owned();
         return Verdict { lane: Lane::Review, stage: Stage::Observe, reasons: vec![reason] };
     };
     // A correction needs the consent of every class; to be told or to propose is for those that ask for it.
-    let asking = votes.iter().filter(|class| lane == Lane::Auto || class.lane == lane);
-    let stage = asking.map(|class| class.stage).min().unwrap_or(Stage::Observe);
-    let reasons = votes.iter().map(ToString::to_string).collect();
-    tighten(difference, votes, Verdict { lane, stage, reasons })
+    // A class that only counts as strict because it could not be evaluated asks for nothing.
+    let asking = votes.iter().filter(|vote| lane == Lane::Auto || vote.class.lane == lane);
+    let stage = asking.map(|vote| vote.class.stage).min().unwrap_or(Stage::Observe);
+    let mut reasons: Vec<String> = votes.iter().map(Vote::reason).collect();
+    let asks = votes.iter().any(|vote| vote.class.matches.asks_direction());
+    if asks && facts.category() == Some(Category::Security) && facts.direction() == Direction::Unclear {
+        reasons.push("whether it weakens or tightens security cannot be told: it counts as weaker".to_owned());
+    }
+    tighten(facts.difference, votes, Verdict { lane, stage, reasons })
 }
 
 /// The mark that `kubectl rollout restart` leaves in a pod template.
@@ -212,23 +339,26 @@ fn is_restart(path: &Path) -> bool {
 }
 
 /// What no class can loosen: some differences are never corrected by themselves.
-fn tighten(difference: &Difference, votes: &[&Class], mut verdict: Verdict) -> Verdict {
+fn tighten(difference: &Difference, votes: &[Vote<'_>], mut verdict: Verdict) -> Verdict {
     if verdict.lane != Lane::Auto {
         return verdict;
     }
     let change = difference.change();
     let unnamed =
-        matches!(change, Change::Undeclared | Change::Leftover) && !votes.iter().any(|class| class.matches.names(change));
-    let reason = match &difference.divergence {
-        Divergence::Expectation(_) => Some("infrastructure is never corrected by itself".to_owned()),
-        Divergence::Object(_) => Some("trueup neither creates nor deletes objects".to_owned()),
-        Divergence::Field(_) if difference.is_masked() => Some("a secret value takes part".to_owned()),
-        Divergence::Field(_) if is_of_secret(difference) => Some("Secrets are never corrected by themselves".to_owned()),
-        Divergence::Field(drift) if is_restart(&drift.path) => {
+        matches!(change, Change::Undeclared | Change::Leftover) && !votes.iter().any(|vote| vote.class.matches.names(change));
+    let reason = match (&difference.divergence, &difference.surroundings.inside) {
+        (Divergence::Expectation(_), _) => Some("infrastructure is never corrected by itself".to_owned()),
+        (Divergence::Object(_), _) => Some("trueup neither creates nor deletes objects".to_owned()),
+        (Divergence::Field(_), _) if difference.is_masked() => Some("a secret value takes part".to_owned()),
+        (Divergence::Field(_), _) if is_of_secret(difference) => Some("Secrets are never corrected by themselves".to_owned()),
+        (Divergence::Field(drift), _) if is_restart(&drift.path) => {
             Some("to remove the mark of a restart is to restart once more".to_owned())
         }
-        Divergence::Field(_) if unnamed => Some(format!("removed only where a class names `change = \"{change}\"`")),
-        Divergence::Field(_) => None,
+        (Divergence::Field(_), _) if unnamed => Some(format!("removed only where a class names `change = \"{change}\"`")),
+        (Divergence::Field(_), Inside::Part(rules)) => {
+            Some(format!("a correction would write over what is ignored inside it: {}", rules.join("; ")))
+        }
+        (Divergence::Field(_), Inside::Nothing | Inside::All(_)) => None,
     };
     if let Some(reason) = reason {
         verdict.lane = Lane::Review;

@@ -1,6 +1,6 @@
 //! Facts that a round takes in: what Git declares, what is live, who wrote it, and what the server makes of Git's words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -163,6 +163,18 @@ impl Live {
             self.owners.iter().filter(|owner| owns(&owner.fields, path)).max_by(|a, b| a.time.cmp(&b.time))
         };
         last(FieldSet::touches).or_else(|| last(FieldSet::encloses))
+    }
+
+    /// All managers that own `path` or something below it; where there is none, those that own a value around it as a
+    /// whole.
+    #[must_use]
+    pub fn owners_of(&self, path: &Path) -> BTreeSet<String> {
+        let all = |owns: fn(&FieldSet, &Path) -> bool| {
+            let owners = self.owners.iter().filter(move |owner| owns(&owner.fields, path));
+            owners.map(|owner| owner.manager.clone()).collect::<BTreeSet<String>>()
+        };
+        let inside = all(FieldSet::touches);
+        if inside.is_empty() { all(FieldSet::encloses) } else { inside }
     }
 }
 

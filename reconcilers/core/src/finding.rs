@@ -1,10 +1,13 @@
 //! A difference and what is known about it; with policy applied, a finding.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::facts::{Evidence, Operation, Origin};
+use crate::facts::{Evidence, Operation, Origin, Problem};
 use crate::object::{ObjectId, TargetName};
 use crate::path::Path;
 use crate::seen::{DigestKey, Seen};
@@ -224,6 +227,33 @@ pub struct Difference {
     pub labels: std::collections::BTreeMap<String, String>,
     /// `trueup.dev/ignore` in Git names this path.
     pub ignored_in_git: bool,
+    /// What stands around it, for policies.
+    pub surroundings: Surroundings,
+}
+
+/// What stands around a difference.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Surroundings {
+    /// The object as Git declares it; of a secret object its names and labels alone.
+    pub desired: Option<Arc<Value>>,
+    /// The object as it is; of a secret object its names and labels alone.
+    pub live: Option<Arc<Value>>,
+    /// All field managers that own something of the live value, by managedFields.
+    pub owners: BTreeSet<String>,
+    /// What ignore rules name inside the values.
+    pub inside: Inside,
+}
+
+/// What ignore rules name inside a difference's values, each rule as reports show it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Inside {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Some of it: something else differs, too.
+    Part(Vec<String>),
+    /// All that differs.
+    All(Vec<String>),
 }
 
 impl Difference {
@@ -411,6 +441,10 @@ pub struct Finding {
     pub difference: Difference,
     /// The policy class that named it; `None` where no class matches.
     pub class: Option<String>,
+    /// All classes and ignore rules that mean it, by name.
+    pub meant_by: Vec<String>,
+    /// Conditions of policy that could not be evaluated.
+    pub problems: Vec<Problem>,
     /// How far it may be acted on.
     pub stage: Stage,
     /// Where it goes.

@@ -77,6 +77,20 @@ impl Path {
         self.0.iter().try_fold(root, |value, segment| segment.find(value).map(|(_, found)| found))
     }
 
+    /// The value at this path, to be changed.
+    #[must_use]
+    pub fn find_mut<'a>(&self, root: &'a mut Value) -> Option<&'a mut Value> {
+        self.0.iter().try_fold(root, |value, segment| match segment {
+            Segment::Key(key) => value.get_mut(key),
+            Segment::Index(index) => value.get_mut(index),
+            Segment::Entry(_) => {
+                let entries = value.as_array_mut()?;
+                let index = segment.position_in(entries)?;
+                entries.get_mut(index)
+            }
+        })
+    }
+
     /// The JSON pointer (RFC 6901) of this path in `root`: entries become indices. `None` where `root` has no such value.
     #[must_use]
     pub fn pointer_in(&self, root: &Value) -> Option<String> {

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde_json::Value;
+
 use crate::path::{Path, PathError, Segment, Token, tokens};
 
-/// A pattern over paths: `*` is one segment, `**` any depth, `[*]` a list entry, `[name=app]` an entry by key.
+/// A pattern over paths: `*` is one segment, `**` any depth, `[*]` a list entry, `[name=app]` an entry by key. What begins
+/// with `/` is a JSON pointer (RFC 6901): list entries by their number, `~1` for `/` and `~0` for `~` in a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPattern {
     text: String,
@@ -18,48 +21,180 @@ enum Step {
     AnySegment,
     AnyDepth,
     AnyEntry,
+    /// A reference token of a JSON pointer: a key, or an entry's number.
+    Token(String),
+}
+
+/// How far a pattern has come after some segments: which of its steps may come next.
+#[derive(Debug, Clone)]
+struct Reached(Vec<bool>);
+
+impl Reached {
+    fn is_end(&self) -> bool {
+        self.0.last() == Some(&true)
+    }
+
+    fn goes_on(&self) -> bool {
+        self.0[..self.0.len() - 1].contains(&true)
+    }
 }
 
 impl PathPattern {
-    /// Whether the whole of `path` matches.
+    /// Whether the whole of `path` matches. A pointer's number meets only entries of lists that have no merge key: where
+    /// the pointer to the path is known, see [`PathPattern::matches_at`].
     #[must_use]
     pub fn matches(&self, path: &Path) -> bool {
-        // Which steps may come next, after each segment: linear in pattern × path, whatever the pattern.
-        let mut reached = vec![false; self.steps.len() + 1];
-        reached[0] = true;
-        self.skip_depths(&mut reached);
-        for segment in &path.0 {
-            let mut next = vec![false; self.steps.len() + 1];
-            for (at, step) in self.steps.iter().enumerate().filter(|(at, _)| reached[*at]) {
-                match step {
-                    Step::AnyDepth => next[at] = true,
-                    step if step.takes(segment) => next[at + 1] = true,
-                    Step::Exactly(_) | Step::AnySegment | Step::AnyEntry => {}
-                }
+        self.matches_at(path, "")
+    }
+
+    /// Whether the whole of `path` matches; `pointer` is the same place as a JSON pointer.
+    #[must_use]
+    pub fn matches_at(&self, path: &Path, pointer: &str) -> bool {
+        // Most rules are about something else, and the last step tells.
+        if let (Some(step), Some(segment)) = (self.steps.last(), path.0.last()) {
+            let token = pointer.rsplit('/').next().map(unescaped);
+            if *step != Step::AnyDepth && !step.takes(segment, token.as_deref()) {
+                return false;
             }
-            self.skip_depths(&mut next);
-            reached = next;
         }
-        reached[self.steps.len()]
+        self.along(path, pointer).last().is_some_and(Reached::is_end)
+    }
+
+    /// Whether `path` or a value around it matches: what a rule names, it names with all that is inside.
+    #[must_use]
+    pub fn covers_at(&self, path: &Path, pointer: &str) -> bool {
+        self.along(path, pointer).iter().any(Reached::is_end)
+    }
+
+    /// Whether something below `path` might match, and neither `path` nor a value around it does.
+    #[must_use]
+    pub fn reaches_below(&self, path: &Path, pointer: &str) -> bool {
+        let along = self.along(path, pointer);
+        !along.iter().any(Reached::is_end) && along.last().is_some_and(Reached::goes_on)
+    }
+
+    /// Takes all that matches below `path` out of `value`, which stands there; whether there was any. Entries of a list
+    /// match by their number, and by any of their fields.
+    #[must_use]
+    pub fn leave_out(&self, path: &Path, pointer: &str, value: &mut Value) -> bool {
+        self.along(path, pointer).last().is_some_and(|reached| self.leave_out_of(reached, value))
+    }
+
+    fn leave_out_of(&self, reached: &Reached, value: &mut Value) -> bool {
+        let mut any = false;
+        let mut keeps = |next: &Reached, inner: &mut Value| {
+            let taken = next.is_end();
+            any |= taken || (next.goes_on() && self.leave_out_of(next, inner));
+            !taken
+        };
+        match value {
+            Value::Object(fields) => fields.retain(|key, inner| {
+                let segment = Segment::Key(key.clone());
+                keeps(&self.advance(reached, |step| step.takes(&segment, Some(key))), inner)
+            }),
+            Value::Array(entries) => {
+                let mut at = 0;
+                entries.retain_mut(|entry| {
+                    let next = self.advance(reached, |step| step.takes_entry(at, entry));
+                    at += 1;
+                    keeps(&next, entry)
+                });
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+        any
+    }
+
+    /// How far the pattern has come at the root and after each segment: linear in pattern × path, whatever the pattern.
+    fn along(&self, path: &Path, pointer: &str) -> Vec<Reached> {
+        let mut tokens = pointer.split('/').skip(1).map(unescaped);
+        let mut reached = Reached(vec![false; self.steps.len() + 1]);
+        reached.0[0] = true;
+        self.skip_depths(&mut reached);
+        let mut along = vec![reached];
+        for segment in &path.0 {
+            let token = tokens.next();
+            let next = self.advance(&along[along.len() - 1], |step| step.takes(segment, token.as_deref()));
+            along.push(next);
+        }
+        along
+    }
+
+    fn advance(&self, reached: &Reached, takes: impl Fn(&Step) -> bool) -> Reached {
+        let mut next = Reached(vec![false; self.steps.len() + 1]);
+        for (at, step) in self.steps.iter().enumerate().filter(|(at, _)| reached.0[*at]) {
+            match step {
+                Step::AnyDepth => next.0[at] = true,
+                step if takes(step) => next.0[at + 1] = true,
+                Step::Exactly(_) | Step::AnySegment | Step::AnyEntry | Step::Token(_) => {}
+            }
+        }
+        self.skip_depths(&mut next);
+        next
     }
 
     /// `**` may stand for nothing.
-    fn skip_depths(&self, reached: &mut [bool]) {
+    fn skip_depths(&self, reached: &mut Reached) {
         for (at, step) in self.steps.iter().enumerate() {
-            if reached[at] && *step == Step::AnyDepth {
-                reached[at + 1] = true;
+            if reached.0[at] && *step == Step::AnyDepth {
+                reached.0[at + 1] = true;
             }
         }
     }
+
+    /// Whether this pattern matches whatever `narrower` matches: `true` is proven, `false` only means that it is not.
+    #[must_use]
+    pub fn includes(&self, narrower: &Self) -> bool {
+        let mut reached = Reached(vec![false; self.steps.len() + 1]);
+        reached.0[0] = true;
+        self.skip_depths(&mut reached);
+        for theirs in &narrower.steps {
+            reached = self.advance(&reached, |step| step.includes(theirs));
+        }
+        reached.is_end()
+    }
+}
+
+/// A reference token of a JSON pointer as the key that it stands for.
+fn unescaped(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
 }
 
 impl Step {
-    fn takes(&self, segment: &Segment) -> bool {
+    fn takes(&self, segment: &Segment, token: Option<&str>) -> bool {
         match (self, segment) {
             (Self::Exactly(Segment::Entry(wanted)), Segment::Entry(keys)) => wanted.iter().all(|pair| keys.contains(pair)),
             (Self::Exactly(wanted), segment) => wanted == segment,
             (Self::AnySegment, _) | (Self::AnyEntry, Segment::Entry(_) | Segment::Index(_)) => true,
+            (Self::Token(wanted), Segment::Key(key)) => wanted == key,
+            (Self::Token(wanted), Segment::Index(index)) => *wanted == index.to_string(),
+            (Self::Token(wanted), Segment::Entry(_)) => token == Some(wanted),
             (Self::AnyEntry, Segment::Key(_)) | (Self::AnyDepth, _) => false,
+        }
+    }
+
+    /// Whether the step takes an entry of a list of which nothing tells how it is keyed.
+    fn takes_entry(&self, at: usize, entry: &Value) -> bool {
+        match self {
+            Self::Exactly(segment) => segment.names_entry(entry) || *segment == Segment::Index(at),
+            Self::AnySegment | Self::AnyEntry => true,
+            Self::Token(wanted) => *wanted == at.to_string(),
+            Self::AnyDepth => false,
+        }
+    }
+
+    /// Whether the step takes whatever `narrower` takes; `**` is dealt with by its pattern.
+    fn includes(&self, narrower: &Self) -> bool {
+        match (self, narrower) {
+            (Self::Exactly(Segment::Entry(wanted)), Self::Exactly(Segment::Entry(keys))) => {
+                wanted.iter().all(|pair| keys.contains(pair))
+            }
+            (_, Self::AnyDepth) => false,
+            (Self::AnySegment, _) | (Self::AnyEntry, Self::AnyEntry | Self::Exactly(Segment::Entry(_) | Segment::Index(_))) => {
+                true
+            }
+            (Self::Exactly(_) | Self::Token(_), narrower) => self == narrower,
+            (Self::AnyEntry | Self::AnyDepth, _) => false,
         }
     }
 }
@@ -68,16 +203,34 @@ impl FromStr for PathPattern {
     type Err = PathError;
 
     fn from_str(text: &str) -> Result<Self, PathError> {
-        let steps = tokens(text)?.into_iter().map(|token| match token {
-            Token::Key(key) if key == "*" => Step::AnySegment,
-            Token::Key(key) if key == "**" => Step::AnyDepth,
-            Token::Key(key) | Token::Quoted(key) => Step::Exactly(Segment::Key(key)),
-            Token::Index(index) => Step::Exactly(Segment::Index(index)),
-            Token::Entry(keys) => Step::Exactly(Segment::Entry(keys)),
-            Token::AnyEntry => Step::AnyEntry,
-        });
-        Ok(Self { text: text.to_owned(), steps: steps.collect() })
+        let steps = match text.strip_prefix('/') {
+            Some(pointer) => pointer_steps(text, pointer)?,
+            None => path_steps(text)?,
+        };
+        Ok(Self { text: text.to_owned(), steps })
     }
+}
+
+fn path_steps(text: &str) -> Result<Vec<Step>, PathError> {
+    let step = |token| match token {
+        Token::Key(key) if key == "*" => Step::AnySegment,
+        Token::Key(key) if key == "**" => Step::AnyDepth,
+        Token::Key(key) | Token::Quoted(key) => Step::Exactly(Segment::Key(key)),
+        Token::Index(index) => Step::Exactly(Segment::Index(index)),
+        Token::Entry(keys) => Step::Exactly(Segment::Entry(keys)),
+        Token::AnyEntry => Step::AnyEntry,
+    };
+    Ok(tokens(text)?.into_iter().map(step).collect())
+}
+
+fn pointer_steps(text: &str, pointer: &str) -> Result<Vec<Step>, PathError> {
+    for (at, _) in text.match_indices('~') {
+        if !matches!(text[at + 1..].chars().next(), Some('0' | '1')) {
+            let reason = "in a JSON pointer `~` is written `~0`, and `/` in a key `~1`:";
+            return Err(PathError { text: text.to_owned(), reason, at: text[..at].chars().count() + 1 });
+        }
+    }
+    Ok(pointer.split('/').map(|token| Step::Token(unescaped(token))).collect())
 }
 
 impl fmt::Display for PathPattern {
@@ -97,6 +250,12 @@ impl NamePattern {
         Self(text.to_owned())
     }
 
+    /// Whether it means this one name.
+    #[must_use]
+    pub fn is_exactly(&self, name: &str) -> bool {
+        self.0 == name && !name.contains('*')
+    }
+
     /// Whether the whole of `name` matches.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
@@ -110,6 +269,13 @@ impl NamePattern {
             rest = &rest[at + part.len()..];
         }
         rest.ends_with(last)
+    }
+
+    /// Whether this pattern matches whatever `narrower` matches: `true` is proven, `false` only means that it is not.
+    #[must_use]
+    pub fn includes(&self, narrower: &Self) -> bool {
+        // A letter that is in no name stands for whatever `*` stands for: only a `*` of ours can take it.
+        self.matches(&narrower.0.replace('*', "\u{0}"))
     }
 }
 

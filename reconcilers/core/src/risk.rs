@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
+use crate::direction::Direction;
 use crate::facts::Evidence;
 use crate::finding::{Change, Confidence, Difference, Divergence, Factor, Risk, Subject};
 use crate::path::Segment;
 use crate::quantity::Quantity;
-use crate::security::{Category, Direction};
+use crate::security::Category;
 use crate::seen::Seen;
 
 /// The sum of all factors that hold; at most 100. More factors never lower it.

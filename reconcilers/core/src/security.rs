@@ -1,9 +1,9 @@
-//! Which differences concern security, and whether they weaken it.
+//! Which differences concern security.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::finding::{Change, Difference, Subject};
+use crate::finding::{Difference, Subject};
 use crate::path::Segment;
 use crate::seen::Seen;
 
@@ -33,11 +33,12 @@ const SECURITY_KINDS: [(&str, &str); 13] = [
 ];
 
 /// Fields that concern security wherever a pod is described.
-const SECURITY_FIELDS: [&str; 10] = [
+const SECURITY_FIELDS: [&str; 11] = [
     "securityContext",
     "hostNetwork",
     "hostPID",
     "hostIPC",
+    "shareProcessNamespace",
     "hostPath",
     "hostPort",
     "serviceAccountName",
@@ -46,20 +47,18 @@ const SECURITY_FIELDS: [&str; 10] = [
     "hostUsers",
 ];
 
-/// Lists each of whose entries allows something more.
-const GRANTS: [(&str, &str); 6] = [
-    ("NetworkPolicy", "ingress"),
-    ("NetworkPolicy", "egress"),
-    ("Role", "rules"),
-    ("ClusterRole", "rules"),
-    ("RoleBinding", "subjects"),
-    ("ClusterRoleBinding", "subjects"),
-];
-
 /// Labels and annotations that bind: Pod Security admission's on a Namespace, a pod's `AppArmor` profiles.
 const BINDING_PREFIXES: [&str; 2] = ["pod-security.kubernetes.io/", "container.apparmor.security.beta.kubernetes.io/"];
 
 impl Category {
+    /// As it stands in policies.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Security => "security",
+        }
+    }
+
     /// The category of a difference, if it has one.
     #[must_use]
     pub fn of(difference: &Difference) -> Option<Self> {
@@ -101,58 +100,4 @@ fn keys(difference: &Difference) -> impl Iterator<Item = &str> {
         Segment::Key(key) => Some(key.as_str()),
         Segment::Index(_) | Segment::Entry(_) => None,
     })
-}
-
-/// Whether a difference loosens or tightens what Git declares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// Live allows more than Git.
-    Weaker,
-    /// Live allows less than Git.
-    Stronger,
-    /// It cannot be told; policies take it for weaker.
-    Unclear,
-}
-
-impl Direction {
-    /// The direction of a difference, where it is plain; only security has one.
-    #[must_use]
-    pub fn of(difference: &Difference) -> Self {
-        let Subject::Object(id) = &difference.subject else { return Self::Unclear };
-        let change = difference.change();
-        if change == Change::MissingObject {
-            return Self::Unclear;
-        }
-        let last = keys(difference).last().unwrap_or_default();
-        match (id.kind.as_str(), last) {
-            (kind, field) if GRANTS.contains(&(kind, field)) && change == Change::Undeclared => Self::Weaker,
-            (kind, field) if GRANTS.contains(&(kind, field)) && change == Change::Removed && kind != "NetworkPolicy" => {
-                Self::Stronger
-            }
-            // Where nobody says otherwise, a process may gain more rights than its parent.
-            (_, "allowPrivilegeEscalation") if difference.values().1.is_none() => Self::Weaker,
-            (_, "privileged" | "allowPrivilegeEscalation" | "hostNetwork" | "hostPID" | "hostIPC") => {
-                of_switch(difference, Self::Weaker)
-            }
-            (_, "runAsNonRoot" | "readOnlyRootFilesystem") => of_switch(difference, Self::Stronger),
-            _ => Self::Unclear,
-        }
-    }
-
-    /// Whether a policy that names `wanted` means a difference of this direction: what cannot be told counts as weaker.
-    #[must_use]
-    pub fn may_be(self, wanted: Self) -> bool {
-        self == wanted || (self == Self::Unclear && wanted == Self::Weaker)
-    }
-}
-
-/// A field whose `true` means `when_true`.
-fn of_switch(difference: &Difference, when_true: Direction) -> Direction {
-    match (difference.values().1, when_true) {
-        (Some(Seen::Plain(Value::Bool(true))), _) => when_true,
-        (Some(Seen::Plain(Value::Bool(false))) | None, Direction::Weaker) => Direction::Stronger,
-        (Some(Seen::Plain(Value::Bool(false))) | None, Direction::Stronger) => Direction::Weaker,
-        (Some(_), _) | (None, Direction::Unclear) => Direction::Unclear,
-    }
 }

@@ -124,6 +124,7 @@ fn difference(target: &TargetName, expectation: &Expectation, unmet: &Predicated
         origin: expectation.origin_of(unmet),
         labels: BTreeMap::new(),
         ignored_in_git: false,
+        surroundings: trueup_core::finding::Surroundings::default(),
     }
 }
 

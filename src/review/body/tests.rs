@@ -39,12 +39,15 @@ fn finding(path: Path, desired: Option<Seen>, live: Option<Seen>, word: &str) ->
         origin: Origin { file: "manifests/checkout.yaml".to_owned(), line: 21, column: 18, document: 1 },
         labels: std::collections::BTreeMap::new(),
         ignored_in_git: false,
+        surroundings: trueup_core::finding::Surroundings::default(),
     };
     Finding {
         id: difference.id("acme/platform", &DigestKey::new(&[7; 32])),
         place: difference.place("acme/platform"),
         difference,
         class: Some("image-change".to_owned()),
+        meant_by: Vec::new(),
+        problems: Vec::new(),
         stage: Stage::Recommend,
         lane: Lane::Review,
         risk: Risk { score: 54, factors: vec![Factor { name: "restarts pods".to_owned(), points: 30 }] },

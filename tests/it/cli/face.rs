@@ -20,6 +20,7 @@ fn help() {
       runs         List what was done, or show one run
       undo         Put back what a run changed, and hold the path
       audit        Check the ledger
+      policy       Work with policies
       run          Rounds on a schedule, until told to stop
       doctor       Say what trueup can reach and may do, and what is missing
       demo         Make a small world without any server and show diff and sync in it

@@ -3,9 +3,12 @@
 mod accounting;
 mod comparing;
 mod leftover;
+mod conditions;
 mod deciding;
 mod generate;
+mod ignoring;
 mod judge;
 mod policies;
 mod repairing;
+mod unreachable;
 mod weighing;

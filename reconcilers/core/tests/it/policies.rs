@@ -86,7 +86,7 @@ fn mistakes_are_named_at_their_place() {
         ),
         (
             class("match = { kid = \"Pod\" }"),
-            "a.toml:4:11: policy: unknown field `kid`, expected one of `kind`, `group`, `namespace`, `name`, `labels`, `path`, `change`, `manager`, `category`, `direction`",
+            "a.toml:4:11: policy: unknown field `kid`, expected one of `kind`, `group`, `namespace`, `name`, `labels`, `path`, `change`, `manager`, `owned_by`, `category`, `direction`, `cel`",
         ),
         (
             class("match = { path = \"data.[x\" }"),
@@ -111,10 +111,48 @@ fn mistakes_are_named_at_their_place() {
             class("verify = { window = \"1h30\" }"),
             "a.toml:4:21: policy: `1h30` is no window: write seconds or minutes, as in \"30s\" or \"5m\"",
         ),
-        ("[[class]]\nname = \"a\"\n".to_owned(), "a.toml:1:1: policy: missing field `lane`"),
+        (
+            "[[class]]\nname = \"a\"\n".to_owned(),
+            "a.toml:1:1: policy: missing field `lane`: say where it goes, as in lane = \"review\" (ignore, watch, auto, review or escalate)",
+        ),
+        (
+            class("match = { path = \"/spec/a~b\" }"),
+            "a.toml:4:18: policy: `/spec/a~b` is not a path: in a JSON pointer `~` is written `~0`, and `/` in a key `~1`: at character 8",
+        ),
+        (
+            class("match = { cel = \"chang == 'removed'\" }"),
+            "a.toml:4:18: policy: `cel`: there is no variable `chang`: there are target, group, kind, object_namespace, name, labels, path, pointer, change, desired, live, manager, owners, category, direction, object",
+        ),
+        (
+            class("match = { cel = '''\nkind == \"Pod\" &&\n  lower(name) == \"a\"''' }"),
+            "a.toml:6:8: policy: `cel`: there is no function `lower`: there are has, all, exists, exists_one, filter, map, size, contains, startsWith, endsWith, matches, int, double, string",
+        ),
+        (
+            class("match = { cel = 'kind == ' }"),
+            "a.toml:4:26: policy: `cel`: not an expression: Syntax error: mismatched input '<EOF>', as in `change == \"changed\" && path.startsWith(\"data.\")`",
+        ),
+        (
+            class("match = { cel = 'namespace == \"a\"' }"),
+            "a.toml:4:18: policy: `cel`: `namespace` is a word that CEL keeps for itself: the variable is `object_namespace`",
+        ),
+        (
+            class("match = { cel = 'path.matches(\"[\")' }"),
+            "a.toml:4:30: policy: `cel`: `[` is no regular expression, or too large a one",
+        ),
+        (
+            "[[ignore]]\nname = \"a\"\nmatch = {}\n".to_owned(),
+            "a.toml:3:9: policy: an ignore rule without any condition would hide everything: name a kind, a name or a path",
+        ),
+        (
+            "[[ignore]]\nname = \"a\"\n".to_owned(),
+            "a.toml:1:1: policy: missing field `match`: say what is ignored, as in match = { kind = \"Deployment\", path = \"spec.replicas\" }",
+        ),
         ("[[class]\n".to_owned(), "a.toml:1:9: policy: unclosed array table, expected `]`"),
         ("class = 3\n".to_owned(), "a.toml:1:9: policy: invalid type: integer `3`, expected a sequence"),
-        (format!("{}{}", class(""), class("")), "a.toml:5:1: policy: class `a` is defined twice: give each class its own name"),
+        (
+            format!("{}{}", class(""), class("")),
+            "a.toml:5:1: policy: class `a` is defined twice: give each class and each ignore rule its own name",
+        ),
     ] {
         assert_eq!(refused(&text), expected, "{text}");
     }
@@ -270,4 +308,28 @@ fn chains_of_any_depth_do_not_multiply() {
     assert!(chain.matches(&path.key("z")));
     assert!(!NamePattern::new(&"*a".repeat(60)).matches(&"b".repeat(4000)));
     assert!(!NamePattern::new(&format!("{}c", "*a".repeat(60))).matches(&"a".repeat(4000)));
+}
+
+/// Ten thousand rules of each kind, all of which have to be asked: this test ends only if reading and matching are about
+/// linear, and the search for classes without effect is cut off.
+#[test]
+fn ten_thousand_rules_of_each_kind() {
+    let both = (0..10_000).map(|at| {
+        let class = format!(
+            "[[class]]\nname = \"c{at}\"\nlane = \"review\"\nmatch = {{ path = \"**.a{at}.**.*.**.z\", name = \"*a*b*c{at}\" }}\n"
+        );
+        class + &format!("[[ignore]]\nname = \"i{at}\"\nmatch = {{ path = \"/spec/a/{at}\", kind = \"*x*{at}\" }}\n")
+    });
+    let conditions = (300..500)
+        .map(|at| format!("[[class]]\nname = \"d{at}\"\nlane = \"escalate\"\nmatch = {{ cel = 'path.size() == {at}' }}\n"));
+    let text = both.chain(conditions).collect::<Vec<_>>().concat();
+    let policy = policy(&text);
+    assert_eq!((policy.classes.len(), policy.ignores.len()), (10_200, 10_000));
+    assert_eq!(policy.classes[10_199].origin.line, 70_800 - 3);
+    let long = Path::of_keys(&["a"; 200]).to_string();
+    let difference = crate::weighing::difference("ConfigMap", &long, None, Some(serde_json::json!("x")));
+    let finding = trueup_core::classify::classify(difference, &policy, "s", &trueup_core::seen::DigestKey::new(&[1; 32]));
+    assert_eq!(finding.class.as_deref(), Some("d399"));
+    let problems = trueup_core::policy::unreachable(&policy);
+    assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["policy-large"]);
 }

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use trueup_core::direction::Direction;
 use trueup_core::facts::{Evidence, Origin};
 use trueup_core::finding::{Cause, Change, Confidence, Difference, Divergence, Drift, ObjectChange, Subject};
 use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::path::Path;
 use trueup_core::risk::assess;
-use trueup_core::security::{Category, Direction};
+use trueup_core::security::Category;
 use trueup_core::seen::Seen;
 
 use crate::comparing::key;
 
-fn difference(kind: &str, path: &str, desired: Option<Value>, live: Option<Value>) -> Difference {
+pub fn difference(kind: &str, path: &str, desired: Option<Value>, live: Option<Value>) -> Difference {
     let change = match (&desired, &live) {
         (Some(_), Some(_)) => Change::Changed,
         (Some(_), None) => Change::Removed,
@@ -38,6 +39,7 @@ fn difference(kind: &str, path: &str, desired: Option<Value>, live: Option<Value
         origin: Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 },
         labels: BTreeMap::new(),
         ignored_in_git: false,
+        surroundings: trueup_core::finding::Surroundings::default(),
     }
 }
 
@@ -49,7 +51,7 @@ fn what_concerns_security_and_which_way_it_goes() {
     let context = "spec.template.spec.containers[name=app].securityContext";
     let network = "networking.k8s.io/NetworkPolicy";
     let role = "rbac.authorization.k8s.io/Role";
-    let rules = || Some(json!([{"verbs": ["*"]}]));
+    let rules = || Some(json!([{"verbs": ["*"], "apiGroups": [""], "resources": ["pods"]}]));
     let security = Some(Category::Security);
     for (kind, path, desired, live, category, direction) in [
         ("apps/Deployment", format!("{context}.privileged"), off(), on(), security, Weaker),
@@ -60,7 +62,7 @@ fn what_concerns_security_and_which_way_it_goes() {
         ("apps/Deployment", format!("{context}.runAsNonRoot"), on(), None, security, Weaker),
         ("apps/Deployment", format!("{context}.runAsNonRoot"), None, on(), security, Stronger),
         ("apps/Deployment", format!("{context}.readOnlyRootFilesystem"), on(), off(), security, Weaker),
-        ("apps/Deployment", format!("{context}.runAsUser"), Some(json!(1000)), Some(json!(0)), security, Unclear),
+        ("apps/Deployment", format!("{context}.runAsUser"), Some(json!(1000)), Some(json!(0)), security, Weaker),
         (
             "apps/Deployment",
             "spec.template.spec.containers[name=app].image".into(),
@@ -84,7 +86,7 @@ fn what_concerns_security_and_which_way_it_goes() {
             None,
             Some(json!({"name": "x", "hostPath": {"path": "/"}})),
             security,
-            Unclear,
+            Weaker,
         ),
         (
             "apps/Deployment",
@@ -100,7 +102,7 @@ fn what_concerns_security_and_which_way_it_goes() {
             Some(json!("restricted")),
             None,
             security,
-            Unclear,
+            Weaker,
         ),
         (network, "spec.ingress".into(), None, rules(), security, Weaker),
         // Without rules nothing is let in; without the whole policy everything is.
@@ -108,7 +110,7 @@ fn what_concerns_security_and_which_way_it_goes() {
         (network, "metadata.labels.a".into(), None, Some(json!("b")), None, Unclear),
         (role, "rules".into(), rules(), None, security, Stronger),
         (role, "rules".into(), None, rules(), security, Weaker),
-        (role, "rules".into(), rules(), Some(json!([])), security, Unclear),
+        (role, "rules".into(), rules(), Some(json!([])), security, Stronger),
     ] {
         let difference = difference(kind, &path, desired, live);
         assert_eq!(Category::of(&difference), category, "{kind} {path}");
