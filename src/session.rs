@@ -7,6 +7,7 @@ use trueup_core::seen::DigestKey;
 
 use crate::cli::Global;
 use crate::config::{self, Forge, Overrides, Settings};
+use crate::desired::{Lasting, Readings};
 use crate::failure::Failure;
 use crate::source::credentials::{Credentials, Secret, Token};
 use crate::source::error::SourceError;
@@ -24,6 +25,8 @@ pub struct Session {
     pub access: Access,
     /// Ledger, caches, key.
     pub state: StateFolder,
+    /// What was read of the source before.
+    pub readings: Readings,
     /// For ids and masks.
     pub key: DigestKey,
     /// The forge's token, sent to the forge's host alone.
@@ -41,7 +44,17 @@ pub fn open(global: &Global) -> Result<Session, Failure> {
     let state = state_folder(&settings)?;
     let key = digest_key(variable("TRUEUP_KEY").as_deref(), &state).map_err(Failure::usage)?;
     let access = Access::new(state.path().join("cache"), credentials(&settings)).map_err(Failure::usage)?;
-    Ok(Session { revision: revision(global), access, state, key, forge_token: forge_token(), settings })
+    let readings = Readings::of(&state, settings.render.clone(), Lasting::OneRound);
+    Ok(Session { revision: revision(global), access, state, readings, key, forge_token: forge_token(), settings })
+}
+
+impl Session {
+    /// For a program that looks again and again: what it has read stays in memory.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        let readings = Readings::of(&self.state, self.settings.render.clone(), Lasting::Rounds);
+        Self { readings, ..self }
+    }
 }
 
 /// Pins the source: the whole round sees this one commit.

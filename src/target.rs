@@ -16,12 +16,13 @@ use trueup_core::finding::{Difference, Finding};
 use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::policy::Policy;
 use trueup_core::seen::DigestKey;
-use trueup_kubernetes::manifest;
 use trueup_kubernetes::table::Table;
 
-use crate::config::{Target, TargetKind};
+use crate::config::{ManifestPath, Target, TargetKind};
+use crate::desired::{self, Declared};
+use crate::render;
 use crate::session::Session;
-use crate::source::{self, Pinned};
+use crate::source::Pinned;
 
 pub use cluster::identity;
 pub use reach::{Reach, Sent};
@@ -53,6 +54,8 @@ pub struct Judged {
     pub problems: Vec<Problem>,
     /// A Terraform state's serial.
     pub serial: Option<u64>,
+    /// What of its desired state a program rendered.
+    pub rendered: Vec<render::Record>,
     /// How its objects are read again and written.
     pub reach: Reach,
 }
@@ -76,7 +79,19 @@ impl Judged {
             TargetKind::Snapshot { .. } => ("snapshot", Ground::Snapshot),
             TargetKind::Terraform { .. } => ("terraform", Ground::State),
         };
-        Self { name: target.name.clone(), kind, ground, cases: Vec::new(), problems, serial: None, reach: Reach::None }
+        let name = target.name.clone();
+        Self { name, kind, ground, cases: Vec::new(), problems, serial: None, rendered: Vec::new(), reach: Reach::None }
+    }
+
+    /// With what was rendered; each finding of it says so.
+    fn rendered(mut self, records: Vec<render::Record>) -> Self {
+        for finding in self.cases.iter_mut().flat_map(|case| &mut case.findings) {
+            let origin = &finding.difference.origin;
+            let record = records.iter().find(|record| origin.is_rendered() && record.has(&origin.file));
+            finding.reasons.extend(record.map(render::Record::reason));
+        }
+        self.rendered = records;
+        self
     }
 
     /// All findings, in the order of the cases.
@@ -133,12 +148,16 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
     let judging = Judging { source: &pinned.name, policy, key: &session.key };
     let looking = async {
         match &target.kind {
-            TargetKind::Kubernetes { paths, .. } => match declared(pinned, paths) {
-                Ok((desired, problems)) => cluster::judge(session, target, (desired, problems), judging, freshness).await,
+            TargetKind::Kubernetes { paths, .. } => match declared(session, pinned, paths).await {
+                Ok(Declared { objects, problems, rendered }) => {
+                    cluster::judge(session, target, (objects, problems), judging, freshness).await.rendered(rendered)
+                }
                 Err(problems) => Judged::unseen(target, problems),
             },
-            TargetKind::Snapshot { live, paths, secrets } => match declared(pinned, paths) {
-                Ok((desired, problems)) => snapshot::judge(target, (live, *secrets), (desired, problems), judging),
+            TargetKind::Snapshot { live, paths, secrets } => match declared(session, pinned, paths).await {
+                Ok(Declared { objects, problems, rendered }) => {
+                    snapshot::judge(target, (live, *secrets), (objects, problems), judging).rendered(rendered)
+                }
                 Err(problems) => Judged::unseen(target, problems),
             },
             TargetKind::Terraform { state, expect } => {
@@ -156,26 +175,23 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
 ///
 /// # Errors
 /// The problems, where no object can be read.
-pub fn declared(pinned: &Pinned, paths: &[String]) -> Result<(Vec<Desired>, Vec<Problem>), Vec<Problem>> {
-    let (files, mut problems) = source::files(pinned, paths);
-    let mut desired = Vec::new();
-    for file in &files {
-        let (objects, found) = manifest::read(&file.path, &file.bytes);
-        desired.extend(objects);
-        problems.extend(found);
-    }
-    problems.extend(declared_twice(&desired));
-    problems.extend(desired.iter().flat_map(ignore_problems));
-    if desired.is_empty() {
+pub async fn declared(session: &Session, pinned: &Pinned, paths: &[ManifestPath]) -> Result<Declared, Vec<Problem>> {
+    let (readings, at, under) = (session.readings.clone(), pinned.clone(), paths.to_vec());
+    let read = tokio::task::spawn_blocking(move || desired::read(&readings, &at, &under)).await;
+    let mut declared = read.map_err(|error| vec![Problem::blind("source-unreadable", error.to_string(), None)])?;
+    declared.problems.extend(declared_twice(&declared.objects));
+    declared.problems.extend(declared.objects.iter().flat_map(ignore_problems));
+    if declared.objects.is_empty() {
+        let paths: Vec<&str> = paths.iter().map(|path| path.path.as_str()).collect();
         let message = format!(
             "no object is declared under `{}` at commit {}: an empty desired state is never acted on",
             paths.join("`, `"),
             pinned.commit
         );
-        problems.push(Problem::blind("nothing-declared", message, None));
-        return Err(problems);
+        declared.problems.push(Problem::blind("nothing-declared", message, None));
+        return Err(declared.problems);
     }
-    Ok((desired, problems))
+    Ok(declared)
 }
 
 /// One object declared in two places: which of them is meant cannot be told.

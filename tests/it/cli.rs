@@ -6,6 +6,7 @@ mod demo;
 mod face;
 mod interrupted;
 mod json;
+mod render;
 mod secrets;
 mod two_runs;
 mod watch;

@@ -356,7 +356,7 @@ fn towards_people(finding: &Finding, lane: Lane, reason: String, guards: &Guards
         _ if finding.difference.is_masked() => because(settled, "secret values are never proposed"),
         (_, Divergence::Field(_)) if is_of_secret(finding) => because(settled, "values of Secrets are never proposed"),
         (_, Divergence::Object(_)) => {
-            let hint = format!("trueup creates and deletes nothing: `kubectl apply -f {}`", finding.difference.origin.file);
+            let hint = format!("trueup creates and deletes nothing: {}", finding.difference.origin.how_to_apply());
             because(settled, &hint)
         }
         (_, Divergence::Expectation(expectation)) if expectation.predicate != Predicate::Equals => Decision::Escalate(settled),
