@@ -6,6 +6,7 @@ mod kept;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use trueup_core::facts::{Desired, Problem};
 use trueup_kubernetes::manifest;
@@ -37,8 +38,11 @@ pub struct Readings {
     /// Where private folders to render from come and go.
     workshop: PathBuf,
     kept: Arc<Mutex<Kept>>,
-    renders: Arc<Mutex<BTreeMap<(CommitId, ManifestPath), Arc<Rendered>>>>,
+    renders: Arc<Mutex<Renders>>,
 }
+
+/// What the programs made, by commit and path.
+type Renders = BTreeMap<(CommitId, ManifestPath), Arc<Rendered>>;
 
 impl Readings {
     /// Those of this state folder. With `lasting`, they stay in memory for the next round, too.
@@ -87,6 +91,7 @@ enum Way<'a> {
 }
 
 fn read_files(readings: &Readings, pinned: &Pinned, paths: &[String]) -> Declared {
+    let begun = Instant::now();
     let mut kept = readings.kept.lock().unwrap_or_else(PoisonError::into_inner);
     kept.begin();
     let (found, problems) = source::files_but(pinned, paths, &|blob| kept.size_of(blob));
@@ -94,7 +99,6 @@ fn read_files(readings: &Readings, pinned: &Pinned, paths: &[String]) -> Declare
     let results = in_parallel(&ways, |way| walked(pinned, way));
     let parsed = results.iter().filter(|result| result.parsed).count();
     drop(ways);
-    tracing::debug!(files = found.len(), parsed, "manifests read");
     kept.parsed = parsed;
     let mut declared = Declared { problems, ..Declared::default() };
     let mut read = Vec::new();
@@ -107,6 +111,7 @@ fn read_files(readings: &Readings, pinned: &Pinned, paths: &[String]) -> Declare
         declared.problems.extend(result.problems);
     }
     kept.end(read);
+    tracing::debug!(files = found.len(), parsed, took_us = begun.elapsed().as_micros(), "manifests read");
     declared
 }
 

@@ -185,6 +185,9 @@ pub struct SourceFile {
     pub blob: String,
 }
 
+/// The size of a blob's content, where whoever asks needs none of it.
+pub type KnownSizes<'a> = dyn Fn(&str) -> Option<usize> + 'a;
+
 /// One file, with its content or without.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -228,7 +231,7 @@ pub fn files(pinned: &Pinned, under: &[String]) -> (Vec<SourceFile>, Vec<Problem
 
 /// As [`files`], but nothing is read of blobs whose size is `known`, as far as they are told apart without reading.
 #[must_use]
-pub fn files_but(pinned: &Pinned, under: &[String], known: &dyn Fn(&str) -> Option<usize>) -> (Vec<Found>, Vec<Problem>) {
+pub fn files_but(pinned: &Pinned, under: &[String], known: &KnownSizes<'_>) -> (Vec<Found>, Vec<Problem>) {
     let repository = match open(&pinned.repository) {
         Ok(repository) => repository,
         Err(error) => return (Vec::new(), vec![Problem::blind("source-unreadable", error.to_string(), None)]),

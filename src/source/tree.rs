@@ -7,7 +7,7 @@ use trueup_core::facts::{Origin, Problem};
 
 use super::error::SourceError;
 use super::name::{is_lfs_pointer, is_manifest, is_safe, is_toml, normalise, shown};
-use super::{CommitId, Found, Limits, SourceFile};
+use super::{CommitId, Found, KnownSizes, Limits, SourceFile};
 
 const SYMLINK: i32 = 0o120_000;
 const SUBMODULE: i32 = 0o160_000;
@@ -32,7 +32,7 @@ pub fn files(
     commit: &CommitId,
     under: &[String],
     limits: Limits,
-    known: &dyn Fn(&str) -> Option<usize>,
+    known: &KnownSizes<'_>,
 ) -> (Vec<Found>, Vec<Problem>) {
     let start = repository.odb().and_then(|objects| Ok((objects, root(repository, commit)?)));
     let (objects, root) = match start {
@@ -305,7 +305,7 @@ fn resolve(folder: &str, target: &str) -> Option<Vec<String>> {
 fn read_all(
     objects: &Odb<'_>,
     found: BTreeMap<String, Oid>,
-    (limits, known): (Limits, &dyn Fn(&str) -> Option<usize>),
+    (limits, known): (Limits, &KnownSizes<'_>),
     problems: &mut Vec<Problem>,
 ) -> Vec<Found> {
     let mut files = Vec::with_capacity(found.len());

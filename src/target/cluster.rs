@@ -36,6 +36,13 @@ pub(super) async fn judge(
             return Judged::unseen(target, problems);
         }
     };
+    let cluster = match session.memories.get(&target.name) {
+        Some(memory) => {
+            memory.hold_to(&version);
+            cluster.remembering(memory.clone())
+        }
+        None => cluster,
+    };
     let expecting = expecting();
     let look = Look {
         secrets: secrets_mode(*secrets),

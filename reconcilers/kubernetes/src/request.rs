@@ -28,6 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 pub(crate) enum Call<'a> {
     /// Reads.
     Get { path: &'a str },
+    /// Reads a list of nothing but its objects' metadata (`meta.k8s.io/v1 PartialObjectMetadataList`).
+    ListMetadata { path: &'a str },
     /// Reads `/api` or `/apis` as one aggregated discovery document (KEP-3352).
     Discover { path: &'a str },
     /// Asks what a create would give, without creating.
@@ -48,7 +50,7 @@ pub enum Effect {
 impl Call<'_> {
     fn method(&self) -> Method {
         match self {
-            Self::Get { .. } | Self::Discover { .. } => Method::GET,
+            Self::Get { .. } | Self::ListMetadata { .. } | Self::Discover { .. } => Method::GET,
             Self::DryRunCreate { .. } => Method::POST,
             Self::MergePatch { .. } => Method::PATCH,
         }
@@ -57,7 +59,7 @@ impl Call<'_> {
     /// Path and query. The one place where `dryRun=All` is added, and the one place that names us as field manager.
     fn target(&self) -> String {
         match self {
-            Self::Get { path } | Self::Discover { path } => (*path).to_owned(),
+            Self::Get { path } | Self::ListMetadata { path } | Self::Discover { path } => (*path).to_owned(),
             Self::DryRunCreate { collection, .. } => format!("{collection}?dryRun=All&fieldManager=trueup"),
             Self::MergePatch { path, effect: Effect::DryRun, .. } => format!("{path}?dryRun=All&fieldManager=trueup"),
             Self::MergePatch { path, effect: Effect::Real, .. } => format!("{path}?fieldManager=trueup"),
@@ -66,7 +68,7 @@ impl Call<'_> {
 
     fn request(&self, agent: &http::HeaderValue) -> Request<Vec<u8>> {
         let (body, content_type) = match self {
-            Self::Get { .. } | Self::Discover { .. } => (Vec::new(), None),
+            Self::Get { .. } | Self::ListMetadata { .. } | Self::Discover { .. } => (Vec::new(), None),
             Self::DryRunCreate { body, .. } => (body.to_string().into_bytes(), Some("application/json")),
             Self::MergePatch { body, .. } => (body.to_string().into_bytes(), Some("application/merge-patch+json")),
         };
@@ -75,6 +77,7 @@ impl Call<'_> {
         *request.uri_mut() = self.target().parse().expect("an escaped path is a URI");
         let accept = match self {
             Self::Discover { .. } => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+            Self::ListMetadata { .. } => "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
             Self::Get { .. } | Self::DryRunCreate { .. } | Self::MergePatch { .. } => "application/json",
         };
         request.headers_mut().insert(header::ACCEPT, http::HeaderValue::from_static(accept));
