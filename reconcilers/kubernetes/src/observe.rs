@@ -56,11 +56,14 @@ pub async fn observe(
     let doubled = doubled(&placed);
     let mut found = Vec::new();
     for (desired, resource) in placed {
-        let listing = listings.get_mut(&resource).expect("each placed kind was listed");
         let slot = slot(&desired.id);
+        let Some(listing) = listings.get_mut(&resource) else {
+            seen.pairs.push(Pair::Unseen(desired, format!("`{resource}` was not listed")));
+            continue;
+        };
         let live = if doubled.contains(&desired.id) { listing.found.get(&slot).cloned() } else { listing.found.remove(&slot) };
         match (live, listing.blind_spot(&slot)) {
-            (Some(live), _) => found.push(Found { live, desired, resource }),
+            (Some(live), _) => found.push(Found { desired, live, resource }),
             (None, Some(error)) => seen.pairs.push(Pair::Unseen(desired, error.to_string())),
             (None, None) => seen.pairs.push(Pair::Missing(desired)),
         }

@@ -114,7 +114,7 @@ fn an_extension_server_that_is_down_blinds_its_group_alone() {
 }
 
 /// A kind of this world's own in two versions, and the right to see it.
-fn define_widgets(world: &mut World, conversion: Value) -> String {
+fn define_widgets(world: &mut World, conversion: &Value) -> String {
     let group = format!("widgets.{EXAMPLE}");
     let version = |name: &str, storage: bool| {
         json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": {
@@ -143,7 +143,7 @@ fn widget(world: &World, api_version: &str, name: &str) -> Value {
 #[test]
 fn a_definition_that_goes_in_mid_round_blinds_its_kind_alone() {
     let Some(mut world) = World::new(Rights::Base) else { return };
-    let group = define_widgets(&mut world, json!({"strategy": "None"}));
+    let group = define_widgets(&mut world, &json!({"strategy": "None"}));
     world.repo.write("manifests/widget.yaml", widget(&world, &format!("{group}/v1"), "w").to_string());
     world.declare(&[CONFIG, SERVICE]);
     world.json(&["diff"], 0);
@@ -174,7 +174,7 @@ fn a_conversion_webhook_that_is_down_blinds_the_versions_behind_it_alone() {
     let Some(mut world) = World::new(Rights::Base) else { return };
     let group = define_widgets(
         &mut world,
-        json!({"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://127.0.0.1:1/convert"}}}),
+        &json!({"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://127.0.0.1:1/convert"}}}),
     );
     world.repo.write("manifests/stored.yaml", widget(&world, &format!("{group}/v1"), "stored").to_string());
     world.repo.write("manifests/converted.yaml", widget(&world, &format!("{group}/v1"), "converted").to_string());
