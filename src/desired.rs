@@ -111,7 +111,8 @@ fn read_files(readings: &Readings, pinned: &Pinned, paths: &[String]) -> Declare
         declared.problems.extend(result.problems);
     }
     kept.end(read);
-    tracing::debug!(files = found.len(), parsed, took_us = begun.elapsed().as_micros(), "manifests read");
+    let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::debug!(files = found.len(), parsed, took_us, "manifests read");
     declared
 }
 
