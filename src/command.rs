@@ -59,7 +59,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Init { dir } => init::init(&dir),
         Command::Check => check::check(&global).await,
         Command::Render => render::render(&session::open(&global)?, global.output).await,
-        Command::Diff { watch: true, .. } => watch::watch(&session::open(&global)?, output(&global)).await,
+        Command::Diff { watch: true, .. } => watch::watch(&session::open(&global)?.lasting(), output(&global)).await,
         Command::Diff { all_paths: Some(object), .. } => {
             diff::all_paths(&session::open(&global)?, &object, output(&global)).await
         }
@@ -81,7 +81,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Audit { command: Audit::Verify } => audit::verify(&session::open(&global)?, output(&global)).await,
         Command::Policy { command: PolicyCommand::Import { files } } => import::import(&files),
         Command::Run { listen } => {
-            let session = session::open(&global)?;
+            let session = session::open(&global)?.lasting();
             let stop = stop::on_signal().map_err(Failure::usage)?;
             let round = || sync(&session, &[], &stop);
             Box::pin(daemon::run(session.settings.run, listen, stop.clone(), round)).await?;

@@ -1,6 +1,7 @@
 //! Settings: flags ▸ environment ▸ `trueup.toml` ▸ defaults, validated once.
 
 mod file;
+mod render;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use trueup_core::object::TargetName;
 
 pub use file::ConfigError;
+pub use render::{Chart, ManifestPath, Program, RenderSettings, Rendering};
 
 /// Everything that `trueup.toml` and the environment say, as the program uses it.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub struct Settings {
     pub review: ReviewSettings,
     /// When rounds run.
     pub run: RunSettings,
+    /// The programs that render.
+    pub render: RenderSettings,
     /// What is compared.
     pub targets: Vec<Target>,
     /// How many targets the file has, with those that were not asked for.
@@ -96,7 +100,7 @@ pub enum TargetKind {
         /// The UID that its kube-system namespace must have.
         cluster_uid: Option<String>,
         /// Manifests in the source.
-        paths: Vec<String>,
+        paths: Vec<ManifestPath>,
         /// Whether Secrets are compared.
         secrets: Secrets,
     },
@@ -105,7 +109,7 @@ pub enum TargetKind {
         /// The folder on disk.
         live: PathBuf,
         /// Manifests in the source.
-        paths: Vec<String>,
+        paths: Vec<ManifestPath>,
         /// Whether Secrets are compared.
         secrets: Secrets,
     },

@@ -56,7 +56,7 @@ pub async fn doctor(session: &Session, output: Output) -> Result<Exit, Failure> 
                         let judged = judge(session, &pinned, &Policy::default(), target, Freshness::Cached).await;
                         checks.extend(state_checks(&name, &judged));
                     }
-                    Ok(judged) => checks.extend(target_checks(&name, &judged, &target.kind, &pinned).await),
+                    Ok(judged) => checks.extend(target_checks(session, (&name, &target.kind), &judged, &pinned).await),
                     Err(reason) => checks.push(missing(&name, reason)),
                 }
             }
@@ -98,7 +98,12 @@ fn forge(session: &Session) -> Check {
     }
 }
 
-async fn target_checks(name: &str, judged: &Judged, kind: &TargetKind, pinned: &crate::source::Pinned) -> Vec<Check> {
+async fn target_checks(
+    session: &Session,
+    (name, kind): (&str, &TargetKind),
+    judged: &Judged,
+    pinned: &crate::source::Pinned,
+) -> Vec<Check> {
     let mut checks = Vec::new();
     match (&judged.reach, kind) {
         (Reach::Cluster(cluster, catalog), TargetKind::Kubernetes { paths, secrets, .. }) => {
@@ -106,11 +111,11 @@ async fn target_checks(name: &str, judged: &Judged, kind: &TargetKind, pinned: &
                 Ok(uid) => good(name, format!("{}, kube-system {}", cluster.server(), uid.unwrap_or_default())),
                 Err(error) => missing(name, format!("which cluster this is cannot be read (get on namespaces): {error}")),
             });
-            match declared(pinned, paths) {
-                Ok((mut desired, _)) => {
+            match declared(session, pinned, paths).await {
+                Ok(mut declared) => {
                     // What is not asked for needs no right.
-                    desired.retain(|object| *secrets == Secrets::Digest || !object.id.is_secret());
-                    checks.extend(rights(name, cluster, catalog, &desired).await);
+                    declared.objects.retain(|object| *secrets == Secrets::Digest || !object.id.is_secret());
+                    checks.extend(rights(name, cluster, catalog, &declared.objects).await);
                 }
                 Err(problems) => checks.extend(problems.iter().map(|problem| missing(name, problem.to_string()))),
             }

@@ -7,6 +7,8 @@ pub mod config;
 pub mod session;
 pub mod round;
 pub mod source;
+pub mod render;
+pub mod desired;
 pub mod target;
 pub mod rules;
 pub mod guards;

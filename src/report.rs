@@ -14,6 +14,7 @@ use trueup_core::finding::{Cause, Divergence, Finding, Lane, Risk, Subject};
 use trueup_core::seen::Seen;
 
 use crate::exit::Exit;
+use crate::render;
 use crate::round::{Round, SourceState};
 use crate::target::Judged;
 
@@ -58,6 +59,9 @@ pub struct TargetReport {
     /// The state's serial, for Terraform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<u64>,
+    /// What of its desired state a program rendered, and to which bytes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rendered: Vec<render::Record>,
 }
 
 /// What holds of a target.
@@ -279,7 +283,8 @@ fn target_report(judged: &Judged) -> TargetReport {
     } else {
         Verdict::True
     };
-    TargetReport { name: judged.name.0.clone(), kind: judged.kind, verdict, objects, serial: judged.serial }
+    let (name, rendered) = (judged.name.0.clone(), judged.rendered.clone());
+    TargetReport { name, kind: judged.kind, verdict, objects, serial: judged.serial, rendered }
 }
 
 fn counts(judged: &Judged) -> Counts {

@@ -1,12 +1,16 @@
 //! What every command works with: settings, the revision to read, the state folder and its key.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use trueup_core::object::TargetName;
 use trueup_core::policy::Policy;
 use trueup_core::seen::DigestKey;
+use trueup_kubernetes::rescan::Memory;
 
 use crate::cli::Global;
 use crate::config::{self, Forge, Overrides, Settings};
+use crate::desired::{Lasting, Readings};
 use crate::failure::Failure;
 use crate::source::credentials::{Credentials, Secret, Token};
 use crate::source::error::SourceError;
@@ -24,6 +28,10 @@ pub struct Session {
     pub access: Access,
     /// Ledger, caches, key.
     pub state: StateFolder,
+    /// What was read of the source before.
+    pub readings: Readings,
+    /// What was seen of each target before; empty where nobody looks again.
+    pub memories: BTreeMap<TargetName, Memory>,
     /// For ids and masks.
     pub key: DigestKey,
     /// The forge's token, sent to the forge's host alone.
@@ -41,7 +49,19 @@ pub fn open(global: &Global) -> Result<Session, Failure> {
     let state = state_folder(&settings)?;
     let key = digest_key(variable("TRUEUP_KEY").as_deref(), &state).map_err(Failure::usage)?;
     let access = Access::new(state.path().join("cache"), credentials(&settings)).map_err(Failure::usage)?;
-    Ok(Session { revision: revision(global), access, state, key, forge_token: forge_token(), settings })
+    let readings = Readings::of(&state, settings.render.clone(), Lasting::OneRound);
+    let memories = BTreeMap::new();
+    Ok(Session { revision: revision(global), access, state, readings, memories, key, forge_token: forge_token(), settings })
+}
+
+impl Session {
+    /// For a program that looks again and again: what it has read and seen stays in memory.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        let readings = Readings::of(&self.state, self.settings.render.clone(), Lasting::Rounds);
+        let memories = self.settings.targets.iter().map(|target| (target.name.clone(), Memory::default())).collect();
+        Self { readings, memories, ..self }
+    }
 }
 
 /// Pins the source: the whole round sees this one commit.

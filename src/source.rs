@@ -6,6 +6,7 @@
 pub mod address;
 pub mod credentials;
 pub mod error;
+pub mod export;
 pub mod fetch;
 pub mod former;
 pub mod history;
@@ -159,6 +160,14 @@ pub struct Pinned {
     tip: CommitId,
 }
 
+impl Pinned {
+    /// Whether the files are those of a commit, so that they never change.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        self.content == Content::Tree
+    }
+}
+
 /// Where the files come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Content {
@@ -175,6 +184,34 @@ pub struct SourceFile {
     pub bytes: Vec<u8>,
     /// The blob's id, which is a digest of the content.
     pub blob: String,
+}
+
+/// The size of a blob's content, where whoever asks needs none of it.
+pub type KnownSizes<'a> = dyn Fn(&str) -> Option<usize> + 'a;
+
+/// One file, with its content or without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It was read.
+    Read(SourceFile),
+    /// Its blob is known to whoever asked: nothing was read of it.
+    Known {
+        /// Its path inside the repository, with `/`.
+        path: String,
+        /// The blob's id.
+        blob: String,
+    },
+}
+
+impl Found {
+    /// The file, where it was read.
+    #[must_use]
+    pub fn read(self) -> Option<SourceFile> {
+        match self {
+            Self::Read(file) => Some(file),
+            Self::Known { .. } => None,
+        }
+    }
 }
 
 /// Pins a source to one commit. A remote is fetched first: its reference alone, into a bare repository in the cache.
@@ -196,13 +233,35 @@ pub fn pin(spec: &SourceSpec, access: &Access) -> Result<Pinned, SourceError> {
 /// A path may name a folder or one file. Each problem here blinds: objects may be declared in what was not read.
 #[must_use]
 pub fn files(pinned: &Pinned, under: &[String]) -> (Vec<SourceFile>, Vec<Problem>) {
+    let (files, problems) = files_but(pinned, under, &|_| None);
+    (files.into_iter().filter_map(Found::read).collect(), problems)
+}
+
+/// As [`files`], but nothing is read of blobs whose size is `known`, as far as they are told apart without reading.
+#[must_use]
+pub fn files_but(pinned: &Pinned, under: &[String], known: &KnownSizes<'_>) -> (Vec<Found>, Vec<Problem>) {
     let repository = match open(&pinned.repository) {
         Ok(repository) => repository,
         Err(error) => return (Vec::new(), vec![Problem::blind("source-unreadable", error.to_string(), None)]),
     };
     match &pinned.content {
-        Content::Tree => tree::files(&repository, &pinned.commit, under, pinned.limits),
-        Content::WorkTree(root) => work_tree::files(&repository, root, under, pinned.limits),
+        Content::Tree => tree::files(&repository, &pinned.commit, under, pinned.limits, known),
+        Content::WorkTree(root) => {
+            let (files, problems) = work_tree::files(&repository, root, under, pinned.limits);
+            (files.into_iter().map(Found::Read).collect(), problems)
+        }
+    }
+}
+
+/// Writes all files into a folder that is there and empty; returns what was left out.
+///
+/// # Errors
+/// When something cannot be read or written, or is too much.
+pub fn export(pinned: &Pinned, into: &Path) -> Result<Vec<export::LeftOut>, SourceError> {
+    let repository = open(&pinned.repository)?;
+    match &pinned.content {
+        Content::Tree => export::tree(&repository, &pinned.commit, pinned.limits, into),
+        Content::WorkTree(root) => export::work_tree(&repository, root, pinned.limits, into),
     }
 }
 

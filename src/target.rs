@@ -23,9 +23,11 @@ use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::manifest;
 use trueup_kubernetes::table::Table;
 
-use crate::config::{Target, TargetKind};
+use crate::config::{ManifestPath, Target, TargetKind};
+use crate::desired::{self, Declared};
+use crate::render;
 use crate::session::Session;
-use crate::source::{self, Pinned};
+use crate::source::Pinned;
 
 pub use cluster::identity;
 pub use reach::{Reach, Sent};
@@ -57,6 +59,8 @@ pub struct Judged {
     pub problems: Vec<Problem>,
     /// A Terraform state's serial.
     pub serial: Option<u64>,
+    /// What of its desired state a program rendered.
+    pub rendered: Vec<render::Record>,
     /// How its objects are read again and written.
     pub reach: Reach,
     /// What is known of their kinds.
@@ -89,9 +93,21 @@ impl Judged {
             cases: Vec::new(),
             problems,
             serial: None,
+            rendered: Vec::new(),
             reach: Reach::None,
             kinds: Kinds::built_in(),
         }
+    }
+
+    /// With what was rendered; each finding of it says so.
+    fn rendered(mut self, records: Vec<render::Record>) -> Self {
+        for finding in self.cases.iter_mut().flat_map(|case| &mut case.findings) {
+            let origin = &finding.difference.origin;
+            let record = records.iter().find(|record| origin.is_rendered() && record.has(&origin.file));
+            finding.reasons.extend(record.map(render::Record::reason));
+        }
+        self.rendered = records;
+        self
     }
 
     /// All findings, in the order of the cases.
@@ -155,17 +171,17 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
     let judging = Judging { source: &pinned.name, policy, key: &session.key };
     let looking = async {
         match &target.kind {
-            TargetKind::Kubernetes { paths, .. } => match declared(pinned, paths) {
-                Ok((desired, problems)) => {
-                    let judged = cluster::judge(session, target, (desired, problems), judging, freshness).await;
-                    former::look(session, pinned, target, judged, judging).await
+            TargetKind::Kubernetes { paths, .. } => match declared(session, pinned, paths).await {
+                Ok(Declared { objects, problems, rendered }) => {
+                    let judged = cluster::judge(session, target, (objects, problems), judging, freshness).await;
+                    former::look(session, pinned, target, judged, judging).await.rendered(rendered)
                 }
                 Err(problems) => Judged::unseen(target, problems),
             },
-            TargetKind::Snapshot { live, paths, secrets } => match declared(pinned, paths) {
-                Ok((desired, problems)) => {
-                    let judged = snapshot::judge(target, (live, *secrets), (desired, problems), judging);
-                    former::look(session, pinned, target, judged, judging).await
+            TargetKind::Snapshot { live, paths, secrets } => match declared(session, pinned, paths).await {
+                Ok(Declared { objects, problems, rendered }) => {
+                    let judged = snapshot::judge(target, (live, *secrets), (objects, problems), judging);
+                    former::look(session, pinned, target, judged, judging).await.rendered(rendered)
                 }
                 Err(problems) => Judged::unseen(target, problems),
             },
@@ -184,20 +200,22 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
 ///
 /// # Errors
 /// The problems, where no object can be read.
-pub fn declared(pinned: &Pinned, paths: &[String]) -> Result<(Vec<Desired>, Vec<Problem>), Vec<Problem>> {
-    let (files, mut problems) = source::files(pinned, paths);
-    let (desired, found) = objects(files.iter().map(|file| (file.path.as_str(), file.bytes.as_slice())));
-    problems.extend(found);
-    if desired.is_empty() {
+pub async fn declared(session: &Session, pinned: &Pinned, paths: &[ManifestPath]) -> Result<Declared, Vec<Problem>> {
+    let (readings, at, under) = (session.readings.clone(), pinned.clone(), paths.to_vec());
+    let read = tokio::task::spawn_blocking(move || desired::read(&readings, &at, &under)).await;
+    let mut declared = read.map_err(|error| vec![Problem::blind("source-unreadable", error.to_string(), None)])?;
+    declared.problems.extend(found_in(&declared.objects));
+    if declared.objects.is_empty() {
+        let paths: Vec<&str> = paths.iter().map(|path| path.path.as_str()).collect();
         let message = format!(
             "no object is declared under `{}` at commit {}: an empty desired state is never acted on",
             paths.join("`, `"),
             pinned.commit
         );
-        problems.push(Problem::blind("nothing-declared", message, None));
-        return Err(problems);
+        declared.problems.push(Problem::blind("nothing-declared", message, None));
+        return Err(declared.problems);
     }
-    Ok((desired, problems))
+    Ok(declared)
 }
 
 /// The objects that these files declare, and what is wrong with them.
@@ -210,10 +228,16 @@ pub fn objects<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> (Vec<Des
         desired.extend(objects);
         problems.extend(found);
     }
-    problems.extend(declared_twice(&desired));
-    problems.extend(desired.iter().flat_map(ignore_problems));
-    problems.extend(desired.iter().flat_map(unknown_fields));
+    problems.extend(found_in(&desired));
     (desired, problems)
+}
+
+/// What is wrong with objects that can be read.
+fn found_in(objects: &[Desired]) -> Vec<Problem> {
+    let mut problems = declared_twice(objects);
+    problems.extend(objects.iter().flat_map(ignore_problems));
+    problems.extend(objects.iter().flat_map(unknown_fields));
+    problems
 }
 
 /// What the object's kind does not have: the server drops it, so that no difference would ever tell.

@@ -59,6 +59,12 @@ fn prepare(acting: Acting<'_>, case: (&JudgedCase, &Judged), finding: &Finding) 
 
 fn edit(acting: Acting<'_>, (case, judged): (&JudgedCase, &Judged), finding: &Finding) -> Result<Edit, String> {
     let file = finding.difference.origin.file.clone();
+    if finding.difference.origin.is_rendered() {
+        return Err(format!(
+            "the object is rendered from `{file}`, and no edit of what it is rendered from is known to give the live value; \
+             change the overlay or the chart's values by hand"
+        ));
+    }
     let read = source::read(acting.pinned, &file).map_err(|error| error.to_string())?;
     let before = read.ok_or_else(|| format!("`{file}` is not in commit {}", acting.pinned.commit))?;
     let after = match (&finding.difference.divergence, &case.pair) {

@@ -25,7 +25,7 @@ pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
         session.revision = Revision::WorkTree;
     }
     let pinned = session::pin(&session).await?;
-    let (objects, outputs, mut problems) = manifests_and_expectations(&session, &pinned);
+    let (objects, outputs, mut problems) = manifests_and_expectations(&session, &pinned).await;
     let files = session::policy_files(&session, &pinned).map_err(Failure::usage)?;
     let mut notes = Vec::new();
     let classes = match Policy::read(&files) {
@@ -70,17 +70,19 @@ fn has_work_tree(repo: &str) -> bool {
     git2::Repository::discover(repo).is_ok_and(|repository| !repository.is_bare())
 }
 
-fn manifests_and_expectations(session: &Session, pinned: &Pinned) -> (usize, usize, Vec<Problem>) {
+async fn manifests_and_expectations(session: &Session, pinned: &Pinned) -> (usize, usize, Vec<Problem>) {
     let (mut objects, mut outputs, mut problems) = (0, 0, Vec::new());
     for target in &session.settings.targets {
         match &target.kind {
-            TargetKind::Kubernetes { paths, .. } | TargetKind::Snapshot { paths, .. } => match declared(pinned, paths) {
-                Ok((desired, found)) => {
-                    objects += desired.len();
-                    problems.extend(found);
+            TargetKind::Kubernetes { paths, .. } | TargetKind::Snapshot { paths, .. } => {
+                match declared(session, pinned, paths).await {
+                    Ok(declared) => {
+                        objects += declared.objects.len();
+                        problems.extend(declared.problems);
+                    }
+                    Err(found) => problems.extend(found),
                 }
-                Err(found) => problems.extend(found),
-            },
+            }
             TargetKind::Terraform { expect, .. } => {
                 let (read, found) = expectations(pinned, expect);
                 outputs += read.len();

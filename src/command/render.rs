@@ -21,8 +21,8 @@ pub(super) async fn render(session: &Session, output: Option<Output>) -> Result<
     let mut exit = Exit::True;
     for target in &session.settings.targets {
         let (TargetKind::Kubernetes { paths, .. } | TargetKind::Snapshot { paths, .. }) = &target.kind else { continue };
-        let (desired, problems) = match declared(&pinned, paths) {
-            Ok(read) => read,
+        let (desired, problems) = match declared(session, &pinned, paths).await {
+            Ok(declared) => (declared.objects, declared.problems),
             Err(problems) => (Vec::new(), problems),
         };
         for problem in &problems {

@@ -10,6 +10,7 @@ use trueup_core::facts::Origin;
 use trueup_core::object::TargetName;
 use trueup_core::policy::origin_at;
 
+use super::render::{PathEntry, RenderEntry, RendererName};
 use super::{Forge, ReviewSettings, RunSettings, Secrets, Settings, SourceSettings, Target, TargetKind};
 
 /// Why there are no settings.
@@ -66,6 +67,8 @@ struct File {
     review: Option<Spanned<ReviewEntry>>,
     #[serde(default)]
     run: RunEntry,
+    #[serde(default)]
+    render: RenderEntry,
     #[serde(default)]
     target: Vec<Spanned<TargetEntry>>,
 }
@@ -133,7 +136,8 @@ struct TargetEntry {
     kind: KindName,
     context: Option<String>,
     cluster_uid: Option<String>,
-    paths: Option<Vec<String>>,
+    paths: Option<Vec<PathEntry>>,
+    render: Option<RendererName>,
     secrets: Option<Secrets>,
     live: Option<PathBuf>,
     state: Option<String>,
@@ -169,6 +173,7 @@ pub(super) fn parse(path: &Path, text: &str, environment: &dyn Fn(&str) -> Optio
         review: review(file.review, &place, environment)?,
         run: run(&file.run, &place, environment)?,
         targets_in_file: file.target.len(),
+        render: file.render.settings(&folder, environment("PATH")).map_err(|(at, message)| place.invalid(at, message))?,
         targets: targets(file.target, &place, &folder)?,
         file: absolute,
         folder,
@@ -229,7 +234,7 @@ fn run(entry: &RunEntry, place: &Text<'_>, environment: &dyn Fn(&str) -> Option<
     Ok(RunSettings { every, jitter })
 }
 
-fn not_a_duration(text: &str) -> String {
+pub(super) fn not_a_duration(text: &str) -> String {
     format!("`{text}` is no duration: write seconds, minutes or hours, as in \"30s\", \"5m\" or \"1h\"")
 }
 
@@ -268,16 +273,21 @@ fn target(entry: TargetEntry, folder: &Path) -> Result<Target, String> {
         return Err(format!("target `{name}`: `{key}` does not belong to a target of this kind"));
     }
     let need = |what: &str| format!("target `{name}` needs `{what}`");
+    let paths = |paths: Option<Vec<PathEntry>>| {
+        let paths = paths.ok_or_else(|| need("paths = [\"manifests\"]"))?;
+        let paths = paths.into_iter().map(|path| path.checked(entry.render)).collect::<Result<Vec<_>, _>>();
+        paths.map_err(|message| format!("target `{name}`: {message}"))
+    };
     let kind = match entry.kind {
         KindName::Kubernetes => TargetKind::Kubernetes {
             context: entry.context,
             cluster_uid: entry.cluster_uid,
-            paths: entry.paths.ok_or_else(|| need("paths = [\"manifests\"]"))?,
+            paths: paths(entry.paths)?,
             secrets: entry.secrets.unwrap_or_default(),
         },
         KindName::Snapshot => TargetKind::Snapshot {
             live: folder.join(entry.live.ok_or_else(|| need("live = \"folder\""))?),
-            paths: entry.paths.ok_or_else(|| need("paths = [\"manifests\"]"))?,
+            paths: paths(entry.paths)?,
             secrets: entry.secrets.unwrap_or_default(),
         },
         KindName::Terraform => TargetKind::Terraform {
@@ -294,14 +304,15 @@ fn foreign_keys(entry: &TargetEntry) -> Option<&'static str> {
         ("context", entry.context.is_some()),
         ("cluster_uid", entry.cluster_uid.is_some()),
         ("paths", entry.paths.is_some()),
+        ("render", entry.render.is_some()),
         ("secrets", entry.secrets.is_some()),
         ("live", entry.live.is_some()),
         ("state", entry.state.is_some()),
         ("expect", entry.expect.is_some()),
     ];
     let own: &[&str] = match entry.kind {
-        KindName::Kubernetes => &["context", "cluster_uid", "paths", "secrets"],
-        KindName::Snapshot => &["live", "paths", "secrets"],
+        KindName::Kubernetes => &["context", "cluster_uid", "paths", "render", "secrets"],
+        KindName::Snapshot => &["live", "paths", "render", "secrets"],
         KindName::Terraform => &["state", "expect"],
     };
     given.into_iter().find(|(key, given)| *given && !own.contains(key)).map(|(key, _)| key)

@@ -113,7 +113,7 @@ fn of_silence(silence: Silence, row: &PathRow<'_>) -> String {
 /// What would change the outcome; `file` is where Git declares the object.
 #[must_use]
 pub fn change(row: &PathRow<'_>, file: &str) -> String {
-    let place = row.origin.as_ref().map_or_else(|| file.to_owned(), |origin| format!("{}:{}", origin.file, origin.line));
+    let place = row.origin.as_ref().map_or_else(|| file.to_owned(), trueup_core::facts::Origin::line_of_file);
     match &row.outcome {
         Outcome::Finding(finding) => of_change(finding),
         Outcome::LeftOut(_) => "the rule in policies/ that leaves it out".to_owned(),
@@ -145,12 +145,12 @@ pub fn change(row: &PathRow<'_>, file: &str) -> String {
 pub fn of_change(finding: &Finding) -> String {
     let origin = &finding.difference.origin;
     match finding.difference.change() {
-        Change::MissingObject => format!("`kubectl apply -f {}`, or remove it from Git", origin.file),
+        Change::MissingObject => format!("{}, or remove it from Git", origin.how_to_apply()),
         Change::Undeclared => {
             format!("declare it in {}, take it out of live, or name it in `{IGNORE_ANNOTATION}`", origin.file)
         }
         Change::Changed | Change::Removed | Change::Leftover | Change::ExtraObject => {
-            format!("change {}:{}, or live; a class in policies/ decides lane and stage", origin.file, origin.line)
+            format!("change {}, or live; a class in policies/ decides lane and stage", origin.line_of_file())
         }
     }
 }

@@ -165,7 +165,7 @@ pub fn print_rows(text: &mut String, paths: &[PathReport], width: usize) {
         let mark = mark(path);
         let place = format!("{:<path_width$}", cut_head(&place(path), PATH));
         let value = format!("{:<value_width$}", cut(&value(path), VALUE));
-        let origin = path.origin.as_ref().map(|origin| format!("   {}:{}", visible(&origin.file), origin.line));
+        let origin = path.origin.as_ref().map(|origin| format!("   {}", visible(&origin.line_of_file())));
         let room = width.saturating_sub(2 + path_width + 2 + value_width + 2).max(16);
         let reason = cut(&format!("{}{}", visible(&path.reason), origin.unwrap_or_default()), room);
         let style = path.lane.map_or(dim, colour);

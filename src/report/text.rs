@@ -78,7 +78,7 @@ fn block(text: &mut String, number: usize, (row, finding): (&Row, &FindingReport
         line(text, format_args!("{number:>digits$} {subject}  {path}  {lane}"));
         line(text, format_args!("     {}", columns.change_below(row)));
     }
-    let origin = format!("{}:{}", visible(&finding.origin.file), finding.origin.line);
+    let origin = visible(&finding.origin.line_of_file());
     let room = columns.width.saturating_sub(5 + origin.chars().count() + 3 + 3 + finding.id.len()).max(12);
     line(text, format_args!("     {DIM}{origin}   {}   {}{DIM:#}", cut(&writer(finding), room), finding.id));
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error::SourceError;
 use super::name::{is_manifest, is_safe, normalise};
 use super::tree::join;
-use super::{Content, Pinned, open, tree, work_tree};
+use super::{Content, Found, Pinned, open, tree, work_tree};
 
 /// How many commits are looked back, along the first parents: what the reference said itself.
 pub const COMMITS: usize = 1_000;
@@ -65,9 +65,10 @@ pub fn files(pinned: &Pinned, under: &[String]) -> Result<Vec<FormerFile>, Sourc
 
 /// What the commit says otherwise than the files on disk.
 fn unsaved(pinned: &Pinned, repository: &Repository, root: &Path, under: &[String]) -> Vec<FormerFile> {
-    let (committed, _) = tree::files(repository, &pinned.commit, under, pinned.limits);
+    let (committed, _) = tree::files(repository, &pinned.commit, under, pinned.limits, &|_| None);
+    let committed = committed.into_iter().filter_map(Found::read);
     let on_disk = |path: &str| work_tree::read(root, path, pinned.limits).ok().flatten();
-    let changed = committed.into_iter().filter(|file| on_disk(&file.path).as_ref() != Some(&file.bytes));
+    let changed = committed.filter(|file| on_disk(&file.path).as_ref() != Some(&file.bytes));
     let until = "the files on disk".to_owned();
     changed.map(|file| FormerFile { path: file.path, blob: file.blob, until: until.clone(), until_seconds: i64::MAX }).collect()
 }

@@ -7,7 +7,7 @@ use trueup_core::facts::{Origin, Problem};
 
 use super::error::SourceError;
 use super::name::{is_lfs_pointer, is_manifest, is_safe, is_toml, normalise, shown};
-use super::{CommitId, Limits, SourceFile};
+use super::{CommitId, Found, KnownSizes, Limits, SourceFile};
 
 const SYMLINK: i32 = 0o120_000;
 const SUBMODULE: i32 = 0o160_000;
@@ -24,9 +24,16 @@ pub const UNSAFE_WHY: &str =
 /// Why a path that names one file is no manifest.
 pub const NOT_MANIFEST_WHY: &str = "it is a file, but no manifest; its name must end in `.yaml`, `.yml` or `.json`";
 
-/// The manifests of a commit under some paths, sorted by path, and what could not be read.
+/// The manifests of a commit under some paths, sorted by path, and what could not be read. Content is read of those blobs
+/// alone whose size is not `known`.
 #[must_use]
-pub fn files(repository: &Repository, commit: &CommitId, under: &[String], limits: Limits) -> (Vec<SourceFile>, Vec<Problem>) {
+pub fn files(
+    repository: &Repository,
+    commit: &CommitId,
+    under: &[String],
+    limits: Limits,
+    known: &KnownSizes<'_>,
+) -> (Vec<Found>, Vec<Problem>) {
     let start = repository.odb().and_then(|objects| Ok((objects, root(repository, commit)?)));
     let (objects, root) = match start {
         Ok(start) => start,
@@ -37,7 +44,7 @@ pub fn files(repository: &Repository, commit: &CommitId, under: &[String], limit
         walk.enter(path, commit);
     }
     let Walk { found, mut problems, .. } = walk;
-    let files = read_all(&objects, found, limits, &mut problems);
+    let files = read_all(&objects, found, (limits, known), &mut problems);
     sort(&mut problems);
     (files, problems)
 }
@@ -124,7 +131,7 @@ pub fn join(folder: &str, name: &str) -> String {
 
 /// What kind of thing a tree's entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Entry {
+pub(super) enum Entry {
     File,
     Folder,
     Symlink,
@@ -132,7 +139,7 @@ enum Entry {
 }
 
 impl Entry {
-    fn of(mode: i32) -> Self {
+    pub(super) fn of(mode: i32) -> Self {
         match mode & 0o170_000 {
             SYMLINK => Self::Symlink,
             SUBMODULE => Self::Submodule,
@@ -149,7 +156,7 @@ impl Entry {
         }
     }
 
-    fn why(self) -> &'static str {
+    pub(super) fn why(self) -> &'static str {
         match self {
             Self::Symlink => SYMLINK_WHY,
             Self::Submodule => SUBMODULE_WHY,
@@ -295,11 +302,19 @@ fn resolve(folder: &str, target: &str) -> Option<Vec<String>> {
     Some(parts)
 }
 
-fn read_all(objects: &Odb<'_>, found: BTreeMap<String, Oid>, limits: Limits, problems: &mut Vec<Problem>) -> Vec<SourceFile> {
+fn read_all(
+    objects: &Odb<'_>,
+    found: BTreeMap<String, Oid>,
+    (limits, known): (Limits, &KnownSizes<'_>),
+    problems: &mut Vec<Problem>,
+) -> Vec<Found> {
     let mut files = Vec::with_capacity(found.len());
     let mut total = 0_usize;
     for (path, id) in found {
-        let size = match objects.read_header(id) {
+        let blob = id.to_string();
+        let known = known(&blob);
+        let header = known.map_or_else(|| objects.read_header(id), |size| Ok((size, ObjectType::Blob)));
+        let size = match header {
             Ok((size, ObjectType::Blob)) => size,
             Ok(_) => {
                 problems.push(blind("unreadable-object", &path, "its object is no file; `git fsck` tells more"));
@@ -320,9 +335,13 @@ fn read_all(objects: &Odb<'_>, found: BTreeMap<String, Oid>, limits: Limits, pro
             problems.push(blind("source-too-large", &path, &why));
             return files;
         }
+        if known.is_some() {
+            files.push(Found::Known { path, blob });
+            continue;
+        }
         match objects.read(id) {
             Ok(object) if is_lfs_pointer(object.data()) => problems.push(blind("lfs-pointer", &path, LFS_WHY)),
-            Ok(object) => files.push(SourceFile { path, bytes: object.data().to_vec(), blob: id.to_string() }),
+            Ok(object) => files.push(Found::Read(SourceFile { path, bytes: object.data().to_vec(), blob })),
             Err(error) => problems.push(unreadable(&path, &error)),
         }
     }

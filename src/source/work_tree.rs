@@ -15,7 +15,8 @@ use super::transport::at;
 use super::tree::{LFS_WHY, NOT_MANIFEST_WHY, SUBMODULE_WHY, SYMLINK_WHY, UNSAFE_WHY, blind, join, sort, too_large};
 use super::{Limits, SourceFile};
 
-const SPECIAL_WHY: &str = "it is no plain file; remove it or name other paths";
+/// Why something special is not read.
+pub(super) const SPECIAL_WHY: &str = "it is no plain file; remove it or name other paths";
 
 /// Whether anything differs from the commit that is checked out, new files among it.
 ///
@@ -100,7 +101,7 @@ pub fn list_toml(root: &Path, folder: &str) -> Result<Vec<String>, SourceError> 
     Ok(paths)
 }
 
-enum Kind {
+pub(super) enum Kind {
     File,
     Folder,
     Symlink,
@@ -108,7 +109,7 @@ enum Kind {
 }
 
 /// Of the entry itself: neither `symlink_metadata` nor `DirEntry::metadata` follows a link.
-fn kind_of(data: &Metadata) -> Kind {
+pub(super) fn kind_of(data: &Metadata) -> Kind {
     let kind = data.file_type();
     match (kind.is_symlink(), kind.is_dir(), kind.is_file()) {
         (true, ..) => Kind::Symlink,
@@ -216,7 +217,7 @@ impl Walk<'_> {
             return None;
         };
         let path = join(folder, name);
-        if self.is_ignored(&path) {
+        if is_ignored(self.repository, &self.index, &path) {
             return None;
         }
         match entry.metadata().map(|data| (kind_of(&data), data)) {
@@ -232,13 +233,6 @@ impl Walk<'_> {
             Err(error) => self.problems.push(unreadable(&path, &error)),
         }
         None
-    }
-
-    /// Ignored by git, and neither tracked itself nor a folder with tracked files.
-    fn is_ignored(&self, path: &str) -> bool {
-        let ignored = self.repository.is_path_ignored(path).unwrap_or(false);
-        let tracked = || self.index.get_path(Path::new(path), 0).is_some() || self.index.find_prefix(format!("{path}/")).is_ok();
-        ignored && !tracked()
     }
 
     fn take_file(&mut self, path: String, data: &Metadata) {
@@ -262,6 +256,13 @@ impl Walk<'_> {
             Err(error) => self.problems.push(unreadable(&path, &error)),
         }
     }
+}
+
+/// Ignored by git, and neither tracked itself nor a folder with tracked files.
+pub(super) fn is_ignored(repository: &Repository, index: &Index, path: &str) -> bool {
+    let ignored = repository.is_path_ignored(path).unwrap_or(false);
+    let tracked = || index.get_path(Path::new(path), 0).is_some() || index.find_prefix(format!("{path}/")).is_ok();
+    ignored && !tracked()
 }
 
 fn unreadable(path: &str, error: &std::io::Error) -> Problem {

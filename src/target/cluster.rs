@@ -35,6 +35,13 @@ pub(super) async fn judge(
             return Judged::unseen(target, problems);
         }
     };
+    let cluster = match session.memories.get(&target.name) {
+        Some(memory) => {
+            memory.hold_to(&version);
+            cluster.remembering(memory.clone())
+        }
+        None => cluster,
+    };
     let table = Table::nearest(&version);
     if !table.is_of(&version) {
         problems.push(Problem::note("other-minor", other_minor(&version, table), None));

@@ -64,8 +64,14 @@ pub(super) async fn look(
     let (TargetKind::Kubernetes { paths, secrets, .. } | TargetKind::Snapshot { paths, secrets, .. }) = &target.kind else {
         return judged;
     };
+    // What is rendered stands in no file of Git's history.
+    let plain = paths.iter().filter(|path| path.rendering.is_none());
+    let paths: Vec<String> = plain.map(|path| path.path.clone()).collect();
+    if paths.is_empty() {
+        return judged;
+    }
     let cache = session.state.path().join("cache").join(format!("former-{}.json", target.name));
-    let mut history = match History::of(pinned, paths, cache) {
+    let mut history = match History::of(pinned, &paths, cache) {
         Ok(history) => history,
         Err(error) => {
             let message = format!("what Git declared before cannot be read, so nothing is known to be left over: {error}");

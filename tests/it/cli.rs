@@ -6,6 +6,7 @@ mod demo;
 mod face;
 mod interrupted;
 mod json;
+mod render;
 mod rules;
 mod secrets;
 mod two_runs;

@@ -11,4 +11,5 @@ pub(crate) mod proxy;
 mod refusals;
 mod rights;
 mod secrets;
+mod unknown;
 mod writes;

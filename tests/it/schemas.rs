@@ -85,6 +85,8 @@ fn the_schemas_have_the_keys_that_are_read_and_no_other() {
         (format!("{SOURCE}[policy]\nzzz = 1\n{TARGET}"), "/properties/policy/properties"),
         (format!("{SOURCE}[review]\nzzz = 1\n{TARGET}"), "/properties/review/properties"),
         (format!("{SOURCE}[run]\nzzz = 1\n{TARGET}"), "/properties/run/properties"),
+        (format!("{SOURCE}[render]\nzzz = 1\n{TARGET}"), "/properties/render/properties"),
+        (format!("{SOURCE}[render.helm]\nzzz = 1\n{TARGET}"), "/properties/render/properties/helm/properties"),
         (format!("{SOURCE}{TARGET}zzz = 1"), "/properties/target/items/properties"),
     ] {
         assert_eq!(keys(&trueup, pointer), known(&config_error(&text).expect("a mistake")), "{pointer}");

@@ -425,7 +425,7 @@ fn hint(change: ObjectChange, difference: &Difference) -> String {
             format!("trueup deletes nothing: `kubectl delete {kind}{namespace} {name}`, or put it back into Git")
         }
         (ObjectChange::Extra | ObjectChange::Missing, _) => {
-            format!("trueup creates and deletes nothing: `kubectl apply -f {}`", difference.origin.file)
+            format!("trueup creates and deletes nothing: {}", difference.origin.how_to_apply())
         }
     }
 }

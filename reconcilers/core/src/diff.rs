@@ -39,6 +39,10 @@ pub struct Comparison {
 #[must_use]
 pub fn compare(matched: &Matched, types: &Types, shape: &Shape, key: &DigestKey) -> Comparison {
     let mut comparison = Comparison::default();
+    // Whatever their shape, equal values are the same.
+    if matched.expected.value == matched.live.value {
+        return comparison;
+    }
     for account in walk(matched, (types, shape), key, Depth::Differences) {
         match (&account.verdict, account.drift()) {
             (Verdict::Differs(_), Some(drift)) => comparison.drifts.push(drift),

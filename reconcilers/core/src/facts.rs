@@ -10,23 +10,65 @@ use crate::object::ObjectId;
 use crate::path::Path;
 
 /// A place in a source file. Lines, columns and documents count from 1; columns count characters.
+///
+/// What a program rendered from Git's files has no line and no column there: both are 0.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Origin {
     /// The file's path inside the repository, with `/`.
     pub file: String,
-    /// The line.
+    /// The line; 0 where it is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub line: u32,
-    /// The column.
+    /// The column; 0 where it is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub column: u32,
     /// Which document of a multi-document file.
     pub document: u32,
 }
 
+impl Origin {
+    /// Where an object came from that a program rendered: this file, nobody knows which line.
+    #[must_use]
+    pub fn rendered(file: &str, document: u32) -> Self {
+        Self { file: file.to_owned(), line: 0, column: 0, document }
+    }
+
+    /// Whether a program rendered it, so that it stands in no line of its file.
+    #[must_use]
+    pub fn is_rendered(&self) -> bool {
+        self.line == 0
+    }
+
+    /// File and line: `manifests/web.yaml:21`.
+    #[must_use]
+    pub fn line_of_file(&self) -> String {
+        if self.is_rendered() { format!("{} (rendered)", self.file) } else { format!("{}:{}", self.file, self.line) }
+    }
+
+    /// How a person puts a missing object in place.
+    #[must_use]
+    pub fn how_to_apply(&self) -> String {
+        if self.is_rendered() {
+            format!("`trueup render` prints what `{}` renders to, for `kubectl apply -f -`", self.file)
+        } else {
+            format!("`kubectl apply -f {}`", self.file)
+        }
+    }
+}
+
 /// `manifests/web.yaml:21:18`
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_rendered() {
+            return write!(f, "{} (rendered)", self.file);
+        }
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A value's place in its file: where it starts, and the bytes it spans (of the file as it stands in Git).

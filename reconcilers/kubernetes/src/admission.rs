@@ -216,7 +216,7 @@ async fn state(cluster: &Cluster, dependency: &Dependency) -> Option<String> {
         Dependency::Namespace(path) => Some(told(&one(path).await?, &["uid", "labels", "annotations"])),
         Dependency::Definition(path) => Some(told(&one(path).await?, &["uid", "generation"])),
         Dependency::List(path) => {
-            let list: Value = ask(cluster, Call::MetadataList { path }).await.ok()?;
+            let list: Value = ask(cluster, Call::ListMetadata { path }).await.ok()?;
             Some(list["items"].as_array()?.iter().map(|item| told(item, &["uid", "resourceVersion"])).collect())
         }
     }

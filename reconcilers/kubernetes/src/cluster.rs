@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::request::{Call, RequestError, ask};
+use crate::rescan::Memory;
 
 /// How long a connection may take to come up.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -23,6 +24,8 @@ pub struct Cluster {
     pub(crate) agent: HeaderValue,
     /// Until when nothing is sent, as a `Retry-After` said: for all requests, not only the one that was refused.
     pub(crate) pause: Arc<Mutex<Option<Instant>>>,
+    /// What was seen of it before; without one, each look is a first one.
+    pub(crate) memory: Option<Memory>,
     server: String,
     default_namespace: String,
 }
@@ -100,6 +103,12 @@ impl Cluster {
         &self.default_namespace
     }
 
+    /// The same connection, with what earlier ones have seen of this cluster.
+    #[must_use]
+    pub fn remembering(self, memory: Memory) -> Self {
+        Self { memory: Some(memory), ..self }
+    }
+
     /// The same connection under another User-Agent (`trueup/0.1.0 run/01J…`), which the server's audit log shows.
     ///
     /// # Errors
@@ -140,7 +149,7 @@ fn connect_with(mut config: Config, agent: &str) -> Result<Cluster, ClusterError
     config.default_retry = false;
     let (server, default_namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
     match kube::Client::try_from(config) {
-        Ok(client) => Ok(Cluster { client, agent, pause: Arc::default(), server, default_namespace }),
+        Ok(client) => Ok(Cluster { client, agent, pause: Arc::default(), memory: None, server, default_namespace }),
         Err(source) => Err(ClusterError::Setup { server, source: Box::new(source) }),
     }
 }

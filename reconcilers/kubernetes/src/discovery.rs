@@ -191,6 +191,13 @@ impl Resource {
         }
     }
 
+    /// Whether what the server gives of an object changes only with its resourceVersion, as long as the server's own version
+    /// stays. Custom resources also change with their definition, and with what converts them.
+    #[must_use]
+    pub fn is_settled_by_version(&self) -> bool {
+        self.server == Server::Local && BUILT_IN_GROUPS.contains(&self.group.as_str())
+    }
+
     /// Where one object is.
     #[must_use]
     pub fn path(&self, id: &ObjectId) -> String {

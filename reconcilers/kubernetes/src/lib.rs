@@ -7,6 +7,7 @@ pub mod discovery;
 pub mod owners;
 pub mod normal;
 pub mod list;
+pub mod rescan;
 pub mod table;
 pub mod schema;
 pub mod kinds;

@@ -1,9 +1,12 @@
-//! Paged lists: what is declared is kept, and a list that broke off is no list.
+//! Paged lists: of each page, what is declared is taken apart and kept, the rest is passed over. A list that broke off is no
+//! list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use trueup_core::facts::{Live, Tracking};
 use trueup_core::object::ObjectId;
 
@@ -11,6 +14,7 @@ use crate::cluster::Cluster;
 use crate::discovery::{Resource, Scope};
 use crate::normal;
 use crate::request::{Call, RequestError, ask, escaped};
+use crate::rescan;
 
 /// How many objects one page holds.
 pub const PAGE: u32 = 500;
@@ -94,15 +98,15 @@ pub async fn list(cluster: &Cluster, resource: &Resource, wanted: &BTreeSet<Slot
     let mut listing = Listing::default();
     let namespaces: BTreeSet<Option<String>> = wanted.iter().map(|(namespace, _)| namespace.clone()).collect();
     if resource.scope == Scope::Cluster || namespaces.len() > NAMESPACES_LISTED_ALONE {
-        match list_one(cluster, resource, None, page).await {
-            Ok(objects) => return Listing { found: keep(objects, wanted), failed: Vec::new() },
+        match rescan::look(cluster, resource, None, (wanted, page)).await {
+            Ok(found) => return Listing { found, failed: Vec::new() },
             Err(ListError::Forbidden { .. }) if resource.scope == Scope::Namespaced => {}
             Err(error) => return Listing { found: BTreeMap::new(), failed: vec![(None, error)] },
         }
     }
     for namespace in namespaces {
-        match list_one(cluster, resource, namespace.as_deref(), page).await {
-            Ok(objects) => listing.found.extend(keep(objects, wanted)),
+        match rescan::look(cluster, resource, namespace.as_deref(), (wanted, page)).await {
+            Ok(found) => listing.found.extend(found),
             Err(error) => listing.failed.push((namespace, error)),
         }
     }
@@ -119,19 +123,54 @@ pub async fn list_one(
     namespace: Option<&str>,
     page: u32,
 ) -> Result<Vec<Live>, ListError> {
-    for _ in 0..RESTARTS {
-        if let Some(items) = pages(cluster, resource, namespace, page).await? {
-            return Ok(items.into_iter().map(|item| decode(resource, item)).collect());
+    list_some(cluster, resource, namespace, page, &|_| true).await
+}
+
+/// As [`list_one`], but only what is wanted is taken apart.
+pub(crate) async fn list_some(
+    cluster: &Cluster,
+    resource: &Resource,
+    namespace: Option<&str>,
+    page: u32,
+    wanted: &(dyn Fn(&Slot) -> bool + Sync),
+) -> Result<Vec<Live>, ListError> {
+    let take = |item: Box<RawValue>| {
+        // What has no such head is looked at whole.
+        let head = serde_json::from_str::<Head>(item.get()).ok();
+        if head.is_some_and(|head| !wanted(&head.metadata.slot())) {
+            return Ok(None);
         }
-    }
-    Err(ListError::Expired { resource: resource.to_string(), namespace: namespace.map(str::to_owned) })
+        Ok(Some(decode(resource, serde_json::from_str(item.get())?)))
+    };
+    paged(cluster, (resource, namespace), &|path| Call::Get { path }, page, &take).await
+}
+
+/// What of an object's metadata tells which it is, and in which version.
+#[derive(Deserialize)]
+pub(crate) struct Head {
+    pub(crate) metadata: HeadMetadata,
 }
 
 #[derive(Deserialize)]
-struct Page {
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HeadMetadata {
+    name: String,
+    namespace: Option<String>,
+    pub(crate) uid: Option<String>,
+    pub(crate) resource_version: Option<String>,
+}
+
+impl HeadMetadata {
+    pub(crate) fn slot(&self) -> Slot {
+        (self.namespace.clone(), self.name.clone())
+    }
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
     metadata: PageMetadata,
     /// The server writes `null` for none.
-    items: Option<Vec<Value>>,
+    items: Option<Vec<T>>,
 }
 
 #[derive(Deserialize)]
@@ -143,19 +182,42 @@ struct PageMetadata {
     r#continue: String,
 }
 
-/// All pages; `None` if the continuation expired on the way (410).
-async fn pages(
+/// How a path is asked for.
+pub(crate) type Asking<'a> = dyn for<'b> Fn(&'b str) -> Call<'b> + Sync + 'a;
+
+/// What becomes of one item.
+pub(crate) type Taking<'a, T, R> = dyn Fn(T) -> Result<Option<R>, serde_json::Error> + Sync + 'a;
+
+/// All that is taken of all pages, begun again where the continuation expired on the way.
+pub(crate) async fn paged<T: DeserializeOwned, R>(
     cluster: &Cluster,
-    resource: &Resource,
-    namespace: Option<&str>,
+    (resource, namespace): (&Resource, Option<&str>),
+    asking: &Asking<'_>,
+    page: u32,
+    take: &Taking<'_, T, R>,
+) -> Result<Vec<R>, ListError> {
+    for _ in 0..RESTARTS {
+        if let Some(taken) = pages(cluster, (resource, namespace), asking, page, take).await? {
+            return Ok(taken);
+        }
+    }
+    Err(ListError::Expired { resource: resource.to_string(), namespace: namespace.map(str::to_owned) })
+}
+
+/// All pages; `None` if the continuation expired on the way (410).
+async fn pages<T: DeserializeOwned, R>(
+    cluster: &Cluster,
+    (resource, namespace): (&Resource, Option<&str>),
+    asking: &Asking<'_>,
     limit: u32,
-) -> Result<Option<Vec<Value>>, ListError> {
+    take: &Taking<'_, T, R>,
+) -> Result<Option<Vec<R>>, ListError> {
     let collection = resource.collection(namespace);
-    let mut items = Vec::new();
+    let mut taken = Vec::new();
     let mut path = format!("{collection}?limit={limit}");
     let mut version: Option<String> = None;
     loop {
-        let page: Page = match ask(cluster, Call::Get { path: &path }).await {
+        let page: Page<T> = match ask(cluster, asking(&path)).await {
             Ok(page) => page,
             Err(error) if version.is_some() && error.refusal().is_some_and(|refusal| refusal.code == 410) => return Ok(None),
             Err(error) => return Err(failure(resource, namespace, error)),
@@ -166,15 +228,18 @@ async fn pages(
             let namespace = namespace.map(str::to_owned);
             return Err(ListError::Mixed { resource: resource.to_string(), namespace, first, other });
         }
-        items.extend(page.items.unwrap_or_default());
+        for item in page.items.unwrap_or_default() {
+            let unreadable = |source| RequestError::Unreadable { call: asking(&path).to_string(), source };
+            taken.extend(take(item).map_err(|error| failure(resource, namespace, unreadable(error)))?);
+        }
         if page.metadata.r#continue.is_empty() {
-            return Ok(Some(items));
+            return Ok(Some(taken));
         }
         path = format!("{collection}?limit={limit}&continue={}", escaped(&page.metadata.r#continue));
     }
 }
 
-fn failure(resource: &Resource, namespace: Option<&str>, source: RequestError) -> ListError {
+pub(crate) fn failure(resource: &Resource, namespace: Option<&str>, source: RequestError) -> ListError {
     let (resource, namespace) = (resource.to_string(), namespace.map(str::to_owned));
     match source.refusal() {
         Some(refusal) if refusal.code == 403 => ListError::Forbidden { resource, namespace },
@@ -193,11 +258,6 @@ pub(crate) fn decode(resource: &Resource, value: Value) -> Live {
     };
     // A server that shows no managers has none: they were stripped.
     Live { tracking: Tracking::Shown, ..normal::live(id, value) }
-}
-
-fn keep(objects: Vec<Live>, wanted: &BTreeSet<Slot>) -> BTreeMap<Slot, Live> {
-    let slots = objects.into_iter().map(|live| ((live.id.namespace.clone(), live.id.name.clone()), live));
-    slots.filter(|(slot, _)| wanted.contains(slot)).collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod template;
 mod object;
 mod fault;
 mod print;
+pub mod kept;
 
 pub use print::to_kubectl_json;
 

@@ -69,16 +69,21 @@ pub async fn observe(
     let mut seen = Observation::default();
     let placed = place(desired, (catalog, cluster.default_namespace(), look.secrets), &mut seen);
     let declared_autoscalers = declared_autoscalers(&placed);
-    let listings = list_all(cluster, &placed, look.page).await;
+    let mut listings = list_all(cluster, &placed, look.page).await;
     for listing in listings.values() {
         seen.problems.extend(listing.failed.iter().map(|(_, error)| Problem::blind("kind-not-visible", error.to_string(), None)));
     }
+    let doubled = doubled(&placed);
     let mut found = Vec::new();
     for (desired, resource) in placed {
-        let listing = &listings[&resource];
         let slot = slot(&desired.id);
-        match (listing.found.get(&slot), listing.blind_spot(&slot)) {
-            (Some(live), _) => found.push(Found { live: live.clone(), desired, resource }),
+        let Some(listing) = listings.get_mut(&resource) else {
+            seen.pairs.push(Pair::Unseen(desired, format!("`{resource}` was not listed")));
+            continue;
+        };
+        let live = if doubled.contains(&desired.id) { listing.found.get(&slot).cloned() } else { listing.found.remove(&slot) };
+        match (live, listing.blind_spot(&slot)) {
+            (Some(live), _) => found.push(Found { desired, live, resource }),
             (None, Some(error)) => seen.pairs.push(Pair::Unseen(desired, error.to_string())),
             (None, None) => seen.pairs.push(absent(desired)),
         }
@@ -124,6 +129,12 @@ fn place(
     }
     seen.problems.extend(reasons.into_iter().map(|reason| Problem::blind("kind-not-visible", reason, None)));
     placed
+}
+
+/// What is declared more than once.
+fn doubled(placed: &[(Desired, Resource)]) -> BTreeSet<ObjectId> {
+    let mut once = BTreeSet::new();
+    placed.iter().map(|(desired, _)| &desired.id).filter(|id| !once.insert(*id)).cloned().collect()
 }
 
 fn unseen_reason(id: &ObjectId, lookup: &Lookup<'_>) -> String {

@@ -28,12 +28,12 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 pub(crate) enum Call<'a> {
     /// Reads.
     Get { path: &'a str },
+    /// Reads a list of nothing but its objects' metadata (`meta.k8s.io/v1 PartialObjectMetadataList`).
+    ListMetadata { path: &'a str },
     /// Reads `/api` or `/apis` as one aggregated discovery document (KEP-3352).
     Discover { path: &'a str },
     /// Reads an object's metadata alone.
     Metadata { path: &'a str },
-    /// Reads the metadata alone of a list's objects.
-    MetadataList { path: &'a str },
     /// Asks what a server-side apply to an object that is there would give, without applying.
     DryRunApply { path: &'a str, body: &'a Value },
     /// Asks what a create would give, without creating.
@@ -54,7 +54,7 @@ pub enum Effect {
 impl Call<'_> {
     fn method(&self) -> Method {
         match self {
-            Self::Get { .. } | Self::Metadata { .. } | Self::MetadataList { .. } | Self::Discover { .. } => Method::GET,
+            Self::Get { .. } | Self::Metadata { .. } | Self::ListMetadata { .. } | Self::Discover { .. } => Method::GET,
             Self::DryRunCreate { .. } => Method::POST,
             Self::DryRunApply { .. } | Self::MergePatch { .. } => Method::PATCH,
         }
@@ -63,7 +63,7 @@ impl Call<'_> {
     /// Path and query. The one place where `dryRun=All` is added, and the one place that names us as field manager.
     fn target(&self) -> String {
         match self {
-            Self::Get { path } | Self::Metadata { path } | Self::MetadataList { path } | Self::Discover { path } => {
+            Self::Get { path } | Self::Metadata { path } | Self::ListMetadata { path } | Self::Discover { path } => {
                 (*path).to_owned()
             }
             // The values of Git are asked after, whoever owns the fields now.
@@ -76,7 +76,7 @@ impl Call<'_> {
 
     fn request(&self, agent: &http::HeaderValue) -> Request<Vec<u8>> {
         let (body, content_type) = match self {
-            Self::Get { .. } | Self::Metadata { .. } | Self::MetadataList { .. } | Self::Discover { .. } => (Vec::new(), None),
+            Self::Get { .. } | Self::Metadata { .. } | Self::ListMetadata { .. } | Self::Discover { .. } => (Vec::new(), None),
             Self::DryRunApply { body, .. } => (body.to_string().into_bytes(), Some("application/apply-patch+yaml")),
             Self::DryRunCreate { body, .. } => (body.to_string().into_bytes(), Some("application/json")),
             Self::MergePatch { body, .. } => (body.to_string().into_bytes(), Some("application/merge-patch+json")),
@@ -87,7 +87,7 @@ impl Call<'_> {
         let accept = match self {
             Self::Discover { .. } => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
             Self::Metadata { .. } => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
-            Self::MetadataList { .. } => "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+            Self::ListMetadata { .. } => "application/json;as=PartialObjectListMetadata;g=meta.k8s.io;v=v1",
             Self::Get { .. } | Self::DryRunCreate { .. } | Self::DryRunApply { .. } | Self::MergePatch { .. } => {
                 "application/json"
             }

@@ -206,6 +206,8 @@ impl Numbers {
             if let Some(time) = time(word, behind) {
                 out.push_str("TIME");
                 rest = &behind[time..];
+            } else if out.ends_with("took_us=") {
+                out.push_str("TIME");
             } else if is_id(word) {
                 let next = self.0.len();
                 out.push('#');

@@ -1,12 +1,11 @@
-//! A loopback proxy between the program and the API server that sees each real write go by. `kubectl proxy` speaks for the
+//! A loopback proxy between the program and the API server that sees each request go by. `kubectl proxy` speaks for the
 //! account, so that what passes here is plain HTTP.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
@@ -15,7 +14,7 @@ use crate::world::World;
 /// When the proxy asks what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// A write has come from the program; the server has not seen it.
+    /// A request has come from the program; the server has not seen it.
     Before,
     /// The server has answered; the program has not heard it.
     After,
@@ -26,9 +25,14 @@ pub enum Moment {
 pub enum Fate {
     Pass,
     Cut,
+    /// Half of what came passes, then the connection ends.
+    Half,
+    /// The server does not hear of the request: the program gets this answer (`metav1.Status`).
+    Answer(u16, &'static str),
 }
 
-type Hook = Arc<dyn Fn(Moment) -> Fate + Send + Sync>;
+/// What becomes of a request, by its first line.
+type Hook = Arc<dyn Fn(&str, Moment) -> Fate + Send + Sync>;
 
 /// The proxy. It ends with the test.
 pub struct Proxy {
@@ -37,7 +41,14 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// A proxy that asks about real writes alone.
     pub fn start(world: &World, hook: impl Fn(Moment) -> Fate + Send + Sync + 'static) -> Self {
+        let is_write = |line: &str| line.starts_with("PATCH ") && !line.contains("dryRun=All");
+        Self::of_all(world, move |line, moment| if is_write(line) { hook(moment) } else { Fate::Pass })
+    }
+
+    /// A proxy that asks about each request.
+    pub fn of_all(world: &World, hook: impl Fn(&str, Moment) -> Fate + Send + Sync + 'static) -> Self {
         let mut kubectl = Command::new(world.kubectl_program())
             .args(["proxy", "--port", "0", "--kubeconfig", world.install.kubeconfig().to_str().unwrap()])
             .stdout(Stdio::piped())
@@ -74,37 +85,50 @@ impl Drop for Proxy {
 /// Both directions of one connection, each on a thread. A client sends its next request only after the answer, so a
 /// request begins where a reading does.
 fn carry(client: &TcpStream, server: &TcpStream, hook: &Hook) {
-    let writing = Arc::new(AtomicBool::new(false));
+    let asked: Arc<Mutex<Option<String>>> = Arc::default();
     let both = || (client.try_clone().unwrap(), server.try_clone().unwrap());
-    let ((client_in, server_out), (client_out, server_in)) = (both(), both());
+    let ((client_in, server_out), (client_out, server_in), (mut told, _)) = (both(), both(), both());
     let (of_requests, of_answers) = (Arc::clone(hook), Arc::clone(hook));
-    let seen = Arc::clone(&writing);
+    let asking = Arc::clone(&asked);
     std::thread::spawn(move || {
         copy(client_in, server_out, |bytes| {
-            let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
-            let is_write = line.starts_with(b"PATCH ") && !String::from_utf8_lossy(line).contains("dryRun=All");
-            if !is_write {
-                return Fate::Pass;
+            let line = String::from_utf8_lossy(bytes.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
+            let fate = of_requests(&line, Moment::Before);
+            *asking.lock().unwrap() = (fate == Fate::Pass).then_some(line);
+            if let Fate::Answer(code, message) = fate {
+                told.write_all(answer(code, message).as_bytes()).unwrap();
             }
-            let fate = of_requests(Moment::Before);
-            seen.store(fate == Fate::Pass, Ordering::SeqCst);
             fate
         });
     });
     std::thread::spawn(move || {
-        copy(
-            server_in,
-            client_out,
-            |_| if writing.swap(false, Ordering::SeqCst) { of_answers(Moment::After) } else { Fate::Pass },
-        );
+        copy(server_in, client_out, |_| {
+            let line = asked.lock().unwrap().take();
+            line.map_or(Fate::Pass, |line| of_answers(&line, Moment::After))
+        });
     });
 }
 
+fn answer(code: u16, message: &str) -> String {
+    let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}).to_string();
+    format!("HTTP/1.1 {code} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
 /// Until one side closes, or fate cuts: then both directions end.
-fn copy(mut from: TcpStream, mut to: TcpStream, fate: impl Fn(&[u8]) -> Fate) {
+fn copy(mut from: TcpStream, mut to: TcpStream, mut fate: impl FnMut(&[u8]) -> Fate) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
-        if fate(&buffer[..read]) == Fate::Cut || to.write_all(&buffer[..read]).is_err() {
+        let passed = match fate(&buffer[..read]) {
+            Fate::Pass => to.write_all(&buffer[..read]).is_ok(),
+            Fate::Answer(..) => true,
+            Fate::Half => {
+                // The other side may be closed already.
+                to.write_all(&buffer[..read / 2]).ok();
+                false
+            }
+            Fate::Cut => false,
+        };
+        if !passed {
             break;
         }
     }

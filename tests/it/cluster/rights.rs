@@ -49,7 +49,9 @@ fn a_kind_that_may_not_be_listed_is_unknown_and_its_neighbours_are_judged() {
     let problems: Vec<&Value> =
         report["problems"].as_array().unwrap().iter().filter(|problem| problem["code"] == "kind-not-visible").collect();
     let [problem] = problems[..] else { panic!("{problems:#?}") };
-    assert!(problem["message"].as_str().unwrap().contains("networkpolicies"), "{problem:#}");
+    let message = problem["message"].as_str().unwrap();
+    assert!(message.contains("no right to list `networkpolicies.networking.k8s.io`"), "{message}");
+    assert!(message.contains("grant the verb `list` on it to trueup's account"), "{message}");
 }
 
 fn forbid_networkpolicies(world: &World) {

@@ -282,6 +282,32 @@ async fn what_may_not_be_listed_is_unseen_and_named() {
 }
 
 #[tokio::test]
+async fn a_second_look_with_memory_sees_what_a_first_one_sees() {
+    let Some(world) = world("rescan").await else { return };
+    let maps: Vec<Desired> = ["a", "b", "c", "d", "e"].map(|name| world.config_map(name)).into();
+    let apply = |names: &[usize]| {
+        let values: Vec<Value> = names.iter().map(|index| maps[*index].value.clone()).collect();
+        world.kubectl.apply(&values);
+    };
+    let remembering = world.cluster.clone().remembering(trueup_kubernetes::rescan::Memory::default());
+    let both = async || {
+        let fresh = world.look(&world.cluster, maps.clone(), DryRuns::Off).await;
+        let again = world.look(&remembering, maps.clone(), DryRuns::Off).await;
+        assert_eq!(again, fresh);
+        differences(&again).len()
+    };
+    apply(&[0, 1, 2, 3]);
+    assert_eq!(both().await, 1, "one is missing");
+    assert_eq!(both().await, 1);
+    let namespace = &world.namespace;
+    world.kubectl.must(&["patch", "configmap", "a", "-n", namespace, "-p", r#"{"data": {"by": "hand"}}"#]);
+    world.kubectl.must(&["delete", "configmap", "b", "c", "-n", namespace]);
+    apply(&[2, 4]);
+    assert_eq!(both().await, 2, "one was edited, one deleted, one made anew, and one came");
+    assert_eq!(both().await, 2);
+}
+
+#[tokio::test]
 async fn lists_of_one_object_a_page_are_the_same_list() {
     let Some(world) = world("paging").await else { return };
     let names: Vec<String> = (0..7).map(|index| format!("c{index}")).collect();

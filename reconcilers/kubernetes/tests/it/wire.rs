@@ -1,5 +1,7 @@
 //! Faults on the wire: a loopback server that answers from a script.
 
+mod rescan;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,6 +21,7 @@ use trueup_kubernetes::patch::{PatchError, send};
 #[derive(Clone)]
 enum Answer {
     Json(u16, Value),
+    Text(String),
     RetryAfter(u64),
     /// Half a body, then the connection ends.
     CutOff,
@@ -74,6 +77,7 @@ fn answer(mut stream: TcpStream, script: &Script) {
     let (code, extra, body, told) = match script.next(&request) {
         Answer::Hangup => return,
         Answer::Json(code, body) => (code, String::new(), body.to_string(), None),
+        Answer::Text(body) => (200, String::new(), body, None),
         Answer::RetryAfter(seconds) => (429, format!("retry-after: {seconds}\r\n"), "Too many requests".to_owned(), None),
         Answer::CutOff => (200, String::new(), r#"{"metadata": {"resourceVersion": "5"}, "items": ["#.to_owned(), Some(9999)),
     };
