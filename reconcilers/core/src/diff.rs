@@ -39,10 +39,6 @@ pub struct Comparison {
 #[must_use]
 pub fn compare(matched: &Matched, types: &Types, shape: &Shape, key: &DigestKey) -> Comparison {
     let mut comparison = Comparison::default();
-    // Whatever their shape, equal values are the same.
-    if matched.expected.value == matched.live.value {
-        return comparison;
-    }
     for account in walk(matched, (types, shape), key, Depth::Differences) {
         match (&account.verdict, account.drift()) {
             (Verdict::Differs(_), Some(drift)) => comparison.drifts.push(drift),
@@ -67,7 +63,10 @@ fn walk(matched: &Matched, (types, shape): (&Types, &Shape), key: &DigestKey, de
         expected: Some(&matched.expected.value),
         live: Some(&matched.live.value),
     };
-    walk.value(&Path::root(), shape, sides);
+    // Whatever their shape, equal values are the same.
+    if depth == Depth::Everything || matched.expected.value != matched.live.value {
+        walk.value(&Path::root(), shape, sides);
+    }
     let mut found = walk.found;
     let differs = found.iter().any(|account| matches!(account.verdict, Verdict::Differs(_)));
     found.extend(tracking::loss(matched, differs).map(Account::of));
