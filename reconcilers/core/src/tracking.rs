@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::facts::{Matched, Owner, Tracking};
 use crate::finding::{Change, Drift};
+use crate::object::is_built_in;
 use crate::path::{Path, Segment};
 use crate::seen::Seen;
 
@@ -21,11 +22,14 @@ pub fn path() -> Path {
 }
 
 /// The finding that an object's managers are gone: all of them, or, where something else differs as well, those of most that
-/// Git declares. A server never forgets them by itself.
+/// Git declares. Of its own kinds a server never forgets them by itself.
 #[must_use]
 pub fn loss(matched: &Matched, differs: bool) -> Option<Drift> {
     let live = &matched.live;
-    let is_untracked = UNTRACKED_KINDS.contains(&(live.id.group(), live.id.kind.as_str()));
+    let group = live.id.group();
+    // Of a custom resource a server forgets the managers by itself, at the first write after the version that they wrote in is
+    // no longer served.
+    let is_untracked = !is_built_in(group) || UNTRACKED_KINDS.contains(&(group, live.id.kind.as_str()));
     if is_untracked || live.tracking == Tracking::NotShown || !(live.owners.is_empty() || differs) {
         return None;
     }

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
-use trueup_core::object::ObjectId;
+use trueup_core::object::{ObjectId, is_built_in};
 use trueup_core::seen::DigestKey;
 
 use crate::baseline::NoDryRun;
 use crate::cluster::Cluster;
-use crate::discovery::{Catalog, Lookup, Resource, Server, is_built_in};
+use crate::discovery::{Catalog, Lookup, Resource, Server};
 use crate::request::{Call, ask, escaped};
 
 const GROUP: &str = "/apis/admissionregistration.k8s.io";

@@ -5,40 +5,10 @@ use std::fmt;
 
 use kube::core::discovery::v2::{APIGroupDiscoveryList, APIResourceDiscovery, APIVersionDiscovery};
 use serde::Deserialize;
-use trueup_core::object::ObjectId;
+use trueup_core::object::{ObjectId, is_built_in};
 
 use crate::cluster::Cluster;
 use crate::request::{Call, RequestError, ask, escaped};
-
-/// Groups that every API server serves itself, for those who may not read `APIService`s.
-const BUILT_IN_GROUPS: [&str; 21] = [
-    "",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "apps",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-    "networking.k8s.io",
-    "node.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "resource.k8s.io",
-    "scheduling.k8s.io",
-    "storage.k8s.io",
-];
-
-/// Whether every API server serves this group itself.
-pub(crate) fn is_built_in(group: &str) -> bool {
-    BUILT_IN_GROUPS.contains(&group)
-}
 
 /// All kinds that a cluster serves.
 #[derive(Debug, Clone, Default)]
@@ -195,7 +165,7 @@ impl Resource {
     /// stays. Custom resources also change with their definition, and with what converts them.
     #[must_use]
     pub fn is_settled_by_version(&self) -> bool {
-        self.server == Server::Local && BUILT_IN_GROUPS.contains(&self.group.as_str())
+        self.server == Server::Local && is_built_in(&self.group)
     }
 
     /// Where one object is.
