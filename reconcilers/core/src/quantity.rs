@@ -6,11 +6,11 @@ use num_bigint::BigInt;
 
 /// The finest power of ten that a quantity has.
 const NANO: i64 = -9;
+/// The largest one that has a suffix.
+const EXA: i64 = 18;
 /// Binary fractions have at most 60 digits, and 9 more make billionths: whatever stands behind this many digits of a fraction
 /// rounds up as one digit does.
 const DECISIVE_FRACTION: usize = 70;
-/// The largest one that has a suffix.
-const EXA: i64 = 18;
 
 /// A quantity's value as the API server keeps it. In decimals: `digits` × 10^`exponent`, where `digits` has no zero at either
 /// end. Fractions finer than a billionth are rounded away from zero; with a binary suffix nothing is larger than 2⁶³−1.

@@ -146,6 +146,8 @@ mod tests {
         assert_eq!(owners(&entry(json!({"f:a": {}}), "FieldsV2")), []);
         assert_eq!(owners(&entry(json!({"q:a": {}}), "FieldsV1")), []);
         assert_eq!(owners(&entry(json!({"f:a": 1}), "FieldsV1")), []);
+        let long = json!({format!("f:{}", "k".repeat(100_000)): (0..1000).map(|at| (format!("f:{at}"), json!({}))).collect::<Map<_, _>>()});
+        assert_eq!(owners(&entry(long, "FieldsV1")), [], "the paths would take a thousand times what the object has");
         assert_eq!(owners(&json!([{"operation": "Create", "fieldsType": "FieldsV1"}])), []);
     }
 }
