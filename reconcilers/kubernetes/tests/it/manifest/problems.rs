@@ -95,7 +95,7 @@ fn each_names_its_place_and_what_to_do() {
         ),
         (
             "apiVersion: v1\nkind: A\nmetadata: {name: a, labels: {on: x, version: 1.10}}",
-            "m.yaml:7:48: bad-metadata: A a is refused by every server, as its `metadata.labels.version` is not text; put it in quotes",
+            "m.yaml:7:46: bad-metadata: A a is refused by every server, as its `metadata.labels.version` is not text; put it in quotes",
         ),
         (
             "apiVersion: v1\nkind: A\nmetadata: {name: a, annotations: [x]}",
