@@ -277,7 +277,7 @@ fn is_written(value: &Value, json: &str) -> bool {
             text == inside
         }
         (Value::String(_), None) => false,
-        _ => value.to_string() == json,
+        _ => value.to_string().as_str() == json,
     }
 }
 
