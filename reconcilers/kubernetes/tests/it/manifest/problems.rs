@@ -179,8 +179,8 @@ fn bombs_are_refused_and_large_objects_are_not() {
     }
     // Each of 60,000 values has a path of 30,000 letters: 1.8 GB.
     let long_key = format!("{HEAD}{}: 1\n", "k".repeat(1000));
-    let deep_keys: String = (0..30).map(|depth| format!("{}{}:\n", " ".repeat(depth), "k".repeat(1000))).collect();
-    let values: String = (0..60_000).map(|index| format!("{}v{index}: 1\n", " ".repeat(30))).collect();
+    let deep_keys = (0..30).map(|depth| format!("{}{}:\n", " ".repeat(depth), "k".repeat(1000))).collect::<Vec<_>>().concat();
+    let values = (0..60_000).map(|index| format!("{}v{index}: 1\n", " ".repeat(30))).collect::<Vec<_>>().concat();
     assert_eq!(read_text(&long_key).0.len(), 1, "a long key alone is none");
     for (text, code) in [
         (format!("{HEAD}{deep_keys}{values}"), "long-paths"),
