@@ -80,6 +80,9 @@ pub async fn pin(session: &Session) -> Result<Pinned, Failure> {
     })
 }
 
+/// So many mistakes of a policy are told; the others are counted.
+const MOST_MISTAKES: usize = 100;
+
 /// The policy at the pinned commit. One mistake and there is none.
 ///
 /// # Errors
@@ -87,7 +90,10 @@ pub async fn pin(session: &Session) -> Result<Pinned, Failure> {
 pub fn policy(session: &Session, pinned: &Pinned) -> Result<Policy, Failure> {
     let files = policy_files(session, pinned).map_err(Failure::usage)?;
     Policy::read(&files).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let mut lines: Vec<String> = problems.iter().take(MOST_MISTAKES).map(ToString::to_string).collect();
+        if let Some(more @ 1..) = problems.len().checked_sub(MOST_MISTAKES) {
+            lines.push(format!("and {more} more"));
+        }
         let place = if pinned.dirty { "on disk".to_owned() } else { format!("at commit {}", pinned.commit) };
         Failure::usage(anyhow::anyhow!("the policy {place} has mistakes, so none of it counts:\n{}", lines.join("\n")))
     })
@@ -106,8 +112,8 @@ pub fn policy_files(session: &Session, pinned: &Pinned) -> Result<Vec<(String, S
             source::list_toml(pinned, path)?
         };
         for name in names {
-            let bytes = source::read(pinned, &name)?.unwrap_or_default();
-            files.push((name, String::from_utf8_lossy(&bytes).into_owned()));
+            let text = source::read_text(pinned, &name)?.unwrap_or_default();
+            files.push((name, text));
         }
     }
     Ok(files)

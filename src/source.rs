@@ -276,6 +276,19 @@ pub fn read(pinned: &Pinned, path: &str) -> Result<Option<Vec<u8>>, SourceError>
     }
 }
 
+/// One file's text; `None` where there is no such file.
+///
+/// # Errors
+/// As [`read`], and when the file is not UTF-8: no byte is guessed.
+pub fn read_text(pinned: &Pinned, path: &str) -> Result<Option<String>, SourceError> {
+    let Some(bytes) = read(pinned, path)? else { return Ok(None) };
+    String::from_utf8(bytes).map(Some).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.split(|byte| *byte == b'\n').count();
+        SourceError::NotUtf8 { path: path.to_owned(), line }
+    })
+}
+
 /// The paths of the `*.toml` files in one folder, sorted; none where there is no such folder.
 ///
 /// # Errors

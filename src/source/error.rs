@@ -109,6 +109,14 @@ pub enum SourceError {
         /// Why, and what to do.
         why: String,
     },
+    /// Text that is none.
+    #[error("{path}:{line}: not UTF-8; save the file as UTF-8")]
+    NotUtf8 {
+        /// The path.
+        path: String,
+        /// The line of the first byte that is none, from 1.
+        line: usize,
+    },
     /// The disk says no.
     #[error("`{path}` cannot be read; check its rights")]
     Disk {

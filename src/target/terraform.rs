@@ -57,9 +57,9 @@ pub(super) async fn judge(
 pub(crate) fn expectations(pinned: &Pinned, files: &[String]) -> (Vec<Expectation>, Vec<Problem>) {
     let (mut expectations, mut problems) = (Vec::new(), Vec::new());
     for file in files {
-        match source::read(pinned, file) {
-            Ok(Some(bytes)) => {
-                let (read, found) = expect::read(file, &String::from_utf8_lossy(&bytes));
+        match source::read_text(pinned, file) {
+            Ok(Some(text)) => {
+                let (read, found) = expect::read(file, &text);
                 expectations.extend(read);
                 problems.extend(found);
             }

@@ -93,10 +93,13 @@ fn same_lists(types: &Types, shape: &Shape, a: &[Value], b: &[Value]) -> bool {
     }
 }
 
-/// Each entry of the one is in the other; what stands there twice is there once.
+/// Each entry of the one is in the other; what stands there twice is there once. Most entries are spelt alike, and need no
+/// search.
 fn same_sets(types: &Types, item: &Shape, a: &[Value], b: &[Value]) -> bool {
     let within = |some: &[Value], others: &[Value]| {
-        some.iter().all(|entry| others.iter().any(|other| same(types, item, Some(entry), Some(other))))
+        let spelt: BTreeSet<String> = others.iter().map(Value::to_string).collect();
+        let stands_there = |entry| others.iter().any(|other| same(types, item, Some(entry), Some(other)));
+        some.iter().all(|entry| spelt.contains(&entry.to_string()) || stands_there(entry))
     };
     within(a, b) && within(b, a)
 }

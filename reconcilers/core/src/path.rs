@@ -119,7 +119,7 @@ impl Segment {
     #[must_use]
     pub fn names_entry(&self, value: &Value) -> bool {
         match self {
-            Self::Entry(keys) => keys.iter().all(|(key, text)| value.get(key).map(Value::to_string).as_ref() == Some(text)),
+            Self::Entry(keys) => keys.iter().all(|(key, text)| value.get(key).is_some_and(|value| is_written(value, text))),
             Self::Key(_) | Self::Index(_) => false,
         }
     }
@@ -281,6 +281,17 @@ fn bracket(inside: &str) -> Result<(Token, usize), &'static str> {
             Some(']') => return Ok((Token::Entry(keys), at + 1)),
             _ => return Err("a `]` is missing"),
         }
+    }
+}
+
+/// Whether this is the value's JSON text; a string is looked at without writing it out, as lists are searched by it.
+fn is_written(value: &Value, json: &str) -> bool {
+    match (value, json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))) {
+        (Value::String(text), Some(inside)) if !text.contains(|c: char| c == '"' || c == '\\' || c.is_ascii_control()) => {
+            text == inside
+        }
+        (Value::String(_), None) => false,
+        _ => value.to_string().as_str() == json,
     }
 }
 

@@ -8,6 +8,9 @@ use num_bigint::BigInt;
 const NANO: i64 = -9;
 /// The largest one that has a suffix.
 const EXA: i64 = 18;
+/// Binary fractions have at most 60 digits, and 9 more make billionths: whatever stands behind this many digits of a fraction
+/// rounds up as one digit does.
+const DECISIVE_FRACTION: usize = 70;
 
 /// A quantity's value as the API server keeps it. In decimals: `digits` × 10^`exponent`, where `digits` has no zero at either
 /// end. Fractions finer than a billionth are rounded away from zero; with a binary suffix nothing is larger than 2⁶³−1.
@@ -53,7 +56,7 @@ impl Quantity {
         Some(match suffix {
             Suffix::Decimal(exponent) => Self::decimal(negative, digits, exponent - scale).written(),
             Suffix::Exponent(exponent) => Self::decimal(negative, digits, exponent - scale),
-            Suffix::Binary(power) => Self::binary(negative, &digits, scale, power)?,
+            Suffix::Binary(power) => Self::binary(negative, (whole, fraction), power)?,
         })
     }
 
@@ -79,11 +82,19 @@ impl Quantity {
         if digits.is_empty() { Self::zero() } else { Self { negative, digits, exponent } }
     }
 
-    /// `digits` / 10^`scale` × 2^`power`, as large as may be.
-    fn binary(negative: bool, digits: &str, scale: i64, power: u32) -> Option<Self> {
-        let product = (digits.parse::<BigInt>().ok()? << power).to_string();
-        let value = Self::decimal(negative, product, -scale);
+    /// `whole`.`fraction` × 2^`power`, as large as may be. To multiply a million digits takes seconds; none but the first few
+    /// matter.
+    fn binary(negative: bool, (whole, fraction): (&str, &str), power: u32) -> Option<Self> {
         let largest = Self::decimal(negative, i64::MAX.to_string(), 0);
+        let whole = whole.trim_start_matches('0');
+        if whole.len() > largest.digits.len() {
+            return Some(largest);
+        }
+        let (kept, rest) = fraction.split_at(fraction.len().min(DECISIVE_FRACTION));
+        let is_more = rest.bytes().any(|digit| digit != b'0');
+        let digits = format!("0{whole}{kept}{}", u8::from(is_more));
+        let product = (digits.parse::<BigInt>().ok()? << power).to_string();
+        let value = Self::decimal(negative, product, -(i64::try_from(kept.len()).ok()? + 1));
         Some(if value.magnitude() > largest.magnitude() { largest } else { value })
     }
 
@@ -280,6 +291,30 @@ mod tests {
         assert_eq!(quantity(&format!("1e-{}", i32::MAX)), quantity("1n"));
     }
 
+    /// Found by fuzzing: took seconds.
+    #[test]
+    #[expect(clippy::disallowed_types, reason = "the time that it takes is what is tested")]
+    fn a_long_text_takes_no_longer_than_its_length() {
+        let (zeros, nines) = ("0".repeat(4_000_000), "9".repeat(4_000_000));
+        let start = std::time::Instant::now();
+        for (long, meaning) in [
+            (format!("{nines}Ki"), "9223372036854775807"),
+            (format!("{zeros}1Ki"), "1024"),
+            (format!("1.{zeros}Ki"), "1Ki"),
+            (format!("1.{zeros}1Ki"), "1024.000000001"),
+            (format!("0.{nines}Ki"), "1024"),
+            (format!("0.{nines}"), "1"),
+            (format!("{zeros}1.{zeros}1"), "1.000000001"),
+            (".35e32324".to_owned(), "3.5e32323"),
+            ("0e32324".to_owned(), "0"),
+            ("5e-32324".to_owned(), "1n"),
+        ] {
+            assert!(quantity(&long) == quantity(meaning), "{meaning}");
+        }
+        assert!(quantity(&nines) > quantity("1e3999999"));
+        assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+    }
+
     #[test]
     fn not_every_text_is_a_quantity() {
         for text in
@@ -310,6 +345,17 @@ mod tests {
         fn a_suffix_is_a_factor(number in 0u32..1_000_000) {
             prop_assert_eq!(quantity(&format!("{number}Ki")), quantity(&(u64::from(number) * 1024).to_string()));
             prop_assert_eq!(quantity(&format!("{number}k")), quantity(&format!("{number}e3")));
+        }
+
+        #[test]
+        fn a_long_binary_fraction_is_as_exact_as_a_short_one(
+            whole in 0u64..2000, fraction in "[0-9]{0,20}(0{40}|9{40}|[0-9]{40,90})0{0,60}[0-9]{0,3}", power in 1u32..=6,
+        ) {
+            let suffix = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"][power as usize - 1];
+            let product = format!("{whole}{fraction}").parse::<BigInt>().unwrap() << (10 * power);
+            let exact = Quantity::decimal(false, product.to_string(), -i64::try_from(fraction.len()).unwrap());
+            let largest = quantity(&i64::MAX.to_string());
+            prop_assert_eq!(quantity(&format!("{whole}.{fraction}{suffix}")), exact.min(largest));
         }
 
         #[test]

@@ -20,6 +20,7 @@ use crate::cluster::Cluster;
 use crate::discovery::{Catalog, Resource};
 use crate::normal;
 use crate::request::RequestError;
+use crate::table::Table;
 
 /// How many requests are under way at once.
 pub(crate) const CONCURRENCY: usize = 8;
@@ -68,7 +69,8 @@ impl Expecting<'_> {
     /// A declared object and its live one, judged by the table alone.
     #[must_use]
     pub fn by_table(&self, desired: Desired, live: Live) -> Matched {
-        let defaulted = (self.defaulted)(&desired.id, &desired.value).unwrap_or_else(|| desired.value.clone());
+        let defaulted = (self.defaulted)(&desired.id, &desired.value);
+        let defaulted = defaulted.unwrap_or_else(|| Table::load().with_metadata(&desired.value));
         let shape = (self.shape)(&desired.id);
         let allowances = allowances(self.rules, &desired, &live, self.types, &shape);
         let value = normal::expected(&desired.id, defaulted);

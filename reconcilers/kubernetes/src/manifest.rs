@@ -14,6 +14,7 @@ mod scalar;
 mod number;
 mod compose;
 mod template;
+mod metadata;
 mod object;
 mod fault;
 mod print;
@@ -32,6 +33,16 @@ const NESTING_LIMIT: usize = 200;
 
 /// Values that aliases may add to a document.
 const ALIAS_LIMIT: u32 = 100_000;
+
+/// Bytes of text that aliases may add to a document: a long text can be repeated by few values.
+const ALIASED_TEXT_LIMIT: usize = SIZE_LIMIT;
+
+/// Duplicate keys that are reported of one document; it is not read in any case.
+const DUPLICATES_LIMIT: usize = 100;
+
+/// What the paths of an object's values may take together, written out. A path repeats every key above its value, so that long
+/// keys around many values take far more than the file has.
+const PATHS_LIMIT: usize = 32 << 20;
 
 /// The longest key of a JSON document, in characters; YAML's own limit is 1024.
 const KEY_LIMIT: usize = 1 << 18;
@@ -74,7 +85,10 @@ fn read_document(file: &str, document: Document<'_>) -> (Vec<Desired>, Vec<Flaw>
     match composed {
         Ok(Some(value)) if !value.is_null() => object::objects(file, document.number, value),
         Ok(_) => (Vec::new(), Vec::new()),
-        Err(flaws) => (Vec::new(), flaws.into_iter().map(|flaw| template::explain(document, flaw)).collect()),
+        Err(flaws) => {
+            let braces = template::find_bare_braces(document);
+            (Vec::new(), flaws.into_iter().map(|flaw| template::explain(braces, flaw)).collect())
+        }
     }
 }
 

@@ -29,28 +29,50 @@ struct Entry {
 
 fn owner(entry: &Value) -> Option<Owner> {
     let entry = Entry::deserialize(entry).ok().filter(|entry| entry.fields_type == "FieldsV1")?;
-    let mut paths = Vec::new();
-    collect(&Path::root(), entry.fields_v1.as_object()?, &mut paths)?;
+    let mut paths = Paths::default();
+    paths.collect(&Path::root(), 0, entry.fields_v1.as_object()?)?;
+    let mut paths = paths.found;
     paths.sort();
     let subresource = entry.subresource.filter(|name| !name.is_empty());
     let fields = FieldSet { paths };
     Some(Owner { manager: entry.manager, operation: entry.operation, subresource, time: entry.time, fields })
 }
 
-/// Adds the paths of a `FieldsV1` map: its leaves, and what `.` marks as owned itself.
-fn collect(at: &Path, fields: &Map<String, Value>, paths: &mut Vec<Path>) -> Option<()> {
-    for (name, below) in fields {
-        if name == "." {
-            paths.push(at.clone());
-            continue;
+/// What the paths of one entry may take together. A path repeats every key above it, so that long keys around many fields
+/// would take far more than the object has.
+const PATHS_LIMIT: usize = 64 << 20;
+
+/// Paths as they are collected.
+#[derive(Default)]
+struct Paths {
+    found: Vec<Path>,
+    length: usize,
+}
+
+impl Paths {
+    /// Adds the paths of a `FieldsV1` map: its leaves, and what `.` marks as owned itself. `length` is that of `at`.
+    fn collect(&mut self, at: &Path, length: usize, fields: &Map<String, Value>) -> Option<()> {
+        for (name, below) in fields {
+            if name == "." {
+                self.add(at.clone(), length)?;
+                continue;
+            }
+            let length = length + name.len() + size_of::<Segment>();
+            let below = below.as_object()?;
+            if length > PATHS_LIMIT {
+                return None;
+            }
+            let path = at.child(segment(name)?);
+            if below.is_empty() { self.add(path, length)? } else { self.collect(&path, length, below)? }
         }
-        let path = at.child(segment(name)?);
-        match below.as_object()? {
-            below if below.is_empty() => paths.push(path),
-            below => collect(&path, below, paths)?,
-        }
+        Some(())
     }
-    Some(())
+
+    fn add(&mut self, path: Path, length: usize) -> Option<()> {
+        self.length = self.length.saturating_add(length);
+        self.found.push(path);
+        (self.length <= PATHS_LIMIT).then_some(())
+    }
 }
 
 /// `f:image` is a field, `k:{"name":"app"}` an entry by its merge keys, `v:"a"` an entry of a set by its value (kept as
@@ -124,6 +146,8 @@ mod tests {
         assert_eq!(owners(&entry(json!({"f:a": {}}), "FieldsV2")), []);
         assert_eq!(owners(&entry(json!({"q:a": {}}), "FieldsV1")), []);
         assert_eq!(owners(&entry(json!({"f:a": 1}), "FieldsV1")), []);
+        let long = json!({format!("f:{}", "k".repeat(100_000)): (0..1000).map(|at| (format!("f:{at}"), json!({}))).collect::<Map<_, _>>()});
+        assert_eq!(owners(&entry(long, "FieldsV1")), [], "the paths would take a thousand times what the object has");
         assert_eq!(owners(&json!([{"operation": "Create", "fieldsType": "FieldsV1"}])), []);
     }
 }

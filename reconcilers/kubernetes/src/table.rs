@@ -189,6 +189,18 @@ impl Table {
         self.said(&Shape::Object(METADATA.to_owned()), metadata)
     }
 
+    /// An object of which nothing but its metadata is known: the rest, and metadata of unknown names, stay as they are.
+    pub(crate) fn with_metadata(&self, desired: &Value) -> Value {
+        let mut value = desired.clone();
+        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
+            && let Some(Value::Object(said)) = desired.get("metadata").and_then(|metadata| self.metadata(metadata))
+        {
+            metadata.retain(|field, _| !self.types.0.get(METADATA).is_some_and(|known| known.contains_key(field)));
+            metadata.extend(said);
+        }
+        value
+    }
+
     fn kind(&self, id: &ObjectId) -> Option<&Kind> {
         self.kinds.get(&format!("{} {}", id.api_version, id.kind))
     }

@@ -1,9 +1,11 @@
 //! Whatever is wrong: one message with the place and what to do, the right exit code, and nothing written.
 
+mod hostile;
+
 use jiff::Timestamp;
 use trueup::state::{StateEnvironment, StateFolder};
 
-use super::{POLICY, SNAPSHOT, World, config_map, live_config_map};
+use super::{POLICY, Ran, SNAPSHOT, World, config_map, live_config_map};
 
 #[test]
 fn no_configuration() {

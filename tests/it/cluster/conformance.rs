@@ -55,8 +55,9 @@ fn every_scenario_holds_on_a_real_server() {
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
-                while let Some(folder) = folders.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    if let Err(error) = replay(&kubectl, folder, next.load(Ordering::SeqCst)) {
+                let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::SeqCst));
+                for (number, folder) in numbers.map_while(|number| Some((number, folders.get(number)?))) {
+                    if let Err(error) = replay(&kubectl, folder, number) {
                         wrong.lock().unwrap().push(format!("{}: {error}", scenarios::name(folder)));
                     }
                 }

@@ -25,7 +25,7 @@ fn large_objects_with_stripped_or_broken_metadata_are_judged() {
     for (managed_fields, annotations) in [
         (json!([]), json!({annotation: last_applied})),
         (json!([{}]), json!({annotation: &last_applied[..300_000]})),
-        (json!("broken"), json!({annotation: 7})),
+        (json!([{"fieldsType": "FieldsV1", "fieldsV1": "broken"}, {"manager": 7}]), json!({annotation: "7"})),
         (Value::Null, Value::Null),
     ] {
         let folder = TempDir::new().unwrap();

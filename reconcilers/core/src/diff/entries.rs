@@ -1,6 +1,6 @@
 //! The entries of keyed lists, each found on the three sides by its name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -41,21 +41,65 @@ fn declared_entries<'n, 'a>(
     expected: &'n [Segment],
     live: &'n [Segment],
 ) -> BTreeMap<&'n Segment, &'a Value> {
+    let all = Names::of(expected.iter().chain(live));
+    let expected = Names::of(expected);
     let mut by_name = BTreeMap::new();
     let mut in_part = Vec::new();
     for entry in declared {
-        match expected.iter().chain(live).find(|name| agreement(name, entry) == Agreement::Full) {
+        match all.named_by(entry).or_else(|| all.alike(entry).find(|name| agreement(name, entry) == Agreement::Full)) {
             Some(name) => drop(by_name.insert(name, entry)),
             None => in_part.push(entry),
         }
     }
     for entry in in_part {
-        let free = expected.iter().find(|name| !by_name.contains_key(name) && agreement(name, entry) == Agreement::InPart);
+        let is_free = |name: &&Segment| !by_name.contains_key(name) && agreement(name, entry) == Agreement::InPart;
+        let free = expected.alike(entry).find(is_free);
         if let Some(name) = free {
             by_name.insert(name, entry);
         }
     }
     by_name
+}
+
+/// Names by the values of their keys: to try each name on each entry takes minutes for some thousand entries.
+struct Names<'n> {
+    keys: BTreeSet<&'n str>,
+    exact: BTreeSet<&'n Segment>,
+    by_value: BTreeMap<(&'n str, &'n str), Vec<(usize, &'n Segment)>>,
+}
+
+impl<'n> Names<'n> {
+    fn of(names: impl IntoIterator<Item = &'n Segment>) -> Self {
+        let mut found = Self { keys: BTreeSet::new(), exact: BTreeSet::new(), by_value: BTreeMap::new() };
+        for (order, name) in names.into_iter().enumerate() {
+            let Segment::Entry(keys) = name else { continue };
+            if !found.exact.insert(name) {
+                continue;
+            }
+            for (key, text) in keys {
+                found.keys.insert(key);
+                found.by_value.entry((key, text)).or_default().push((order, name));
+            }
+        }
+        found
+    }
+
+    /// The entry's keys, each with its value as JSON text.
+    fn values_of(&self, entry: &Value) -> Vec<(String, String)> {
+        self.keys.iter().filter_map(|key| Some(((*key).to_owned(), entry.get(key)?.to_string()))).collect()
+    }
+
+    /// The name that has all of the entry's keys.
+    fn named_by(&self, entry: &Value) -> Option<&'n Segment> {
+        self.exact.get(&Segment::Entry(self.values_of(entry))).copied()
+    }
+
+    /// The names that share a key's value with the entry, in their order.
+    fn alike(&self, entry: &Value) -> impl Iterator<Item = &'n Segment> + use<'n> {
+        let values = self.values_of(entry);
+        let names = values.iter().filter_map(|(key, text)| self.by_value.get(&(key.as_str(), text.as_str())));
+        names.flatten().copied().collect::<BTreeMap<usize, &Segment>>().into_values()
+    }
 }
 
 /// How far an entry carries the merge keys of a name.

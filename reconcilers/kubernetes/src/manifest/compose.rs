@@ -10,7 +10,7 @@ use super::document::Dialect;
 use super::fault::{Fault, Flaw};
 use super::node::{Content, NodeId, Tree};
 use super::scalar::{self, Scalar, Written};
-use super::{ALIAS_LIMIT, NESTING_LIMIT};
+use super::{ALIAS_LIMIT, ALIASED_TEXT_LIMIT, DUPLICATES_LIMIT, NESTING_LIMIT};
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +45,17 @@ impl Placed {
 
     pub(super) fn is_null(&self) -> bool {
         matches!(self.shape, Shape::Leaf(Value::Null))
+    }
+
+    /// How long the JSON pointers of all values in it are together, below one of this length.
+    pub(super) fn paths_length(&self, above: usize) -> usize {
+        let below = |key_length: usize, value: &Self| value.paths_length(above + 1 + key_length);
+        let lengths = match &self.shape {
+            Shape::Leaf(_) => 0,
+            Shape::List(items) => items.iter().map(|item| below(1, item)).fold(0, usize::saturating_add),
+            Shape::Map(entries) => entries.iter().map(|(key, value)| below(key.len(), value)).fold(0, usize::saturating_add),
+        };
+        lengths.saturating_add(above)
     }
 
     /// The value, and the position of each value in it by JSON pointer.
@@ -90,6 +101,8 @@ struct Composer<'a> {
     visited: u32,
     /// Those of them inside aliases.
     aliased: u32,
+    /// Bytes of text inside aliases.
+    aliased_text: usize,
     open_aliases: Vec<NodeId>,
     depth: usize,
     duplicates: Vec<Flaw>,
@@ -98,8 +111,16 @@ struct Composer<'a> {
 /// The document's value; `None` for an empty document. Either one fault that stops the reading, or all duplicate keys.
 pub(super) fn compose(tree: &Tree, dialect: Dialect) -> Result<Option<Placed>, Vec<Flaw>> {
     let Some(root) = tree.root() else { return Ok(None) };
-    let mut composer =
-        Composer { tree, dialect, visited: 1, aliased: 0, open_aliases: Vec::new(), depth: 0, duplicates: Vec::new() };
+    let mut composer = Composer {
+        tree,
+        dialect,
+        visited: 1,
+        aliased: 0,
+        aliased_text: 0,
+        open_aliases: Vec::new(),
+        depth: 0,
+        duplicates: Vec::new(),
+    };
     let placed = composer.value(root).map_err(|flaw| vec![flaw])?;
     if composer.duplicates.is_empty() { Ok(Some(placed)) } else { Err(composer.duplicates) }
 }
@@ -138,7 +159,8 @@ impl Composer<'_> {
             let position = self.tree.node(*key).position;
             let name = self.key(*key)?;
             let placed = self.value(*value)?;
-            if let Some(first) = lines.insert(name.clone(), position.line) {
+            let first = lines.insert(name.clone(), position.line);
+            if let Some(first) = first.filter(|_| self.duplicates.len() < DUPLICATES_LIMIT) {
                 let fault = Fault::DuplicateKey { key: name.clone(), first, second: position.line };
                 self.duplicates.push(Flaw::at(position, fault));
             }
@@ -224,8 +246,10 @@ impl Composer<'_> {
         self.visited += 1;
         if !self.open_aliases.is_empty() {
             self.aliased += 1;
+            self.aliased_text += self.tree.node(id).text_length();
         }
-        if self.aliased > ALIAS_LIMIT || is_excessive(self.visited, self.aliased) {
+        let is_long = self.aliased > ALIAS_LIMIT || self.aliased_text > ALIASED_TEXT_LIMIT;
+        if is_long || is_excessive(self.visited, self.aliased) {
             return Err(Flaw::at(self.tree.node(id).position, Fault::TooManyAliases));
         }
         Ok(())

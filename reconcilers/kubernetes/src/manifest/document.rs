@@ -49,11 +49,12 @@ fn json_documents(text: &str) -> (Vec<Split<'_>>, Option<usize>) {
         return (documents, Some(0));
     }
     let mut end = 0;
+    let mut cursor = Cursor::default();
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     while let Some(next) = stream.next() {
         let start = end + text[end..].len() - text[end..].trim_start().len();
         let number = count(documents.len());
-        let (line, column) = place(text, start);
+        let (line, column) = cursor.advance(text, start);
         match next {
             Ok(IgnoredAny) => {
                 end = stream.byte_offset();
@@ -73,6 +74,27 @@ fn json_documents(text: &str) -> (Vec<Split<'_>>, Option<usize>) {
         }
     }
     (documents, None)
+}
+
+/// Counts lines and columns forwards: to count them anew for each of many documents takes minutes.
+#[derive(Default)]
+struct Cursor {
+    byte: usize,
+    line_breaks: usize,
+    column: usize,
+}
+
+impl Cursor {
+    /// What [`place`] says of a byte that is not before the last one.
+    fn advance(&mut self, text: &str, to: usize) -> (u32, u32) {
+        let passed = &text[self.byte..to];
+        let line_break = passed.rfind('\n');
+        let column = if line_break.is_some() { 0 } else { self.column };
+        self.column = column + passed[line_break.map_or(0, |at| at + 1)..].chars().count();
+        self.line_breaks += passed.matches('\n').count();
+        self.byte = to;
+        (count(self.line_breaks), number(self.column))
+    }
 }
 
 fn yaml_documents<'a>(text: &'a str, from: usize, documents: &mut Vec<Split<'a>>) {

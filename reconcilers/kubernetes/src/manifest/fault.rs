@@ -45,6 +45,10 @@ pub(super) enum Fault {
     DuplicateKey { key: String, first: u32, second: u32 },
     #[error("values are nested deeper than {limit} levels; flatten them")]
     TooDeep { limit: usize },
+    #[error(
+        "the keys above the values of {object} are so long, or so deep, that their paths take more than {limit} bytes; shorten the keys"
+    )]
+    LongPaths { object: String, limit: usize },
     #[error("aliases repeat more than is read (Kubernetes refuses such documents, too); write the values out")]
     TooManyAliases,
     #[error("the anchor contains itself through this alias; break the circle")]
@@ -61,6 +65,8 @@ pub(super) enum Fault {
     GenerateName { object: String },
     #[error("{object} has a `metadata.namespace` that is not text; put it in quotes")]
     NamespaceIsNotText { object: String },
+    #[error("{object} is refused by every server, as its `metadata.{field}` {hint}")]
+    MetadataType { object: String, field: String, hint: &'static str },
     #[error("the list holds another list, which kubectl does not take; put its items into the outer list")]
     NestedList,
 }
@@ -89,12 +95,14 @@ impl Fault {
             Self::KeyWithoutText { .. } | Self::KeyIsCollection => "bad-key",
             Self::DuplicateKey { .. } => "duplicate-key",
             Self::TooDeep { .. } => "too-deep",
+            Self::LongPaths { .. } => "long-paths",
             Self::TooManyAliases => "too-many-aliases",
             Self::UnrenderedTemplate { .. } => "unrendered-template",
             Self::NotAnObject { .. } => "not-an-object",
             Self::NoName { .. } => "no-name",
             Self::GenerateName { .. } => "generate-name",
             Self::NamespaceIsNotText { .. } => "bad-namespace",
+            Self::MetadataType { .. } => "bad-metadata",
             Self::NestedList => "nested-list",
         }
     }

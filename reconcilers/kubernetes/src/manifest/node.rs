@@ -46,6 +46,16 @@ impl Tree {
     }
 }
 
+impl Node {
+    /// The bytes of its own text.
+    pub(super) fn text_length(&self) -> usize {
+        match &self.content {
+            Content::Scalar(written) => written.text.len(),
+            Content::Sequence(_) | Content::Mapping(_) | Content::Alias(_) => 0,
+        }
+    }
+}
+
 /// A collection whose end is still to come.
 struct Open {
     node: NodeId,

@@ -5,7 +5,7 @@ use trueup_core::object::ObjectId;
 
 use super::compose::{Placed, Shape};
 use super::fault::{Fault, Flaw};
-use super::template;
+use super::{PATHS_LIMIT, metadata, template};
 
 /// The objects of one document. What hides one object leaves the others of a list readable.
 pub(super) fn objects(file: &str, document: u32, value: Placed) -> (Vec<Desired>, Vec<Flaw>) {
@@ -65,7 +65,11 @@ fn object(file: &str, document: u32, value: Placed) -> Result<Desired, Flaw> {
     if let Some(position) = template::find_in_values(&id.kind, &value) {
         return Err(Flaw::at(position, Fault::UnrenderedTemplate { detail: id.to_string() }));
     }
+    metadata::check(&id.to_string(), value.entry("metadata"))?;
     let Placed { position, .. } = value;
+    if value.paths_length(0) > PATHS_LIMIT {
+        return Err(Flaw::at(position, Fault::LongPaths { object: id.to_string(), limit: PATHS_LIMIT }));
+    }
     let origin = Origin { file: file.to_owned(), line: position.line, column: position.column, document };
     let (value, positions) = value.into_value();
     Ok(Desired { id, value, origin, positions })

@@ -31,18 +31,19 @@ fn is_chart_text(text: &str) -> bool {
     text.split_once("{{").is_some_and(|(_, behind)| !text.contains('\n') && CHART_WORDS.iter().any(|word| behind.contains(word)))
 }
 
-/// Says that a document which does not parse is a template, where it has braces outside quotes.
-pub(super) fn explain(document: Document<'_>, flaw: Flaw) -> Flaw {
-    let explainable = matches!(flaw.fault, Fault::Syntax { .. } | Fault::KeyIsCollection | Fault::DuplicateKey { .. });
-    let line = document.text.lines().enumerate().find(|(_, line)| has_bare_braces(line));
-    let Some((index, line)) = line.filter(|_| explainable) else { return flaw };
+/// The braces outside quotes of a document that does not parse: its line and column.
+pub(super) fn find_bare_braces(document: Document<'_>) -> Option<(u32, u32)> {
+    let (index, line) = document.text.lines().enumerate().find(|(_, line)| has_bare_braces(line))?;
     let column = line.find("{{").map_or(0, |at| line[..at].chars().count());
     let shift = if index == 0 { document.column } else { 0 };
-    Flaw {
-        line: document.line + number(index),
-        column: number(column) + 1 + shift,
-        fault: Fault::UnrenderedTemplate { detail: format!("line {}: {}", flaw.line, flaw.fault) },
-    }
+    Some((document.line + number(index), number(column) + 1 + shift))
+}
+
+/// Says that a document which does not parse is a template, where it has such braces.
+pub(super) fn explain(braces: Option<(u32, u32)>, flaw: Flaw) -> Flaw {
+    let explainable = matches!(flaw.fault, Fault::Syntax { .. } | Fault::KeyIsCollection | Fault::DuplicateKey { .. });
+    let Some((line, column)) = braces.filter(|_| explainable) else { return flaw };
+    Flaw { line, column, fault: Fault::UnrenderedTemplate { detail: format!("line {}: {}", flaw.line, flaw.fault) } }
 }
 
 /// Braces where a value, a key or a line begins: there they are YAML, so a template has to be rendered first.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use trueup_core::facts::{Desired, Problem};
 use trueup_kubernetes::manifest;
 
+mod changed;
 mod corpus;
 mod laws;
 mod oracle;

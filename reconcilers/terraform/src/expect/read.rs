@@ -136,7 +136,12 @@ fn matches(value: &DeValue<'_>) -> Result<Test, Fault> {
     Pattern::new(text).map(Test::Matches).map_err(|error| {
         let reason = error.to_string();
         let last = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Fault { code: "bad-pattern", message: format!("`{text}` is not a regular expression: {last}") }
+        // The place says where the rest of it stands.
+        let shown = match text.char_indices().nth(200) {
+            Some((end, _)) => format!("`{}…`", &text[..end]),
+            None => format!("`{text}`"),
+        };
+        Fault { code: "bad-pattern", message: format!("{shown} is not a regular expression: {last}") }
     })
 }
 

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use trueup_core::facts::Desired;
 use trueup_kubernetes::manifest;
 
@@ -46,10 +46,20 @@ pub fn print_labelled(objects: &[Desired]) -> String {
             if value["metadata"]["labels"].is_null() {
                 value["metadata"]["labels"] = json!({});
             }
+            as_the_command_does(&mut value["metadata"]);
             value["metadata"]["labels"][LABEL] = json!("true");
             manifest::to_kubectl_json(&[value])
         })
         .collect()
+}
+
+/// `kubectl label` writes labels and namespace anew: what is `null` among labels is empty, and an empty namespace is gone.
+fn as_the_command_does(metadata: &mut Value) {
+    let labels = metadata["labels"].as_object_mut().expect("labels");
+    labels.values_mut().filter(|value| value.is_null()).for_each(|value| *value = json!(""));
+    if metadata.get("namespace").is_some_and(|namespace| namespace.is_null() || namespace == "") {
+        metadata.as_object_mut().expect("metadata").remove("namespace");
+    }
 }
 
 #[test]

@@ -94,6 +94,22 @@ fn each_names_its_place_and_what_to_do() {
             "m.yaml:5:1: generate-name: Job has only `metadata.generateName`, so that each create makes another object and none can be compared with Git; give it a `metadata.name`",
         ),
         (
+            "apiVersion: v1\nkind: A\nmetadata: {name: a, labels: {on: x, version: 1.10}}",
+            "m.yaml:7:46: bad-metadata: A a is refused by every server, as its `metadata.labels.version` is not text; put it in quotes",
+        ),
+        (
+            "apiVersion: v1\nkind: A\nmetadata: {name: a, annotations: [x]}",
+            "m.yaml:7:34: bad-metadata: A a is refused by every server, as its `metadata.annotations` is not a mapping of keys to texts; write it as one",
+        ),
+        (
+            "apiVersion: v1\nkind: A\nmetadata: {name: a, finalizers: [x, 1], labels: null}",
+            "m.yaml:7:37: bad-metadata: A a is refused by every server, as its `metadata.finalizers.1` is not text; put it in quotes",
+        ),
+        (
+            "apiVersion: v1\nkind: A\nmetadata: {name: a, generation: '1'}",
+            "m.yaml:7:33: bad-metadata: A a is refused by every server, as its `metadata.generation` is not a number; write one without quotes",
+        ),
+        (
             "kind: List\nitems: {}",
             "m.yaml:6:8: not-an-object: the document is no Kubernetes object: `items` is not a list; correct it, or leave the file out of `paths`",
         ),
@@ -161,7 +177,14 @@ fn bombs_are_refused_and_large_objects_are_not() {
         let alias = format!("*a{}", level - 1);
         writeln!(bomb, "a{level}: &a{level} [{}]", [alias.as_str(); 9].join(", ")).expect("a String");
     }
+    // Each of 60,000 values has a path of 30,000 letters: 1.8 GB.
+    let long_key = format!("{HEAD}{}: 1\n", "k".repeat(1000));
+    let deep_keys = (0..30).map(|depth| format!("{}{}:\n", " ".repeat(depth), "k".repeat(1000))).collect::<Vec<_>>().concat();
+    let values = (0..60_000).map(|index| format!("{}v{index}: 1\n", " ".repeat(30))).collect::<Vec<_>>().concat();
+    assert_eq!(read_text(&long_key).0.len(), 1, "a long key alone is none");
     for (text, code) in [
+        (format!("{HEAD}{deep_keys}{values}"), "long-paths"),
+        (format!("{HEAD}a: &a {}\nb:\n{}", "x".repeat(100_000), "- *a\n".repeat(10_000)), "too-many-aliases"),
         (bomb, "too-many-aliases"),
         (format!("{HEAD}a: {}", "[".repeat(100_000)), "too-deep"),
         (format!("{HEAD}a: {}", "{a: ".repeat(100_000)), "too-deep"),
@@ -176,6 +199,17 @@ fn bombs_are_refused_and_large_objects_are_not() {
         "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  annotations:\n    a: {annotation}\nspec:\n  containers:\n{containers}"
     ));
     assert_eq!(large.value["spec"]["containers"].as_array().map(Vec::len), Some(10_000));
+}
+
+/// Took minutes: each place was counted from the beginning of the file, and each duplicate key looked for braces in all of it.
+#[test]
+fn many_documents_and_many_mistakes_take_no_longer_than_few() {
+    let object = r#"{"apiVersion":"v1","kind":"A","metadata":{"name":"a"}} "#;
+    let (objects, problems) = read_text(&object.repeat(50_000));
+    assert_eq!((objects.len(), problems.len()), (50_000, 0));
+    assert_eq!((objects[49_999].origin.line, objects[49_999].origin.column as usize), (1, 49_999 * object.len() + 1));
+    let (objects, problems) = read_text(&format!("{HEAD}{}", "a: 1\n".repeat(400_000)));
+    assert_eq!((objects.len(), problems.len()), (0, 100), "the document is not read, and a hundred lines say why");
 }
 
 #[test]
