@@ -14,6 +14,7 @@ mod pull_request;
 mod act;
 mod world;
 mod cluster;
+mod corpus_served;
 mod daemon;
 mod deploy;
 mod episodes;
