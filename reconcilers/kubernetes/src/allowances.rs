@@ -59,7 +59,19 @@ struct Allocated {
     paths: Vec<Path>,
     entries: Option<Entries>,
     when_declared: Option<Path>,
+    by: By,
     reason: String,
+}
+
+/// Who puts an allocated value there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum By {
+    /// Anybody may: a program that is not known, or the server in the name of whoever asks.
+    #[default]
+    Anybody,
+    /// The API server itself, after it has noted who owns what: a value that somebody owns is that one's, not allocated.
+    Server,
 }
 
 #[derive(Debug, Clone)]
@@ -100,6 +112,8 @@ struct AllocatedText {
     paths: Vec<String>,
     entries: Option<Entries>,
     when_declared: Option<String>,
+    #[serde(default)]
+    by: By,
     reason: String,
 }
 
@@ -155,7 +169,7 @@ impl AllocatedText {
         if let Some(path) = paths.iter().find(|path| is_protected(&kind, path) && !by_right(path)) {
             return Err(RulesError::Protected { file, kind: kind.kind, path: path.to_string() });
         }
-        Ok(Allocated { kind, paths, entries: self.entries, when_declared, reason: self.reason })
+        Ok(Allocated { kind, paths, entries: self.entries, when_declared, by: self.by, reason: self.reason })
     }
 }
 
@@ -199,6 +213,23 @@ pub fn allowances(rules: &Rules, desired: &Desired, live: &Live, types: &Types, 
     allocated.chain(writers).collect()
 }
 
+impl Rules {
+    /// Takes out of the server's answer to a dry run what it allocates and Git does not declare: for the object itself it
+    /// allocated something else, and by the next dry run it would be another value again.
+    pub(crate) fn forget_allocated(&self, answer: &mut Value, desired: &Desired, types: &Types, shape: &Shape) {
+        let by_server = self.allocated.iter().filter(|rule| rule.by == By::Server && rule.kind.names(&desired.id));
+        let patterns: Vec<&Path> = by_server.flat_map(|rule| &rule.paths).collect();
+        let paths: Vec<Path> = patterns.into_iter().flat_map(|pattern| places(pattern, answer, types, shape)).collect();
+        for path in paths.iter().filter(|path| path.find(&desired.value).is_none_or(Value::is_null)) {
+            let (Some(around), Some(Segment::Key(key))) = (path.parent(), path.0.last()) else { continue };
+            let around = around.pointer_in(answer).and_then(|pointer| answer.pointer_mut(&pointer));
+            if let Some(fields) = around.and_then(Value::as_object_mut) {
+                fields.remove(key);
+            }
+        }
+    }
+}
+
 impl KindName {
     fn names(&self, id: &ObjectId) -> bool {
         self.group == id.group() && self.kind == id.kind
@@ -211,6 +242,7 @@ fn allocated_here(rule: &Allocated, desired: &Desired, live: &Live, types: &Type
         return Vec::new();
     }
     let places = rule.paths.iter().flat_map(|pattern| places(pattern, &live.value, types, shape));
+    let places = places.filter(|path| rule.by == By::Anybody || !is_owned(live, path));
     let allowance = |path: Path| {
         let extent = match &rule.entries {
             None => Extent::Undeclared,
@@ -222,20 +254,37 @@ fn allocated_here(rule: &Allocated, desired: &Desired, live: &Live, types: &Type
     places.filter_map(allowance).collect()
 }
 
+/// Whether somebody wrote a value, as far as the server has noted that.
+fn is_owned(live: &Live, path: &Path) -> bool {
+    // The first server-side apply of an object without managed fields gives everything in it to this name.
+    live.writer_of(path).is_some_and(|owner| owner.manager != "before-first-apply")
+}
+
 impl Entries {
-    /// Whether the live list is the declared one and nothing beside it but these entries.
+    /// Whether the live list is the declared one and nothing beside it but these entries: each at most once, and those of a
+    /// list of objects in this order.
     fn explain(&self, declared: Option<&Value>, live: Option<&Value>, id: &ObjectId) -> bool {
         let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
-        let (declared, live) = (list(declared), list(live));
-        declared.iter().all(|entry| live.contains(entry))
-            && live.iter().all(|entry| declared.contains(entry) || self.allows(entry, id))
+        let (mut declared, live) = (list(declared), list(live));
+        let mut added = Vec::new();
+        for entry in &live {
+            match (declared.iter().position(|one| one == entry), self.allows(entry, id)) {
+                (Some(at), _) => drop(declared.remove(at)),
+                (None, Some(rank)) => added.push(rank),
+                (None, None) => return false,
+            }
+        }
+        if self.field.is_none() {
+            added.sort_unstable();
+        }
+        declared.is_empty() && added.is_sorted_by(|a, b| a < b)
     }
 
-    fn allows(&self, entry: &Value, id: &ObjectId) -> bool {
+    /// Which of the allowed entries this is.
+    fn allows(&self, entry: &Value, id: &ObjectId) -> Option<usize> {
         let value = self.field.as_ref().map_or(Some(entry), |field| entry.get(field));
-        let text = value.and_then(Value::as_str);
-        let matches = |pattern: &String, text| NamePattern::new(&pattern.replace("{name}", &id.name)).matches(text);
-        text.is_some_and(|text| self.one_of.iter().any(|pattern| matches(pattern, text)))
+        let text = value.and_then(Value::as_str)?;
+        self.one_of.iter().position(|pattern| NamePattern::new(&pattern.replace("{name}", &id.name)).matches(text))
     }
 }
 
@@ -274,6 +323,29 @@ mod tests {
         let found = allowed("v1", "Service", json!({}), live);
         let undeclared = |text: &str| (text.to_owned(), Extent::Undeclared);
         assert_eq!(found, [undeclared("spec.clusterIP"), undeclared("spec.ports[0].nodePort")]);
+    }
+
+    #[test]
+    fn an_allocated_value_that_somebody_owns_is_theirs() {
+        let owned = |manager: &str| {
+            let fields = json!({"f:spec": {"f:clusterIP": {}, "f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}}}}});
+            let live = json!({"spec": {"clusterIP": "10.96.0.7", "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]},
+                "metadata": {"managedFields": [{"manager": manager, "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": fields}]}});
+            allowed("v1", "Service", json!({}), live).into_iter().map(|(path, _)| path).collect::<Vec<_>>()
+        };
+        assert_eq!(owned("kubectl-patch"), ["spec.ports[0].nodePort"]);
+        assert_eq!(owned("before-first-apply"), ["spec.clusterIP", "spec.ports[0].nodePort"]);
+    }
+
+    #[test]
+    fn admission_adds_each_toleration_once_and_in_its_order() {
+        let found = |keys: &[&str]| {
+            let tolerations: Vec<Value> = keys.iter().map(|key| json!({"key": format!("node.kubernetes.io/{key}")})).collect();
+            allowed("v1", "Pod", json!({}), json!({"spec": {"tolerations": tolerations}})).len()
+        };
+        assert_eq!(found(&["not-ready", "unreachable", "memory-pressure"]), 1);
+        assert_eq!(found(&["not-ready", "unreachable", "unreachable"]), 0);
+        assert_eq!(found(&["unreachable", "not-ready"]), 0);
     }
 
     #[test]

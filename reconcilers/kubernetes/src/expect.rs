@@ -105,7 +105,10 @@ pub(crate) async fn expect(
     let judge = |(mut matched, create): (Matched, Option<(Words, DryRunCreate)>)| {
         match create.map(|(words, create)| (answers.get(&words), create)) {
             Some((Some(Ok(answer)), create)) => {
-                matched.expected.value = create.named(answer.clone());
+                let mut answer = create.named(answer.clone());
+                let shape = (expecting.shape)(&matched.desired.id);
+                expecting.rules.forget_allocated(&mut answer, &matched.desired, expecting.types, &shape);
+                matched.expected.value = answer;
                 matched.expected.evidence = Evidence::Baseline;
             }
             Some((Some(Err(error)), _)) => {

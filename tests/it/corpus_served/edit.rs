@@ -91,7 +91,8 @@ pub const EDITS: [(&str, Make); 26] = [
     ("kubectl edit", |subject, dice| {
         let (_, value, _) = dice.pick(&subject.of(Value::is_string))?.to_owned();
         let text = value.as_str().filter(|text| text.len() > 3 && text.chars().all(char::is_alphanumeric))?;
-        Some(Call::Editor(format!("s/\\b{text}\\b/{text}x/")))
+        let is_alone = subject.live.to_string().matches(text).count() == 1;
+        is_alone.then(|| Call::Editor(format!("s/{text}/{text}x/")))
     }),
     ("strategic merge patch", |subject, dice| subject.strategic(dice)),
 ];
@@ -173,7 +174,11 @@ impl<'a> Subject<'a> {
             _ => false,
         })?;
         let text = value.as_str();
-        Some(self.written(dice, tokens, text.map_or_else(|| value.to_string().into(), |text| text.parse::<i64>().unwrap().into())))
+        Some(self.written(
+            dice,
+            tokens,
+            text.map_or_else(|| value.to_string().into(), |text| text.parse::<i64>().unwrap().into()),
+        ))
     }
 
     fn key_removed(&self, dice: &mut Dice) -> Option<Call> {
@@ -272,7 +277,9 @@ impl<'a> Subject<'a> {
     /// A value written by a merge patch where that can say it, or by a JSON patch.
     fn written(&self, dice: &mut Dice, tokens: &[String], value: Value) -> Call {
         let merged = if dice.roll(2) == 0 && !value.is_object() { self.merged(tokens, value.clone()) } else { None };
-        merged.unwrap_or_else(|| Call::Patch(JSON, json!([{"op": "add", "path": pointer(tokens), "value": value}])))
+        let at = pointer(tokens);
+        let operation = if self.live.pointer(&at).is_some() { "replace" } else { "add" };
+        merged.unwrap_or_else(|| Call::Patch(JSON, json!([{"op": operation, "path": at, "value": value}])))
     }
 
     /// `None` where the way leads through a list.
@@ -376,7 +383,11 @@ fn planted(schemas: &Schemas, schema: &Value, dice: &mut Dice) -> Option<Value> 
             let Some((key, inner)) = dice.pick(&fields) else {
                 return Some(json!({"planted": planted(schemas, schema.get("additionalProperties")?, dice)?}));
             };
-            if dice.roll(4) == 0 { json!({}) } else { Value::Object(Map::from_iter([((*key).clone(), planted(schemas, inner, dice)?)])) }
+            if dice.roll(4) == 0 {
+                json!({})
+            } else {
+                Value::Object(Map::from_iter([((*key).clone(), planted(schemas, inner, dice)?)]))
+            }
         }
         _ => return None,
     })

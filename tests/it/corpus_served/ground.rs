@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::api::{Api, path_of};
-use super::objects::{Corpus, Moved, Object, Place, namespace_list};
+use super::api::{Api, path_of, text};
+use super::objects::{Corpus, Moved, Object, Place, group, namespace_list};
 use crate::deploy::install::eventually;
 use crate::world::{Rights, World};
 
@@ -65,13 +65,13 @@ pub struct Put {
 
 impl Ground {
     pub fn new() -> Option<Self> {
-        let root = PathBuf::from(std::env::var_os("TRUEUP_CORPUS")?).join("manifests");
         let mut accounts = Vec::new();
         for rights in [Rights::Base, Rights::Baseline] {
             let world = World::new(rights)?;
             world.repo.write("trueup.toml", CONFIGURATION);
             accounts.push((rights, world));
         }
+        let root = PathBuf::from(std::env::var_os("TRUEUP_CORPUS")?).join("manifests");
         let kubectl = accounts[0].1.kubectl_program().to_owned();
         let api = Api::start(&kubectl);
         let folder = TempDir::new().unwrap();
@@ -95,7 +95,7 @@ impl Ground {
         for group in &moved.groups {
             self.grant(group);
         }
-        self.places.push(Moved { definitions: moved.definitions.clone(), objects: moved.objects.clone(), namespaces: moved.namespaces.clone(), groups: moved.groups.clone() });
+        self.places.push(moved.clone());
         (moved, definitions)
     }
 
@@ -179,8 +179,8 @@ impl Drop for Ground {
             for object in place.definitions.iter().chain(&place.objects) {
                 let value = &object.value;
                 if value["metadata"].get("namespace").is_none() {
-                    let kind = format!("{}.{}", value["kind"].as_str().unwrap(), super::objects::group(value));
-                    kinds.entry(kind).or_default().insert(super::api::text(&value["metadata"]["name"]));
+                    let kind = format!("{}.{}", text(&value["kind"]), group(value));
+                    kinds.entry(kind).or_default().insert(text(&value["metadata"]["name"]));
                 }
             }
             kinds.insert("namespace".to_owned(), place.namespaces.clone());

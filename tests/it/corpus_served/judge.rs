@@ -19,8 +19,18 @@ pub fn changes(schemas: &Schemas, before: &Value, after: &Value) -> BTreeSet<Pat
     let (before, after) = (said(before), said(after));
     let mut found = BTreeSet::new();
     let root = schemas.root(&before);
-    Comparing { schemas, found: &mut found }.values(&Path::root(), root, Some(&before), Some(&after));
+    Comparing { schemas, found: &mut found, is_custom: is_custom(&before) }.values(
+        &Path::root(),
+        root,
+        Some(&before),
+        Some(&after),
+    );
     found
+}
+
+/// Whether an object's kind is one that the corpus itself defines.
+pub fn is_custom(object: &Value) -> bool {
+    object["apiVersion"].as_str().is_some_and(|version| version.contains(".monitoring.coreos.com/"))
 }
 
 /// An object without its status and what the server writes about it.
@@ -33,12 +43,16 @@ pub fn said(object: &Value) -> Value {
         }
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
             annotations.remove(LAST_APPLIED);
+            if annotations.is_empty() {
+                metadata.remove("annotations");
+            }
         }
     }
     object
 }
 
 struct Comparing<'a> {
+    is_custom: bool,
     schemas: &'a Schemas,
     found: &'a mut BTreeSet<Path>,
 }
@@ -69,7 +83,8 @@ impl Comparing<'_> {
     }
 
     fn lists(&mut self, at: &Path, schema: Option<&Value>, a: &[Value], b: &[Value]) {
-        let names = match keys(schema) {
+        // trueup compares the lists of custom resources whole.
+        let names = match if self.is_custom { Keys::Whole } else { keys(schema) } {
             Keys::Set if sorted(a) == sorted(b) => return,
             Keys::Set | Keys::Whole => return self.differs(at),
             Keys::By(names) => names,

@@ -45,7 +45,7 @@ impl Live<'_> {
         let path = path_of(&self.kinds, object)?;
         let reply = match call {
             Call::Patch(content_type, body) => self.api.call("PATCH", &path, content_type, Some(body)),
-            Call::Put(body) => self.api.call("PUT", &path, "application/json", Some(&without_version(body))),
+            Call::Put(body) => self.api.call("PUT", &path, "application/json", Some(body)),
             Call::Kubectl(arguments) => {
                 let named = self.named(object);
                 let arguments: Vec<&str> =
@@ -92,29 +92,28 @@ impl Live<'_> {
             if changes(schemas, before, now).is_empty() {
                 return;
             }
-            let put = self.api.call("PUT", &path, "application/json", Some(&without_version(before)));
+            let mut wanted = before.clone();
+            wanted["metadata"]["resourceVersion"] = self.api.get(&path).body["metadata"]["resourceVersion"].clone();
+            let put = self.api.call("PUT", &path, "application/json", Some(&wanted));
             if put.is_ok() && changes(schemas, before, &put.body).is_empty() {
                 return;
             }
+            assert_ne!(before["kind"], "CustomResourceDefinition", "{path} is not put back: {}", put.body);
         }
         let free = json!({"metadata": {"finalizers": null}});
         self.api.call("PATCH", &path, "application/merge-patch+json", Some(&free));
         let end = Instant::now() + Duration::from_secs(30);
         while self.api.get(&path).status != 404 {
-            self.api.call("DELETE", &path, "application/json", Some(&json!({"gracePeriodSeconds": 0, "propagationPolicy": "Background"})));
+            self.api.call(
+                "DELETE",
+                &path,
+                "application/json",
+                Some(&json!({"gracePeriodSeconds": 0, "propagationPolicy": "Background"})),
+            );
             assert!(Instant::now() < end, "{path} is not deleted");
         }
         let collection = path.rsplit_once('/').unwrap().0;
         let made = self.api.call("POST", collection, "application/json", Some(declared));
         assert!(made.is_ok(), "{path}: {}", made.body);
     }
-}
-
-/// For a PUT whatever the version is.
-fn without_version(object: &Value) -> Value {
-    let mut object = object.clone();
-    let metadata = object["metadata"].as_object_mut().unwrap();
-    metadata.remove("resourceVersion");
-    metadata.remove("managedFields");
-    object
 }

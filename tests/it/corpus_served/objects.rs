@@ -40,9 +40,9 @@ impl Corpus {
                 let line = problem.origin.map_or(0, |origin| origin.line);
                 format!("{name}:{line}: {}: {}", problem.code, problem.message)
             }));
-            corpus.objects.extend(
-                objects.into_iter().map(|one| Object { from: format!("{name}:{}", one.origin.line), value: one.value }),
-            );
+            corpus
+                .objects
+                .extend(objects.into_iter().map(|one| Object { from: format!("{name}:{}", one.origin.line), value: one.value }));
         }
         corpus
     }
@@ -66,6 +66,7 @@ pub struct Place {
 }
 
 /// The corpus in a place: definitions first, then the rest, in an order that lets all find what they need.
+#[derive(Debug, Clone)]
 pub struct Moved {
     pub definitions: Vec<Object>,
     pub objects: Vec<Object>,
