@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::judge::said;
 use super::schema::{Keys, Schemas, is_quantity, keys};
 
 /// Random numbers from a seed (splitmix64).
@@ -28,7 +29,8 @@ pub enum Call {
     Patch(&'static str, Value),
     Put(Value),
     Kubectl(Vec<String>),
-    /// `kubectl edit`, with a `sed` expression for an editor.
+    /// `kubectl edit`, with a `sed` expression for an editor; it changes nothing a second time, as kubectl opens the editor
+    /// again after what the server refuses.
     Editor(String),
 }
 
@@ -91,8 +93,8 @@ pub const EDITS: [(&str, Make); 26] = [
     ("kubectl edit", |subject, dice| {
         let (_, value, _) = dice.pick(&subject.of(Value::is_string))?.to_owned();
         let text = value.as_str().filter(|text| text.len() > 3 && text.chars().all(char::is_alphanumeric))?;
-        let is_alone = subject.live.to_string().matches(text).count() == 1;
-        is_alone.then(|| Call::Editor(format!("s/{text}/{text}x/")))
+        let is_alone = said(subject.live).to_string().matches(text).count() == 1;
+        is_alone.then(|| Call::Editor(format!("s/{text}/edited/")))
     }),
     ("strategic merge patch", |subject, dice| subject.strategic(dice)),
 ];
