@@ -79,16 +79,16 @@ pub const EDITS: [(&str, Make); 26] = [
     ("unknown field added", |subject, dice| subject.unknown_field(dice)),
     ("default spelt out", |subject, dice| subject.default_spelt_out(dice)),
     ("whole object put again", |subject, _| Some(Call::Put(subject.live.clone()))),
-    ("kubectl label", |_, dice| kubectl(&["label", "--overwrite", "OBJECT", &format!("{}=planted", word(dice))])),
-    ("kubectl annotate", |_, dice| kubectl(&["annotate", "--overwrite", "OBJECT", &format!("{}=planted", word(dice))])),
+    ("kubectl label", |_, dice| Some(kubectl(&["label", "--overwrite", "OBJECT", &format!("{}=planted", word(dice))]))),
+    ("kubectl annotate", |_, dice| Some(kubectl(&["annotate", "--overwrite", "OBJECT", &format!("{}=planted", word(dice))]))),
     ("kubectl set image", |subject, dice| subject.set_image(dice)),
     ("kubectl set env", |subject, dice| {
         subject.workload()?;
-        kubectl(&["set", "env", "OBJECT", &format!("PLANTED_{}=yes", word(dice).to_uppercase())])
+        Some(kubectl(&["set", "env", "OBJECT", &format!("PLANTED_{}=yes", word(dice).to_uppercase())]))
     }),
     ("kubectl scale", |subject, dice| {
         subject.live["spec"].get("replicas")?;
-        kubectl(&["scale", "OBJECT", &format!("--replicas={}", dice.roll(4))])
+        Some(kubectl(&["scale", "OBJECT", &format!("--replicas={}", dice.roll(4))]))
     }),
     ("kubectl edit", |subject, dice| {
         let (_, value, _) = dice.pick(&subject.of(Value::is_string))?.to_owned();
@@ -104,11 +104,11 @@ pub const EDITS: [(&str, Make); 26] = [
 fn is_left_alone(tokens: &[String]) -> bool {
     let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
     match tokens[..] {
-        ["apiVersion" | "kind" | "status", ..] => true,
+        ["apiVersion" | "kind" | "status", ..]
+        | ["spec", "names" | "group" | "scope" | "conversion", ..]
+        | ["spec", "versions", _, "name" | "served" | "storage"] => true,
         ["metadata", "labels" | "annotations" | "finalizers", ..] => tokens.last() == Some(&LAST_APPLIED),
         ["metadata", ..] => tokens.len() > 1,
-        ["spec", "names" | "group" | "scope" | "conversion", ..] => true,
-        ["spec", "versions", _, "name" | "served" | "storage"] => true,
         _ => false,
     }
 }
@@ -161,12 +161,12 @@ impl<'a> Subject<'a> {
     fn leaf(&self, dice: &mut Dice, holds: fn(&Value) -> bool) -> Option<Call> {
         let (tokens, value, _) = self.spot(dice, |spot| holds(spot.value))?;
         let value = other(value, dice);
-        Some(self.written(dice, tokens, value))
+        Some(self.written(dice, tokens, &value))
     }
 
     fn quantity(&self, dice: &mut Dice, change: fn(&str) -> Option<String>) -> Option<Call> {
         let (tokens, value, _) = self.spot(dice, |spot| is_quantity(spot.schema) && spot.value.is_string())?;
-        Some(self.written(dice, tokens, change(value.as_str()?)?.into()))
+        Some(self.written(dice, tokens, &change(value.as_str()?)?.into()))
     }
 
     fn number_as_text(&self, dice: &mut Dice) -> Option<Call> {
@@ -176,11 +176,8 @@ impl<'a> Subject<'a> {
             _ => false,
         })?;
         let text = value.as_str();
-        Some(self.written(
-            dice,
-            tokens,
-            text.map_or_else(|| value.to_string().into(), |text| text.parse::<i64>().unwrap().into()),
-        ))
+        let other = text.map_or_else(|| value.to_string().into(), |text| text.parse::<i64>().unwrap().into());
+        Some(self.written(dice, tokens, &other))
     }
 
     fn key_removed(&self, dice: &mut Dice) -> Option<Call> {
@@ -219,7 +216,7 @@ impl<'a> Subject<'a> {
         let mut entries = value.as_array()?.clone();
         let by = 1 + dice.roll(entries.len() - 1);
         entries.rotate_left(by);
-        Some(self.written(dice, tokens, entries.into()))
+        Some(self.written(dice, tokens, &entries.into()))
     }
 
     /// Gives a field that is not there a value.
@@ -232,7 +229,7 @@ impl<'a> Subject<'a> {
             return None;
         }
         let value = value(self.schemas, schema, dice)?;
-        Some(if value.is_null() { self.merged(&tokens, value)? } else { self.written(dice, &tokens, value) })
+        Some(if value.is_null() { self.merged(&tokens, value)? } else { self.written(dice, &tokens, &value) })
     }
 
     fn unknown_field(&self, dice: &mut Dice) -> Option<Call> {
@@ -248,7 +245,7 @@ impl<'a> Subject<'a> {
             declared.is_none() && !spot.value.is_object() && !spot.tokens.is_empty()
         };
         let (tokens, value, _) = self.spot(dice, is_silent)?;
-        Some(self.written(dice, tokens, (*value).clone()))
+        Some(self.written(dice, tokens, value))
     }
 
     fn workload(&self) -> Option<&'a Value> {
@@ -259,7 +256,7 @@ impl<'a> Subject<'a> {
     fn set_image(&self, dice: &mut Dice) -> Option<Call> {
         let containers = self.workload()?["containers"].as_array()?;
         let name = dice.pick(containers)?["name"].as_str()?;
-        kubectl(&["set", "image", "OBJECT", &format!("{name}=planted.example.com/image:{}", word(dice))])
+        Some(kubectl(&["set", "image", "OBJECT", &format!("{name}=planted.example.com/image:{}", word(dice))]))
     }
 
     fn strategic(&self, dice: &mut Dice) -> Option<Call> {
@@ -277,7 +274,7 @@ impl<'a> Subject<'a> {
     }
 
     /// A value written by a merge patch where that can say it, or by a JSON patch.
-    fn written(&self, dice: &mut Dice, tokens: &[String], value: Value) -> Call {
+    fn written(&self, dice: &mut Dice, tokens: &[String], value: &Value) -> Call {
         let merged = if dice.roll(2) == 0 && !value.is_object() { self.merged(tokens, value.clone()) } else { None };
         let at = pointer(tokens);
         let operation = if self.live.pointer(&at).is_some() { "replace" } else { "add" };
@@ -295,12 +292,13 @@ impl<'a> Subject<'a> {
     }
 }
 
-fn kubectl(arguments: &[&str]) -> Option<Call> {
-    Some(Call::Kubectl(arguments.iter().map(|argument| (*argument).to_owned()).collect()))
+fn kubectl(arguments: &[&str]) -> Call {
+    Call::Kubectl(arguments.iter().map(|argument| (*argument).to_owned()).collect())
 }
 
 fn pointer(tokens: &[String]) -> String {
-    tokens.iter().map(|token| format!("/{}", token.replace('~', "~0").replace('/', "~1"))).collect()
+    let escaped = tokens.iter().map(|token| token.replace('~', "~0").replace('/', "~1"));
+    escaped.fold(String::new(), |pointer, token| pointer + "/" + &token)
 }
 
 fn word(dice: &mut Dice) -> String {

@@ -77,6 +77,7 @@ fn planted_changes_are_found_and_nothing_else() {
         };
         faults.extend(field.batch(seed, wanted.saturating_sub(planted).clamp(1, BATCH), &mut tallies));
     }
+    println!("found, missed and false count both accounts:");
     print!("{}", table(&tallies));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -74,7 +74,7 @@ fn judge(ground: &Ground, row: &Row) -> Vec<String> {
     faults
 }
 
-/// Without dry runs, the defaults that a CustomResourceDefinition gives are not known yet: what it adds is reported.
+/// Without dry runs, the defaults that a definition of custom resources gives are not known yet: what it adds is reported.
 fn is_awaited(rights: Rights, finding: &Value) -> bool {
     rights == Rights::Base && is_custom(&finding["object"]) && finding["change"] == "undeclared" && finding["evidence"] == "table"
 }
