@@ -103,15 +103,12 @@ impl Live<'_> {
             assert_ne!(before["kind"], "CustomResourceDefinition", "{path} is not put back: {}", put.body);
         }
         let free = json!({"metadata": {"finalizers": null}});
-        self.api.call("PATCH", &path, "application/merge-patch+json", Some(&free));
+        let at_once = json!({"gracePeriodSeconds": 0, "propagationPolicy": "Background"});
         let end = Instant::now() + Duration::from_secs(30);
         while self.api.get(&path).status != 404 {
-            self.api.call(
-                "DELETE",
-                &path,
-                "application/json",
-                Some(&json!({"gracePeriodSeconds": 0, "propagationPolicy": "Background"})),
-            );
+            // In this order: nothing that is being deleted gets a finalizer back.
+            self.api.call("DELETE", &path, "application/json", Some(&at_once));
+            self.api.call("PATCH", &path, "application/merge-patch+json", Some(&free));
             assert!(Instant::now() < end, "{path} is not deleted");
         }
         let collection = path.rsplit_once('/').unwrap().0;
