@@ -86,7 +86,10 @@ impl Ground {
         // Custom resources shall come in this way even where it does not take their definitions.
         let too_long: Vec<Object> = definitions.refused.iter().map(|(object, _)| object.clone()).collect();
         assert!(self.put(Way::ServerSide, &too_long).refused.is_empty());
-        self.must(&["wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"], "");
+        let own = |object: &Object| format!("crd/{}", text(&object.value["metadata"]["name"]));
+        let names: Vec<String> = place.definitions(&self.corpus).iter().map(own).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.must(&[&["wait", "--for=condition=Established", "--timeout=60s"], &names[..]].concat(), "");
         let moved = place.moved(&self.corpus, &self.api);
         self.must(&["create", "-f", "-"], &namespace_list(&moved.namespaces).to_string());
         for namespace in &moved.namespaces {
