@@ -105,14 +105,17 @@ pub enum Command {
     /// Show what differs from Git
     Diff {
         /// Show it again after each save (with --work-tree) or new commit
-        #[arg(long)]
+        #[arg(long, conflicts_with = "all_paths")]
         watch: bool,
+        /// Show one object whole: each path, and why it is a finding or none
+        #[arg(long, value_name = "KIND/NAME")]
+        all_paths: Option<String>,
     },
     /// Say why something is a finding, or why it is not
     Explain {
         /// A finding's id, or KIND/NAME or KIND/NAMESPACE/NAME
         what: String,
-        /// A path in that object, as in `data.LOG_LEVEL`
+        /// A path in that object, a finding or not, as in `data.LOG_LEVEL`
         path: Option<String>,
     },
     /// One round: correct, propose and escalate as the policy allows

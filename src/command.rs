@@ -9,7 +9,7 @@ mod runs;
 mod sync;
 mod undo;
 
-pub(crate) use diff::{diff_once, show};
+pub(crate) use diff::{diff_once, show, terminal_width};
 pub(crate) use sync::sync;
 
 use std::io::Write;
@@ -59,8 +59,11 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Init { dir } => init::init(&dir),
         Command::Check => check::check(&global).await,
         Command::Render => render::render(&session::open(&global)?, global.output).await,
-        Command::Diff { watch: true } => watch::watch(&session::open(&global)?, output(&global)).await,
-        Command::Diff { watch: false } => diff::diff(&session::open(&global)?, output(&global)).await,
+        Command::Diff { watch: true, .. } => watch::watch(&session::open(&global)?, output(&global)).await,
+        Command::Diff { all_paths: Some(object), .. } => {
+            diff::all_paths(&session::open(&global)?, &object, output(&global)).await
+        }
+        Command::Diff { .. } => diff::diff(&session::open(&global)?, output(&global)).await,
         Command::Explain { what, path } => explain::explain(&session::open(&global)?, &what, path.as_deref()).await,
         Command::Sync { dry_run, only } => {
             let session = session::open(&global)?;

@@ -8,7 +8,7 @@ use trueup_core::policy::Policy;
 
 use crate::cli::Output;
 use crate::command::print;
-use crate::config::{Forge, TargetKind};
+use crate::config::{Forge, Secrets, TargetKind};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ledger::{Audit, Ledger};
@@ -101,13 +101,17 @@ fn forge(session: &Session) -> Check {
 async fn target_checks(name: &str, judged: &Judged, kind: &TargetKind, pinned: &crate::source::Pinned) -> Vec<Check> {
     let mut checks = Vec::new();
     match (&judged.reach, kind) {
-        (Reach::Cluster(cluster, catalog), TargetKind::Kubernetes { paths, .. }) => {
+        (Reach::Cluster(cluster, catalog), TargetKind::Kubernetes { paths, secrets, .. }) => {
             checks.push(match identity(&judged.reach).await {
                 Ok(uid) => good(name, format!("{}, kube-system {}", cluster.server(), uid.unwrap_or_default())),
                 Err(error) => missing(name, format!("which cluster this is cannot be read (get on namespaces): {error}")),
             });
             match declared(pinned, paths) {
-                Ok((desired, _)) => checks.extend(rights(name, cluster, catalog, &desired).await),
+                Ok((mut desired, _)) => {
+                    // What is not asked for needs no right.
+                    desired.retain(|object| *secrets == Secrets::Digest || !object.id.is_secret());
+                    checks.extend(rights(name, cluster, catalog, &desired).await);
+                }
                 Err(problems) => checks.extend(problems.iter().map(|problem| missing(name, problem.to_string()))),
             }
         }

@@ -1,22 +1,29 @@
-//! `trueup explain`: why something is a finding, or why it is not.
+//! `trueup explain` and `trueup diff --all-paths`: why something is a finding, or why it is not. What is said rests on the
+//! comparison's own account of each path, so that it cannot differ from what is found.
 
-use std::fmt::Write;
+pub mod pages;
+pub mod rows;
+mod words;
 
 use trueup_core::decide::{Case, Decision, decide};
-use trueup_core::facts::{Matched, Pair, Secrecy};
-use trueup_core::finding::{Change, Finding};
+use trueup_core::facts::Pair;
+use trueup_core::finding::Finding;
+use trueup_core::object::ObjectId;
 use trueup_core::path::Path;
-use trueup_core::seen::Seen;
 
+use self::pages::{Page, declared, path_or_all};
+use self::rows::{PathRow, rows};
+use self::words::{evidence, of_change, shown, writer};
 use crate::command::print;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::guards;
 use crate::ledger::Ledger;
+use crate::report::paths::{ObjectPaths, ObjectState, PathReport, PathsReport, SCHEMA};
+use crate::report::{ProblemReport, problem_report};
 use crate::round::{Round, look};
 use crate::session::Session;
 use crate::target::{Freshness, Judged, JudgedCase};
-use crate::visible::visible;
 
 /// Where a path may begin that people write short: at the object, or at its pods' spec.
 const POD_PATHS: [&[&str]; 3] = [&[], &["spec", "template", "spec"], &["spec", "jobTemplate", "spec", "template", "spec"]];
@@ -27,15 +34,72 @@ const POD_PATHS: [&[&str]; 3] = [&[], &["spec", "template", "spec"], &["spec", "
 /// When there is no such finding or object, or nothing can be judged.
 pub async fn explain(session: &Session, what: &str, path: Option<&str>) -> Result<Exit, Failure> {
     let round = look(session, Freshness::Cached).await?;
-    let text = match (what.split_once('/'), path) {
-        (None, None) => by_id(session, &round, what).await?,
-        (None, Some(_)) => return Err(Failure::usage(anyhow::anyhow!("`{what}` is no KIND/NAME, as in Deployment/checkout"))),
-        (Some((kind, name)), path) => {
+    match (what.split_once('/'), path) {
+        (None, None) => print(&by_id(session, &round, what).await?),
+        (None, Some(_)) => Err(no_name(what)),
+        (Some(_), path) => {
             let path = path.map(str::parse::<Path>).transpose().map_err(Failure::usage)?;
-            by_object(session, &round, (kind, name), path.as_ref()).await?
+            print(&by_object(session, &round, what, path.as_ref()).await?)?;
+            let unseen = named(&round, what)?.iter().any(|(_, _, pair)| matches!(pair, Pair::Unseen(..)));
+            Ok(if unseen { Exit::Unseen } else { Exit::True })
         }
+    }
+}
+
+/// Each path of an object and why it is a finding or none.
+///
+/// # Errors
+/// When Git declares no such object, or nothing can be judged.
+pub async fn all_paths(session: &Session, what: &str) -> Result<PathsReport, Failure> {
+    let round = look(session, Freshness::Cached).await?;
+    let mut problems = problems(&round);
+    let mut objects = Vec::new();
+    for (judged, case, pair) in named(&round, what)? {
+        let whole = match whole_object(judged, pair).await {
+            Ok(whole) => whole,
+            Err(message) => {
+                let message = format!("what is never compared is not shown: {message}");
+                problems.push(ProblemReport { code: "not-read", message, target: Some(judged.name.0.clone()), origin: None });
+                None
+            }
+        };
+        let paths = rows(case, whole.as_ref(), (&judged.kinds, &session.key)).iter().map(pages::report).collect();
+        objects.push(object_paths(judged, pair, paths));
+    }
+    Ok(PathsReport { schema: SCHEMA, source: round.source.clone(), objects, problems })
+}
+
+/// The live object with what is never compared. What was not looked at, as a Secret that is skipped, is not read here either.
+async fn whole_object(judged: &Judged, pair: &Pair) -> Result<Option<serde_json::Value>, String> {
+    match pair {
+        Pair::Matched(matched) => judged.reach.read_whole(&matched.desired.id).await,
+        Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..) => Ok(None),
+    }
+}
+
+fn problems(round: &Round) -> Vec<ProblemReport> {
+    let of_target = |judged: &Judged| {
+        let name = Some(judged.name.0.clone());
+        judged.problems.iter().map(|problem| problem_report(problem, name.clone())).collect::<Vec<_>>()
     };
-    print(&text)
+    let own = round.problems.iter().map(|problem| problem_report(problem, None));
+    own.chain(round.targets.iter().flat_map(of_target)).collect()
+}
+
+fn object_paths(judged: &Judged, pair: &Pair, paths: Vec<PathReport>) -> ObjectPaths {
+    let (state, reason) = match pair {
+        Pair::Matched(_) => (ObjectState::Compared, None),
+        Pair::Missing(_) => (ObjectState::Missing, None),
+        Pair::Unseen(_, reason) => (ObjectState::Unseen, Some(reason.clone())),
+        Pair::Skipped(_, reason) => (ObjectState::Skipped, Some(reason.clone())),
+    };
+    let id = &pair.desired().id;
+    let evidence = match pair {
+        Pair::Matched(matched) => Some(matched.expected.evidence),
+        Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..) => None,
+    };
+    let object = serde_json::json!(id);
+    ObjectPaths { target: judged.name.0.clone(), object, name: id.to_string(), state, reason, evidence, paths }
 }
 
 async fn by_id(session: &Session, round: &Round, id: &str) -> Result<String, Failure> {
@@ -49,33 +113,56 @@ async fn by_id(session: &Session, round: &Round, id: &str) -> Result<String, Fai
     }
 }
 
-async fn by_object(session: &Session, round: &Round, (kind, name): (&str, &str), path: Option<&Path>) -> Result<String, Failure> {
+/// The objects of this name, each with its target and case.
+fn named<'a>(round: &'a Round, what: &str) -> Result<Vec<(&'a Judged, &'a JudgedCase, &'a Pair)>, Failure> {
+    let (kind, name) = what.split_once('/').ok_or_else(|| no_name(what))?;
     let (namespace, name) = match name.split_once('/') {
         Some((namespace, name)) => (Some(namespace), name),
         None => (None, name),
     };
-    let mut text = String::new();
-    for judged in &round.targets {
-        for case in &judged.cases {
-            let Some(pair) = &case.pair else { continue };
-            let id = &pair.desired().id;
-            let in_namespace = namespace.is_none_or(|wanted| id.namespace.as_deref() == Some(wanted));
-            if !(id.kind.eq_ignore_ascii_case(kind) && id.name == name && in_namespace) {
-                continue;
-            }
-            let path = path.map(|path| as_written_whole(path, pair));
-            let touches = |other: &Path| path.as_ref().is_none_or(|path| path.covers(other) || other.covers(path));
-            let concerned: Vec<&Finding> = case.findings.iter().filter(|finding| touches(&finding.difference.path())).collect();
-            for finding in &concerned {
-                text.push_str(&whole(session, round, judged, case, finding).await?);
-            }
-            if concerned.is_empty() {
-                text.push_str(&no_finding(judged, pair, case, path.as_ref()));
-            }
-        }
+    let is_meant = |id: &ObjectId| {
+        let in_namespace = namespace.is_none_or(|wanted| id.namespace.as_deref() == Some(wanted));
+        id.kind.eq_ignore_ascii_case(kind) && id.name == name && in_namespace
+    };
+    let cases = round.targets.iter().flat_map(|judged| judged.cases.iter().map(move |case| (judged, case)));
+    let cases = cases.filter_map(|(judged, case)| Some((judged, case, case.pair.as_ref()?)));
+    let found: Vec<_> = cases.filter(|(_, _, pair)| is_meant(&pair.desired().id)).collect();
+    let blind = || round.targets.iter().flat_map(|judged| &judged.problems).find(|problem| problem.blinds);
+    match (found.is_empty(), blind()) {
+        (false, _) => Ok(found),
+        (true, Some(problem)) => Err(Failure::unseen(anyhow::anyhow!("no `{what}` can be seen: {problem}"))),
+        (true, None) => Err(Failure::usage(anyhow::anyhow!("Git declares no `{what}`: `trueup render` shows what it declares"))),
     }
-    if text.is_empty() {
-        return Err(Failure::usage(anyhow::anyhow!("Git declares no `{kind}/{name}`: `trueup render` shows what it declares")));
+}
+
+fn no_name(what: &str) -> Failure {
+    Failure::usage(anyhow::anyhow!("`{what}` is no KIND/NAME, as in Deployment/checkout"))
+}
+
+async fn by_object(session: &Session, round: &Round, what: &str, path: Option<&Path>) -> Result<String, Failure> {
+    let mut text = String::new();
+    for (judged, case, pair) in named(round, what)? {
+        let path = path.map(|path| as_written_whole(path, pair));
+        let whole_object = match &path {
+            Some(_) => whole_object(judged, pair).await.ok().flatten(),
+            None => None,
+        };
+        let rows = rows(case, whole_object.as_ref(), (&judged.kinds, &session.key));
+        let concerned: Vec<&PathRow<'_>> =
+            rows.iter().filter(|row| path.as_ref().is_none_or(|path| row.concerns(path, pair))).collect();
+        let findings: Vec<&Finding> = concerned.iter().filter_map(|row| row.finding()).collect();
+        for finding in &findings {
+            text.push_str(&whole(session, round, judged, case, finding).await?);
+        }
+        match (pair, &path) {
+            (Pair::Matched(_), Some(path)) => {
+                text.push_str(&pages::at_path(&judged.name, pair, path, &concerned));
+            }
+            (Pair::Matched(_) | Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..), _) if findings.is_empty() => {
+                text.push_str(&pages::no_finding(&judged.name, case, pair, path.as_ref()));
+            }
+            (Pair::Matched(_) | Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..), _) => {}
+        }
     }
     Ok(text)
 }
@@ -84,7 +171,7 @@ async fn by_object(session: &Session, round: &Round, (kind, name): (&str, &str),
 fn as_written_whole(path: &Path, pair: &Pair) -> Path {
     let roots: Vec<&serde_json::Value> = match pair {
         Pair::Matched(matched) => vec![&matched.desired.value, &matched.expected.value, &matched.live.value],
-        Pair::Missing(desired) | Pair::Skipped(desired) | Pair::Unseen(desired, _) => vec![&desired.value],
+        Pair::Missing(desired) | Pair::Skipped(desired, _) | Pair::Unseen(desired, _) => vec![&desired.value],
     };
     let below = |prefix: &&[&str]| Path(Path::of_keys(prefix).0.into_iter().chain(path.0.iter().cloned()).collect());
     let candidates = POD_PATHS.iter().map(below);
@@ -108,11 +195,20 @@ async fn whole(
         path_or_all(&difference.path()),
         finding.id
     ));
+    let row = rows(case, None, (&judged.kinds, &session.key))
+        .into_iter()
+        .find(|row| row.finding().is_some_and(|told| told.id == finding.id));
     page.line("change", difference.change().name());
-    page.line("Git", &format!("{}   {}", shown(desired), difference.origin));
+    match &row {
+        Some(row) => {
+            page.line("Git", &declared(row, &difference.origin));
+            page.value("expected", row.expected.as_ref().filter(|_| row.expected != row.declared).map(ToString::to_string));
+        }
+        None => page.line("Git", &format!("{}   {}", shown(desired), difference.origin)),
+    }
     page.line("live", &shown(live));
-    page.line("writer", &writer(finding));
-    page.line("judged by", &difference.evidence.map_or_else(|| "Git alone".to_owned(), evidence_text));
+    page.line("writer", &writer(&difference.cause));
+    page.line("judged by", difference.evidence.map_or("Git alone", evidence));
     page.line("class", finding.class.as_deref().unwrap_or("none matches"));
     page.line("lane", &format!("{} at stage {}", finding.lane, finding.stage.name()));
     let factors: Vec<String> = finding.risk.factors.iter().map(|factor| format!("{} {}", factor.name, factor.points)).collect();
@@ -121,7 +217,7 @@ async fn whole(
         page.line("because", reason);
     }
     page.line("next", &next(session, round, judged, case, finding).await?);
-    page.line("change it", &what_would_change(finding));
+    page.line("change it", &of_change(finding));
     Ok(page.text)
 }
 
@@ -146,114 +242,4 @@ async fn next(
         Decision::Leave(settled) => format!("left: {}", settled.reasons.last().cloned().unwrap_or_default()),
     });
     Ok(text.unwrap_or_default())
-}
-
-fn what_would_change(finding: &Finding) -> String {
-    let origin = &finding.difference.origin;
-    match finding.difference.change() {
-        Change::MissingObject => format!("`kubectl apply -f {}`, or remove it from Git", origin.file),
-        Change::Undeclared => format!(
-            "declare it in {}, take it out of live, or name it in `{}`",
-            origin.file,
-            trueup_core::classify::IGNORE_ANNOTATION
-        ),
-        Change::Changed | Change::Removed | Change::Leftover | Change::ExtraObject => {
-            format!("change {}:{}, or live; a class in policies/ decides lane and stage", origin.file, origin.line)
-        }
-    }
-}
-
-/// Why a path (or an object) is no finding.
-fn no_finding(judged: &Judged, pair: &Pair, case: &JudgedCase, path: Option<&Path>) -> String {
-    let mut page = Page::titled(&format!(
-        "{} in {}: {}",
-        pair.desired().id,
-        judged.name,
-        path.map_or_else(|| "no finding".to_owned(), Path::to_string)
-    ));
-    match pair {
-        Pair::Matched(matched) => {
-            if let Some(path) = path {
-                at_path(&mut page, matched, case, path);
-            } else {
-                page.line("verdict", "as Git declares");
-                for (drift, reason) in &case.comparison.allowed {
-                    page.line("by right", &format!("{}: {reason}", drift.path));
-                }
-            }
-        }
-        Pair::Missing(_) => page.line("verdict", "missing, and an ignore rule names it"),
-        Pair::Unseen(_, reason) => page.line("verdict", &format!("unknown: {reason}")),
-        Pair::Skipped(_) => page.line("verdict", "skipped: secrets = \"off\""),
-    }
-    page.text
-}
-
-fn at_path(page: &mut Page, matched: &Matched, case: &JudgedCase, path: &Path) {
-    let value = |root: &serde_json::Value| match (path.find(root), matched.secrecy) {
-        (None, _) => "(none)".to_owned(),
-        (Some(_), Secrecy::Secret) => "(secret)".to_owned(),
-        (Some(value), Secrecy::Open) => shown(Some(&Seen::Plain(value.clone()))),
-    };
-    page.line("Git", &format!("{}   {}", value(&matched.desired.value), matched.desired.origin_of(path)));
-    page.line("expected", &format!("{}   by {}", value(&matched.expected.value), evidence_text(matched.expected.evidence)));
-    page.line("live", &value(&matched.live.value));
-    if let Some(owner) = matched.live.writer_of(path) {
-        page.line("writer", &format!("{} {}", owner.manager, owner.time.as_deref().unwrap_or_default()));
-    }
-    let allowed = case.comparison.allowed.iter().find(|(drift, _)| drift.path.covers(path) || path.covers(&drift.path));
-    let nowhere =
-        [&matched.desired.value, &matched.expected.value, &matched.live.value].iter().all(|root| path.find(root).is_none());
-    let reason = match allowed {
-        Some((_, reason)) => format!("differs by right: {reason}"),
-        None if nowhere => "no finding: neither Git nor live has this path".to_owned(),
-        None if case.comparison.not_admitted.iter().any(|pending| pending.covers(path)) => {
-            "not yet admitted: the server would add it to Git's words today, and live was made before".to_owned()
-        }
-        None => "true: live is what the server makes of Git's words".to_owned(),
-    };
-    page.line("verdict", &reason);
-}
-
-fn evidence_text(evidence: trueup_core::facts::Evidence) -> String {
-    use trueup_core::facts::Evidence;
-    match evidence {
-        Evidence::Baseline => "baseline (the server's own answer to a dry run)",
-        Evidence::Apply => "apply (a dry run of applying it)",
-        Evidence::Table => "table (the defaults of Kubernetes, without asking the server)",
-        Evidence::State => "the Terraform state",
-        Evidence::Plan => "a Terraform plan",
-    }
-    .to_owned()
-}
-
-fn writer(finding: &Finding) -> String {
-    let cause = &finding.difference.cause;
-    let Some(manager) = &cause.manager else { return "unknown".to_owned() };
-    let through = cause.subresource.as_ref().map(|subresource| format!(" through {subresource}")).unwrap_or_default();
-    let time = cause.time.as_ref().map(|time| format!(" {time}")).unwrap_or_default();
-    format!("{manager}{through}{time} (as managedFields reports it)")
-}
-
-fn shown(seen: Option<&Seen>) -> String {
-    seen.map_or_else(|| "(none)".to_owned(), ToString::to_string)
-}
-
-fn path_or_all(path: &Path) -> String {
-    if path.0.is_empty() { "the whole object".to_owned() } else { path.to_string() }
-}
-
-/// A title, and lines of a name and a text.
-struct Page {
-    text: String,
-}
-
-impl Page {
-    fn titled(title: &str) -> Self {
-        Self { text: format!("{}\n", visible(title)) }
-    }
-
-    fn line(&mut self, name: &str, text: &str) {
-        writeln!(self.text, "  {name:<10} {}", visible(text)).expect("writing to a String cannot fail");
-    }
 }

@@ -1,5 +1,6 @@
 //! What a round found, in the public form `trueup.report/v1` (INTERFACE) that text and JSON are printed from.
 
+pub mod paths;
 mod row;
 pub mod text;
 
@@ -83,8 +84,19 @@ pub struct Counts {
     pub drifted: usize,
     /// Not seen.
     pub unknown: usize,
-    /// Not looked at (Secrets).
+    /// Not judged: Secrets that are off, hooks and finished Jobs that are gone.
     pub skipped: usize,
+    /// The Secrets among those.
+    #[serde(skip)]
+    pub skipped_secrets: usize,
+    /// There, with findings outside `ignore`, and no longer in Git; no part of `declared`.
+    #[serde(skip_serializing_if = "is_none")]
+    pub extra: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// One finding.
@@ -262,7 +274,7 @@ fn target_report(judged: &Judged) -> TargetReport {
     let objects = counts(judged);
     let verdict = if objects.unknown > 0 || judged.problems.iter().any(|problem| problem.blinds) {
         Verdict::Unknown
-    } else if objects.drifted > 0 {
+    } else if objects.drifted + objects.extra > 0 {
         Verdict::Drift
     } else {
         Verdict::True
@@ -273,10 +285,17 @@ fn target_report(judged: &Judged) -> TargetReport {
 fn counts(judged: &Judged) -> Counts {
     let mut counts = Counts::default();
     for case in &judged.cases {
+        if case.is_extra() {
+            counts.extra += usize::from(case.findings.iter().any(|finding| finding.lane > Lane::Ignore));
+            continue;
+        }
         counts.declared += 1;
         match &case.pair {
             Some(Pair::Unseen(..)) => counts.unknown += 1,
-            Some(Pair::Skipped(_)) => counts.skipped += 1,
+            Some(Pair::Skipped(desired, _)) => {
+                counts.skipped += 1;
+                counts.skipped_secrets += usize::from(desired.id.kind == "Secret");
+            }
             Some(Pair::Missing(_) | Pair::Matched(_)) | None => {
                 if case.findings.iter().any(|finding| finding.lane > Lane::Ignore) {
                     counts.drifted += 1;
@@ -340,6 +359,8 @@ impl std::ops::Add for Counts {
             drifted: self.drifted + other.drifted,
             unknown: self.unknown + other.unknown,
             skipped: self.skipped + other.skipped,
+            skipped_secrets: self.skipped_secrets + other.skipped_secrets,
+            extra: self.extra + other.extra,
         }
     }
 }

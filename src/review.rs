@@ -9,6 +9,7 @@ mod prove;
 mod splice;
 mod tree;
 pub mod body;
+pub mod hidden;
 pub mod commit;
 pub mod push;
 pub mod local;

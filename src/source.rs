@@ -7,6 +7,7 @@ pub mod address;
 pub mod credentials;
 pub mod error;
 pub mod fetch;
+pub mod former;
 pub mod history;
 pub mod name;
 pub mod reference;

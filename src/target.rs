@@ -1,6 +1,7 @@
 //! One target through steps 2 to 5: what Git declares of it, what is there, what differs, what policy makes of that.
 
 mod cluster;
+mod former;
 mod reach;
 mod snapshot;
 pub(crate) mod terraform;
@@ -12,10 +13,12 @@ use trueup_core::classify::{classify, differences, ignore_problems};
 use trueup_core::decide::Ground;
 use trueup_core::diff::{Comparison, compare};
 use trueup_core::facts::{Desired, Observation, Origin, Pair, Problem};
-use trueup_core::finding::{Difference, Finding};
+use trueup_core::finding::{Change, Difference, Finding};
 use trueup_core::object::{ObjectId, TargetName};
+use trueup_core::path::Path;
 use trueup_core::policy::Policy;
 use trueup_core::seen::DigestKey;
+use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::manifest;
 use trueup_kubernetes::table::Table;
 
@@ -47,7 +50,7 @@ pub struct Judged {
     pub kind: &'static str,
     /// Where its objects live.
     pub ground: Ground,
-    /// One case for each declared object or expected output.
+    /// One case for each declared object or expected output, and for each object that Git no longer declares.
     pub cases: Vec<JudgedCase>,
     /// What went wrong.
     pub problems: Vec<Problem>,
@@ -55,6 +58,8 @@ pub struct Judged {
     pub serial: Option<u64>,
     /// How its objects are read again and written.
     pub reach: Reach,
+    /// What is known of their kinds.
+    pub kinds: Kinds,
 }
 
 /// One declared object (or expected output) and what came of it.
@@ -76,7 +81,16 @@ impl Judged {
             TargetKind::Snapshot { .. } => ("snapshot", Ground::Snapshot),
             TargetKind::Terraform { .. } => ("terraform", Ground::State),
         };
-        Self { name: target.name.clone(), kind, ground, cases: Vec::new(), problems, serial: None, reach: Reach::None }
+        Self {
+            name: target.name.clone(),
+            kind,
+            ground,
+            cases: Vec::new(),
+            problems,
+            serial: None,
+            reach: Reach::None,
+            kinds: Kinds::built_in(),
+        }
     }
 
     /// All findings, in the order of the cases.
@@ -92,15 +106,18 @@ impl Judged {
 }
 
 impl JudgedCase {
+    /// Whether this is about an object that Git no longer declares.
+    #[must_use]
+    pub fn is_extra(&self) -> bool {
+        self.findings.iter().any(|finding| finding.difference.change() == Change::ExtraObject)
+    }
+
     /// Steps 4 and 5 for one object.
     #[must_use]
-    pub fn of(pair: Pair, target: &TargetName, judging: Judging<'_>) -> Self {
+    pub fn of(pair: Pair, (target, kinds): (&TargetName, &Kinds), judging: Judging<'_>) -> Self {
         let comparison = match &pair {
-            Pair::Matched(matched) => {
-                let table = Table::load();
-                compare(matched, table.types(), &table.root_shape(&matched.desired.id), judging.key)
-            }
-            Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_) => Comparison::default(),
+            Pair::Matched(matched) => compare(matched, kinds.types(), &kinds.shape(&matched.desired.id), judging.key),
+            Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..) => Comparison::default(),
         };
         let differences = differences(target, &pair, comparison.drifts.clone());
         Self {
@@ -134,11 +151,17 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
     let looking = async {
         match &target.kind {
             TargetKind::Kubernetes { paths, .. } => match declared(pinned, paths) {
-                Ok((desired, problems)) => cluster::judge(session, target, (desired, problems), judging, freshness).await,
+                Ok((desired, problems)) => {
+                    let judged = cluster::judge(session, target, (desired, problems), judging, freshness).await;
+                    former::look(session, pinned, target, judged, judging).await
+                }
                 Err(problems) => Judged::unseen(target, problems),
             },
             TargetKind::Snapshot { live, paths, secrets } => match declared(pinned, paths) {
-                Ok((desired, problems)) => snapshot::judge(target, (live, *secrets), (desired, problems), judging),
+                Ok((desired, problems)) => {
+                    let judged = snapshot::judge(target, (live, *secrets), (desired, problems), judging);
+                    former::look(session, pinned, target, judged, judging).await
+                }
                 Err(problems) => Judged::unseen(target, problems),
             },
             TargetKind::Terraform { state, expect } => {
@@ -158,14 +181,8 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
 /// The problems, where no object can be read.
 pub fn declared(pinned: &Pinned, paths: &[String]) -> Result<(Vec<Desired>, Vec<Problem>), Vec<Problem>> {
     let (files, mut problems) = source::files(pinned, paths);
-    let mut desired = Vec::new();
-    for file in &files {
-        let (objects, found) = manifest::read(&file.path, &file.bytes);
-        desired.extend(objects);
-        problems.extend(found);
-    }
-    problems.extend(declared_twice(&desired));
-    problems.extend(desired.iter().flat_map(ignore_problems));
+    let (desired, found) = objects(files.iter().map(|file| (file.path.as_str(), file.bytes.as_slice())));
+    problems.extend(found);
     if desired.is_empty() {
         let message = format!(
             "no object is declared under `{}` at commit {}: an empty desired state is never acted on",
@@ -176,6 +193,37 @@ pub fn declared(pinned: &Pinned, paths: &[String]) -> Result<(Vec<Desired>, Vec<
         return Err(problems);
     }
     Ok((desired, problems))
+}
+
+/// The objects that these files declare, and what is wrong with them.
+#[must_use]
+pub fn objects<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> (Vec<Desired>, Vec<Problem>) {
+    let mut desired = Vec::new();
+    let mut problems = Vec::new();
+    for (path, bytes) in files {
+        let (objects, found) = manifest::read(path, bytes);
+        desired.extend(objects);
+        problems.extend(found);
+    }
+    problems.extend(declared_twice(&desired));
+    problems.extend(desired.iter().flat_map(ignore_problems));
+    problems.extend(desired.iter().flat_map(unknown_fields));
+    (desired, problems)
+}
+
+/// What the object's kind does not have: the server drops it, so that no difference would ever tell.
+fn unknown_fields(desired: &Desired) -> Vec<Problem> {
+    let table = Table::load();
+    let problem = |path: &Path| {
+        let Desired { id, .. } = desired;
+        let version = table.kubernetes();
+        let message = format!(
+            "`{path}` is no field of {} {} in Kubernetes {version}: the API server refuses or drops it; correct its name or place",
+            id.api_version, id.kind
+        );
+        Problem::note("unknown-field", message, Some(desired.origin_of(path)))
+    };
+    table.unknown_fields(&desired.id, &desired.value).iter().map(problem).collect()
 }
 
 /// One object declared in two places: which of them is meant cannot be told.
@@ -193,7 +241,8 @@ fn declared_twice(desired: &[Desired]) -> Vec<Problem> {
 
 /// Two declarations of one object are seen only now where one of them leaves out the namespace. Neither is judged: put right
 /// by the one, the object would be wrong by the other.
-fn told_apart(pairs: Vec<Pair>) -> (Vec<Pair>, Vec<Problem>) {
+#[must_use]
+pub fn told_apart(pairs: Vec<Pair>) -> (Vec<Pair>, Vec<Problem>) {
     let mut origins: BTreeMap<_, Vec<Origin>> = BTreeMap::new();
     for pair in &pairs {
         let Desired { id, origin, .. } = pair.desired();
@@ -214,13 +263,19 @@ fn told_apart(pairs: Vec<Pair>) -> (Vec<Pair>, Vec<Problem>) {
 }
 
 /// The judged target of an observation.
-fn judged(target: &Target, observation: Observation, mut problems: Vec<Problem>, judging: Judging<'_>, reach: Reach) -> Judged {
+fn judged(
+    target: &Target,
+    observation: Observation,
+    mut problems: Vec<Problem>,
+    judging: Judging<'_>,
+    (reach, kinds): (Reach, Kinds),
+) -> Judged {
     problems.extend(observation.problems);
     let (pairs, ambiguous) = told_apart(observation.pairs);
     let ambiguous: Vec<_> = ambiguous.into_iter().filter(|problem| !problems.contains(problem)).collect();
     problems.extend(ambiguous);
-    let cases = pairs.into_iter().map(|pair| JudgedCase::of(pair, &target.name, judging)).collect();
-    Judged { cases, reach, ..Judged::unseen(target, problems) }
+    let cases = pairs.into_iter().map(|pair| JudgedCase::of(pair, (&target.name, &kinds), judging)).collect();
+    Judged { cases, reach, kinds, ..Judged::unseen(target, problems) }
 }
 
 /// A target that can be read and written, of which nothing has been judged.

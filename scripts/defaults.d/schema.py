@@ -11,6 +11,11 @@ PREFIXES = {
 }
 # OpenAPI carries no properties for these; structural schemas admit only the form with one schema.
 SCHEMA_FORMS = {"apiextensions.v1.JSONSchemaPropsOrArray", "apiextensions.v1.JSONSchemaPropsOrBool"}
+# Types that are written as text and have more than one spelling.
+SCALARS = {
+    "api.resource.Quantity": "quantity", "meta.v1.Time": "time", "meta.v1.MicroTime": "micro-time",
+    "meta.v1.Duration": "duration",
+}
 ANY = "any"
 
 
@@ -65,8 +70,8 @@ class Schema:
         if name in SCHEMA_FORMS:
             name = "apiextensions.v1.JSONSchemaProps"
         schema = self.schemas[name]
-        if name == "api.resource.Quantity":
-            return "quantity"
+        if name in SCALARS:
+            return SCALARS[name]
         if "properties" in schema:
             self.read_type(name)
             return {"object": name}

@@ -84,7 +84,8 @@ async fn attempt(acting: Acting<'_>, judged: &Judged, correction: &Correction) -
     let held = hold_before(acting, &run, correction).await?;
     let intent = acting.ledger.append(&intent(acting, &run, correction), Timestamp::now()).await?;
     tracing::info!(run = %run, object = %correction.object, paths = ?correction.paths, "correcting");
-    let sent = settle(judged, correction, judged.reach.send(&run, correction).await).await;
+    let objection = |after| rewritten(acting, judged, correction, after);
+    let sent = settle(judged, correction, judged.reach.send(&run, correction, objection).await).await;
     let entry = Entry::Outcome { run: run.clone(), outcome: outcome(&sent) };
     let outcome = acting.ledger.append(&entry, Timestamp::now()).await?;
     let mut report = RunReport {
@@ -149,6 +150,21 @@ fn outcome(sent: &Sent) -> Outcome {
         Sent::Inadmissible(message) => Outcome::Inadmissible { message: message.clone() },
         Sent::Conflict(reason) => Outcome::Void { reason: reason.clone() },
         Sent::Unanswered(reason) => Outcome::Unknown { reason: reason.clone() },
+    }
+}
+
+/// What admission makes of a correction, by its dry run: where the same paths would drift again, to write would be to fight.
+fn rewritten(acting: Acting<'_>, judged: &Judged, correction: &Correction, after: Live) -> Option<String> {
+    if correction.undoes.is_some() || changes_nothing(&after.value, &correction.patch) {
+        return None;
+    }
+    match still_drifting(acting, judged, correction, after) {
+        Outlook::Drifting => Some(format!(
+            "admission (a mutating webhook or policy) writes another value than this patch at `{}`, so each correction would be \
+             undone: not written; put what admission makes of it into Git, or change the admission",
+            correction.paths.join("`, `")
+        )),
+        Outlook::Settled | Outlook::Pending | Outlook::Unhealthy | Outlook::Unseen => None,
     }
 }
 
@@ -239,7 +255,7 @@ fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Li
     let Some(Pair::Matched(matched)) = &case.pair else { return None };
     let matched = Matched { live, ..matched.as_ref().clone() };
     let judging = Judging { source: &acting.pinned.name, policy: acting.policy, key: &acting.session.key };
-    Some(JudgedCase::of(Pair::Matched(Box::new(matched)), &judged.name, judging))
+    Some(JudgedCase::of(Pair::Matched(Box::new(matched)), (&judged.name, &judged.kinds), judging))
 }
 
 /// An undo holds its places, and does so before it writes: cut off in between, a round would put it right again.

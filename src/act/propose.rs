@@ -6,8 +6,8 @@ use trueup_core::diff::compare;
 use trueup_core::facts::{Desired, Matched, Pair};
 use trueup_core::finding::{Divergence, Drift, Finding, FindingId, Subject};
 use trueup_core::run::{Due, Effect, Entry, Fate, Intent, Outcome, Proposal as Record, Run, RunId, RunStatus};
+use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::manifest;
-use trueup_kubernetes::table::Table;
 
 use super::{Acting, REFUSALS, new_run, report};
 use crate::ledger::LedgerError;
@@ -28,7 +28,7 @@ pub(super) async fn propose(acting: Acting<'_>, judged: &Judged, proposed: &Prop
     let Some((case, finding)) = found else { return Ok(report) };
     // What was decided belongs to what people read: why it is not corrected.
     let finding = &Finding { reasons: proposed.reasons.clone(), ..finding.clone() };
-    match prepare(acting, (case, &judged.reach), finding) {
+    match prepare(acting, (case, judged), finding) {
         Ok((proposal, commit)) => offer(acting, finding, (proposal, commit), report).await,
         Err(reason) => {
             report.action = ActionName::None;
@@ -39,7 +39,7 @@ pub(super) async fn propose(acting: Acting<'_>, judged: &Judged, proposed: &Prop
 }
 
 /// The proposal and its commit. Writes Git objects only, which nothing refers to yet.
-fn prepare(acting: Acting<'_>, case: (&JudgedCase, &Reach), finding: &Finding) -> Result<(review::Proposal, CommitId), String> {
+fn prepare(acting: Acting<'_>, case: (&JudgedCase, &Judged), finding: &Finding) -> Result<(review::Proposal, CommitId), String> {
     let edit = edit(acting, case, finding)?;
     let settings = &acting.session.settings.review;
     let audience = Audience { labels: settings.labels.clone(), reviewers: settings.reviewers.clone() };
@@ -57,26 +57,32 @@ fn prepare(acting: Acting<'_>, case: (&JudgedCase, &Reach), finding: &Finding) -
     Ok((proposal, commit))
 }
 
-fn edit(acting: Acting<'_>, (case, reach): (&JudgedCase, &Reach), finding: &Finding) -> Result<Edit, String> {
+fn edit(acting: Acting<'_>, (case, judged): (&JudgedCase, &Judged), finding: &Finding) -> Result<Edit, String> {
     let file = finding.difference.origin.file.clone();
     let read = source::read(acting.pinned, &file).map_err(|error| error.to_string())?;
     let before = read.ok_or_else(|| format!("`{file}` is not in commit {}", acting.pinned.commit))?;
     let after = match (&finding.difference.divergence, &case.pair) {
-        (Divergence::Field(drift), Some(Pair::Matched(matched))) => adopt(acting, &file, &before, matched, drift)?,
-        (Divergence::Expectation(_), _) => adopt_expectation(&file, &before, finding, reach)?,
+        (Divergence::Field(drift), Some(Pair::Matched(matched))) => {
+            adopt((acting, &judged.kinds), &file, &before, matched, drift)?
+        }
+        (Divergence::Expectation(_), _) => adopt_expectation(&file, &before, finding, &judged.reach)?,
         (Divergence::Field(_) | Divergence::Object(_), _) => return Err("only a value can be adopted".to_owned()),
     };
     Ok(Edit { file, before, after })
 }
 
 /// Git follows live at one path; read again and compared again, that path must be gone.
-fn adopt(acting: Acting<'_>, file: &str, before: &[u8], matched: &Matched, drift: &Drift) -> Result<Vec<u8>, String> {
+fn adopt(
+    (acting, kinds): (Acting<'_>, &Kinds),
+    file: &str,
+    before: &[u8],
+    matched: &Matched,
+    drift: &Drift,
+) -> Result<Vec<u8>, String> {
     let declared = declared_as_read(file, before, &matched.desired)?;
     let after = review::adopt(file, before, &declared, drift, &matched.live.value).map_err(|refused| refused.to_string())?;
     let edited = Matched { desired: declared_as_read(file, &after, &matched.desired)?, ..matched.clone() };
-    let table = Table::load();
-    let shape = table.root_shape(&matched.desired.id);
-    let drifts = compare(&edited, table.types(), &shape, &acting.session.key).drifts;
+    let drifts = compare(&edited, kinds.types(), &kinds.shape(&matched.desired.id), &acting.session.key).drifts;
     match drifts.iter().find(|left| drift.path.covers(&left.path) || left.path.covers(&drift.path)) {
         Some(left) => Err(format!("with this edit, `{}` would still differ", left.path)),
         None => Ok(after),

@@ -3,6 +3,7 @@
 use crate::cli::Output;
 use crate::command::{no_yaml, print};
 use crate::exit::Exit;
+use crate::explain;
 use crate::failure::Failure;
 use crate::report::{Report, text};
 use crate::round::look;
@@ -12,6 +13,17 @@ use crate::target::Freshness;
 pub(super) async fn diff(session: &Session, output: Output) -> Result<Exit, Failure> {
     let report = diff_once(session).await?;
     show(&report, output)?;
+    Ok(report.exit())
+}
+
+/// Shows one object whole.
+pub(super) async fn all_paths(session: &Session, object: &str, output: Output) -> Result<Exit, Failure> {
+    let report = explain::all_paths(session, object).await?;
+    match output {
+        Output::Text => print(&report.print(terminal_width())),
+        Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&report).map_err(Failure::usage)?)),
+        Output::Yaml => Err(no_yaml()),
+    }?;
     Ok(report.exit())
 }
 
@@ -30,6 +42,6 @@ pub(crate) fn show(report: &Report, output: Output) -> Result<Exit, Failure> {
 }
 
 /// The terminal's width; where stdout is none, a line may be as long as it needs.
-fn terminal_width() -> usize {
+pub(crate) fn terminal_width() -> usize {
     terminal_size::terminal_size_of(std::io::stdout()).map_or(usize::MAX, |(width, _)| usize::from(width.0))
 }

@@ -1,5 +1,8 @@
 //! `trueup render`: what Git declares, as trueup reads it.
 
+use serde_json::Value;
+use trueup_core::facts::{Desired, Secrecy};
+use trueup_core::secret;
 use trueup_kubernetes::manifest::to_kubectl_json;
 
 use crate::cli::Output;
@@ -11,6 +14,7 @@ use crate::session::{self, Session};
 use crate::target::declared;
 use crate::visible::visible;
 
+/// What it prints is for people and programs alike: secret values are masks in it.
 pub(super) async fn render(session: &Session, output: Option<Output>) -> Result<Exit, Failure> {
     let pinned = session::pin(session).await?;
     let mut values = Vec::new();
@@ -27,7 +31,7 @@ pub(super) async fn render(session: &Session, output: Option<Output>) -> Result<
                 exit = Exit::Unseen;
             }
         }
-        values.extend(desired.into_iter().map(|object| object.value));
+        values.extend(desired.iter().map(|object| shown(session, object)));
     }
     match output.unwrap_or(Output::Yaml) {
         Output::Json => print(&to_kubectl_json(&values))?,
@@ -37,4 +41,9 @@ pub(super) async fn render(session: &Session, output: Option<Output>) -> Result<
         }
     };
     Ok(exit)
+}
+
+fn shown(session: &Session, object: &Desired) -> Value {
+    let secrecy = if object.id.is_secret() { Secrecy::Secret } else { Secrecy::Open };
+    secret::shown(secrecy, &object.value, &session.key)
 }

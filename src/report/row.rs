@@ -57,8 +57,12 @@ pub(super) fn place_of(finding: &FindingReport) -> (String, String) {
         _ => format!("{} output {}", finding.target, text("output").unwrap_or_default()),
     };
     let path = finding.path.as_deref().or(finding.predicate).unwrap_or("whole object");
-    let short = POD_PATHS.iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path);
-    (visible(&subject), visible(short))
+    (visible(&subject), visible(shorter(path)))
+}
+
+/// A path without what people know from the kind.
+pub(super) fn shorter(path: &str) -> &str {
+    POD_PATHS.iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path)
 }
 
 /// The widths that fit, the same for all rows.
@@ -109,14 +113,18 @@ impl Change {
         if finding.change == "missing-object" {
             return Self::Word("missing");
         }
-        let side = |seen: &Option<Seen>| seen.as_ref().map_or_else(|| "(none)".to_owned(), shown);
-        let counted = match (&finding.desired, &finding.live) {
+        Self::between(finding.desired.as_ref(), finding.live.as_ref())
+    }
+
+    fn between(desired: Option<&Seen>, live: Option<&Seen>) -> Self {
+        let side = |seen: Option<&Seen>| seen.map_or_else(|| "(none)".to_owned(), shown);
+        let counted = match (desired, live) {
             (Some(Seen::Plain(Value::Array(desired))), Some(Seen::Plain(Value::Array(live)))) if desired.len() != live.len() => {
                 Some(format!("[{}] → [{}]", count(desired.len(), "entry"), count(live.len(), "entry")))
             }
             _ => None,
         };
-        Self::Values { desired: side(&finding.desired), live: side(&finding.live), counted }
+        Self::Values { desired: side(desired), live: side(live), counted }
     }
 
     /// `desired → live` in so much room: whole, or from where the values part.
@@ -141,7 +149,7 @@ impl Change {
 }
 
 /// A value on one line.
-fn shown(seen: &Seen) -> String {
+pub(super) fn shown(seen: &Seen) -> String {
     match seen {
         Seen::Plain(Value::String(text)) if text.is_empty() => "\"\"".to_owned(),
         seen => visible(&seen.to_string()),
@@ -163,6 +171,11 @@ fn from_where_they_part(desired: &str, live: &str) -> (String, String) {
     (tail(&left, from), tail(&right, parting))
 }
 
+/// `desired → live` in so much room.
+pub(super) fn changed(desired: Option<&Seen>, live: Option<&Seen>, room: usize) -> String {
+    Change::between(desired, live).within(room)
+}
+
 fn length(text: &str) -> usize {
     text.chars().count()
 }
@@ -177,7 +190,7 @@ pub(super) fn cut(text: &str, room: usize) -> String {
 }
 
 /// The text, or an ellipsis and its end: of a path the end tells most.
-fn cut_head(text: &str, room: usize) -> String {
+pub(super) fn cut_head(text: &str, room: usize) -> String {
     let length = length(text);
     if length <= room {
         return text.to_owned();

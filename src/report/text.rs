@@ -150,8 +150,12 @@ fn summary(text: &mut String, report: &Report) {
         holding.push(count(outputs.as_declared, "output"));
     }
     parts.push(format!("{} true", holding.join(", ")));
-    if objects.skipped > 0 {
-        parts.push(format!("{} skipped", count(objects.skipped, "Secret")));
+    for (skipped, noun) in
+        [(objects.skipped_secrets, "Secret"), (objects.skipped - objects.skipped_secrets, "short-lived object")]
+    {
+        if skipped > 0 {
+            parts.push(format!("{} skipped", count(skipped, noun)));
+        }
     }
     let unseen = objects.unknown + outputs.unknown;
     if unseen > 0 {

@@ -70,7 +70,7 @@ fn edited(file: &str, bytes: &[u8], desired: &Desired, drift: &Drift, live: &Val
 
 /// The file's text, where a value in it may be adopted at all.
 fn admitted<'a>(file: &str, bytes: &'a [u8], desired: &Desired, drift: &Drift) -> Result<&'a str, String> {
-    if desired.id.group().is_empty() && desired.id.kind == "Secret" {
+    if desired.id.is_secret() {
         return Err("values of Secrets are never adopted".to_owned());
     }
     if [&drift.desired, &drift.live].into_iter().any(|seen| matches!(seen, Some(Seen::Masked(_)))) {

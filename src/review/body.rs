@@ -4,13 +4,15 @@
 //! fences, where forges neither render nor link nor mention; in a title or commit message only letters, digits and a few
 //! signs stand as they are, so that no `@team` and no `closes #1` gets through.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use similar::TextDiff;
+use similar::{Change as LineChange, TextDiff};
 use trueup_core::finding::{Change, Confidence, Difference, Finding};
 use trueup_core::seen::Seen;
 
 use super::Edit;
+use super::hidden::{HIDDEN, secret_lines};
 use crate::visible::visible;
 
 /// How many characters GitHub takes in a body.
@@ -62,10 +64,28 @@ pub fn unified(edits: &[Edit]) -> String {
     for edit in edits {
         let (before, after) = (String::from_utf8_lossy(&edit.before), String::from_utf8_lossy(&edit.after));
         let diff = TextDiff::from_lines(before.as_ref(), after.as_ref());
-        let (old, new) = (format!("a/{}", edit.file), format!("b/{}", edit.file));
-        text.push_str(&diff.unified_diff().context_radius(3).header(&visible(&old), &visible(&new)).to_string());
+        write!(text, "--- {}\n+++ {}\n", visible(&format!("a/{}", edit.file)), visible(&format!("b/{}", edit.file)))
+            .expect("writing to a String cannot fail");
+        let secret = (secret_lines(&edit.file, &edit.before), secret_lines(&edit.file, &edit.after));
+        for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
+            writeln!(text, "{}", hunk.header()).expect("writing to a String cannot fail");
+            hunk.iter_changes().for_each(|change| line_of(&mut text, &change, &secret));
+        }
     }
     text
+}
+
+/// One line of a difference; a line that holds a secret value only says so.
+fn line_of(text: &mut String, change: &LineChange<&str>, (before, after): &(BTreeSet<u32>, BTreeSet<u32>)) {
+    let is_in = |lines: &BTreeSet<u32>, index: Option<usize>| {
+        index.and_then(|index| u32::try_from(index + 1).ok()).is_some_and(|number| lines.contains(&number))
+    };
+    let is_secret = is_in(before, change.old_index()) || is_in(after, change.new_index());
+    let shown = if is_secret { HIDDEN } else { change.value().trim_end_matches('\n') };
+    writeln!(text, "{}{shown}", change.tag()).expect("writing to a String cannot fail");
+    if change.missing_newline() {
+        text.push_str("\\ No newline at end of file\n");
+    }
 }
 
 /// Hostile text as an inline code span.

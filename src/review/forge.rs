@@ -94,7 +94,9 @@ fn offer_locally(session: &Session, pinned: &Pinned, offer: &Offer<'_>) -> Resul
         }
     };
     let patch = local::patch_path(session.state.path(), &offer.proposal.place);
-    Ok(Opened { url: Some(patch.display().to_string()), head: Some(offer.commit.to_string()), standing })
+    // Without a patch, which would have shown a secret value, people read the branch.
+    let url = if patch.exists() { patch.display().to_string() } else { offer.proposal.branch.clone() };
+    Ok(Opened { url: Some(url), head: Some(offer.commit.to_string()), standing })
 }
 
 /// Pushes over https with the forge's token, which goes to the forge's host alone.

@@ -2,15 +2,20 @@
 //!
 //! It creates or moves `refs/heads/trueup/<place>` alone: never HEAD, index, work tree, configuration or another ref.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use git2::{Commit, DiffOptions, Email, EmailCreateOptions, ErrorCode, Oid, Repository};
+use git2::{
+    Commit, Diff, DiffDelta, DiffFile, DiffFormat, DiffHunk, DiffLine, DiffOptions, Email, EmailCreateOptions, ErrorCode, Oid,
+    Repository,
+};
 use thiserror::Error;
 use trueup_core::finding::Place;
 
 use super::commit::Author;
+use super::hidden::secret_lines;
 use crate::source::CommitId;
 use crate::source::transport::at;
 
@@ -132,29 +137,63 @@ pub fn open(proposal: &Proposal<'_>) -> Result<Opened, LocalError> {
         Repository::open(proposal.repository).map_err(|source| LocalError::Open { path: at(proposal.repository), source })?;
     let patch = format_patch(&repository, proposal.commit)?;
     let opened = move_branch(&repository, &branch, proposal)?;
-    if !matches!(opened, Opened::Foreign { .. }) {
-        write_patch(&patch_path(proposal.state, proposal.place), &patch)?;
+    let file = patch_path(proposal.state, proposal.place);
+    match (&opened, patch) {
+        (Opened::Foreign { .. }, _) => {}
+        (Opened::Created | Opened::Unchanged | Opened::Updated { .. }, Some(patch)) => write_patch(&file, &patch)?,
+        (Opened::Created | Opened::Unchanged | Opened::Updated { .. }, None) => remove_patch(&file)?,
     }
     Ok(opened)
 }
 
-/// A mailbox with one message, as `git format-patch` writes it and `git am` takes it (`--keep-cr` for files with CRLF).
+/// The most lines around a change that a patch shows, as `git format-patch` does.
+const CONTEXT: u32 = 3;
+
+/// A mailbox with one message, as `git format-patch` writes it and `git am` takes it (`--keep-cr` for files with CRLF), with
+/// as many lines around each change as show no secret value; `None` where that cannot be done.
 ///
 /// # Errors
 /// When the commit or its parent cannot be read.
-pub fn format_patch(repository: &Repository, commit: &CommitId) -> Result<Vec<u8>, LocalError> {
-    let make = || -> Result<Vec<u8>, git2::Error> {
+pub fn format_patch(repository: &Repository, commit: &CommitId) -> Result<Option<Vec<u8>>, LocalError> {
+    let make = || -> Result<Option<Vec<u8>>, git2::Error> {
         let commit = repository.find_commit(commit.oid())?;
-        let parent = commit.parent(0)?.tree()?;
-        let diff =
-            repository.diff_tree_to_tree(Some(&parent), Some(&commit.tree()?), Some(DiffOptions::new().show_binary(true)))?;
+        let (before, after) = (commit.parent(0)?.tree()?, commit.tree()?);
         let (summary, body) = message_of(&commit);
-        let mut options = EmailCreateOptions::new();
-        options.omit_numbers(true).ignore_renames(true);
-        let email = Email::from_diff(&diff, 1, 1, &commit.id(), summary, body, &commit.author(), &mut options)?;
-        Ok(email.as_slice().to_vec())
+        for context in (1..=CONTEXT).rev() {
+            let mut options = DiffOptions::new();
+            options.show_binary(true).context_lines(context);
+            let diff = repository.diff_tree_to_tree(Some(&before), Some(&after), Some(&mut options))?;
+            if shows_secrets(repository, &diff)? {
+                continue;
+            }
+            let mut options = EmailCreateOptions::new();
+            options.omit_numbers(true).ignore_renames(true);
+            let email =
+                Email::from_diff(&diff, 1, 1, &commit.id(), summary.as_str(), body.as_str(), &commit.author(), &mut options)?;
+            return Ok(Some(email.as_slice().to_vec()));
+        }
+        Ok(None)
     };
     make().map_err(|source| LocalError::Format { commit: commit.to_string(), source })
+}
+
+/// Whether a line of a difference holds a secret value.
+fn shows_secrets(repository: &Repository, diff: &Diff<'_>) -> Result<bool, git2::Error> {
+    let lines_of = |file: DiffFile<'_>| -> BTreeSet<u32> {
+        let name = file.path().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        repository.find_blob(file.id()).map(|blob| secret_lines(&name, blob.content())).unwrap_or_default()
+    };
+    let secret: BTreeMap<Oid, (BTreeSet<u32>, BTreeSet<u32>)> =
+        diff.deltas().map(|delta| (delta.new_file().id(), (lines_of(delta.old_file()), lines_of(delta.new_file())))).collect();
+    let mut shows = false;
+    let mut look = |delta: DiffDelta<'_>, _: Option<DiffHunk<'_>>, line: DiffLine<'_>| {
+        let is_in = |lines: &BTreeSet<u32>, number: Option<u32>| number.is_some_and(|number| lines.contains(&number));
+        let of_file = secret.get(&delta.new_file().id());
+        shows |= of_file.is_some_and(|(old, new)| is_in(old, line.old_lineno()) || is_in(new, line.new_lineno()));
+        true
+    };
+    diff.print(DiffFormat::Patch, &mut look)?;
+    Ok(shows)
 }
 
 /// Lines that `git am` would take for the beginning of the patch or of another mail are set in by a blank.
@@ -234,6 +273,14 @@ fn checked_out(repository: &Repository, name: &str) -> Option<String> {
         .find(|linked| is_here(linked))
         .map(|linked| at(linked.path()));
     if is_here(repository) { Some(at(repository.path())) } else { linked }
+}
+
+/// An older patch that would no longer be the branch's.
+fn remove_patch(path: &Path) -> Result<(), LocalError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(LocalError::Patch { path: at(path), source }),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Whole or not at all: a reader never sees half a patch.

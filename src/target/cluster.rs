@@ -1,16 +1,15 @@
 //! A cluster: connect, discover, list, expect.
 
-use serde_json::Value;
 use trueup_core::facts::{Desired, Problem};
-use trueup_core::object::ObjectId;
-use trueup_core::shape::Shape;
 use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::baseline::Baselines;
 use trueup_kubernetes::cluster::{self, Cluster, ClusterError};
 use trueup_kubernetes::discovery::{Catalog, discover};
 use trueup_kubernetes::expect::{DryRuns, Expecting, Moment};
+use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::list::PAGE;
 use trueup_kubernetes::observe::{Look, SecretsMode, observe};
+use trueup_kubernetes::schema;
 use trueup_kubernetes::table::Table;
 
 use super::{Freshness, Judged, Judging, Reach, judged};
@@ -36,7 +35,16 @@ pub(super) async fn judge(
             return Judged::unseen(target, problems);
         }
     };
-    let expecting = expecting();
+    let table = Table::nearest(&version);
+    if !table.is_of(&version) {
+        problems.push(Problem::note("other-minor", other_minor(&version, table), None));
+    }
+    let (schemas, unread) = schema::read(&cluster, &catalog, table, &desired).await;
+    problems.extend(unread);
+    let kinds = Kinds::new(table, schemas);
+    let (defaulted, shape) = (|id: &_, value: &_| kinds.defaulted(id, value), |id: &_| kinds.shape(id));
+    let rules = Rules::load().with(&judging.policy.known_writers);
+    let expecting = Expecting { defaulted: &defaulted, shape: &shape, types: kinds.types(), rules: &rules };
     let look = Look {
         secrets: secrets_mode(*secrets),
         dry_runs: match freshness {
@@ -52,7 +60,7 @@ pub(super) async fn judge(
     if let Err(error) = baselines.save(jiff::Timestamp::now()) {
         problems.push(Problem::note("cache", error.to_string(), None));
     }
-    judged(target, observation, problems, judging, Reach::Cluster(Box::new(cluster), Box::new(catalog)))
+    judged(target, observation, problems, judging, (Reach::Cluster(Box::new(cluster), Box::new(catalog)), kinds))
 }
 
 async fn reach(context: Option<&str>) -> Result<(Cluster, Catalog, String), String> {
@@ -63,19 +71,11 @@ async fn reach(context: Option<&str>) -> Result<(Cluster, Catalog, String), Stri
     Ok((cluster, catalog, version))
 }
 
-/// What is known of the kinds without asking a server.
-pub(super) fn expecting() -> Expecting<'static> {
-    let table = Table::load();
-    Expecting { defaulted: &defaulted, shape: &shape, types: table.types(), rules: Rules::load() }
-}
-
-fn defaulted(id: &ObjectId, value: &Value) -> Option<Value> {
-    let table = Table::load();
-    table.knows(id).then(|| table.expected(id, value))
-}
-
-fn shape(id: &ObjectId) -> Shape {
-    Table::load().root_shape(id)
+fn other_minor(version: &str, table: &Table) -> String {
+    let kubernetes = table.kubernetes();
+    format!(
+        "there is no table of defaults for a server of version {version}: that of Kubernetes {kubernetes} says what to ask about"
+    )
 }
 
 pub(super) fn secrets_mode(secrets: Secrets) -> SecretsMode {

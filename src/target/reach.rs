@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
 use trueup_core::decide::Correction;
-use trueup_core::facts::Live;
+use trueup_core::facts::{Live, Secrecy};
 use trueup_core::object::ObjectId;
 use trueup_core::patch::{values_under, with_preconditions};
 use trueup_core::run::RunId;
 use trueup_kubernetes::cluster::Cluster;
-use trueup_kubernetes::discovery::{Catalog, Lookup, Resource};
+use trueup_kubernetes::discovery::{Catalog, Lookup, Resource, Scope};
 use trueup_kubernetes::patch::{self, PatchError};
 use trueup_kubernetes::snapshot;
 use trueup_terraform::state::State;
@@ -57,6 +58,29 @@ pub enum Sent {
 }
 
 impl Reach {
+    /// The id under which an object that a manifest names is found here: its namespace where the manifest leaves it out, in a
+    /// version that is served. `None` where its kind is not known.
+    #[must_use]
+    pub fn placed(&self, id: &ObjectId) -> Option<ObjectId> {
+        let Self::Cluster(cluster, catalog) = self else { return Some(id.clone()) };
+        let newest = |versions: Vec<&str>| {
+            let version = versions.first()?;
+            let api_version = if id.group().is_empty() { (*version).to_owned() } else { format!("{}/{version}", id.group()) };
+            Some(ObjectId { api_version, ..id.clone() })
+        };
+        let id = match catalog.find(id) {
+            Lookup::Served(_) => id.clone(),
+            Lookup::NotServed(versions) => newest(versions)?,
+            Lookup::Unavailable => return None,
+        };
+        let Lookup::Served(resource) = catalog.find(&id) else { return None };
+        let namespace = match resource.scope {
+            Scope::Namespaced => id.namespace.clone().or_else(|| Some(cluster.default_namespace().to_owned())),
+            Scope::Cluster => None,
+        };
+        Some(ObjectId { namespace, ..id })
+    }
+
     /// The object as it is now; `None` where there is none.
     ///
     /// # Errors
@@ -73,6 +97,21 @@ impl Reach {
         }
     }
 
+    /// The object as it is now with all that it carries beside what is compared, as its status; `None` where there is none.
+    ///
+    /// # Errors
+    /// For people: why it cannot be read.
+    pub async fn read_whole(&self, id: &ObjectId) -> Result<Option<Value>, String> {
+        match self {
+            Self::Cluster(cluster, catalog) => {
+                let resource = resource(catalog, id)?;
+                patch::read_whole(cluster, resource, id).await.map_err(|error| error.to_string())
+            }
+            Self::Snapshot(folder) => snapshot::read_whole(folder, id).map_err(|error| error.to_string()),
+            Self::State(_) | Self::None => Ok(None),
+        }
+    }
+
     /// Whether a write that was sent at `sent` and never answered may still be carried out: an API server works on a request
     /// for up to a minute, also when nobody waits for it any more.
     #[must_use]
@@ -83,8 +122,9 @@ impl Reach {
         }
     }
 
-    /// Writes a correction: on a cluster first as a dry run, so that admission is heard before anything changes.
-    pub async fn send(&self, run: &RunId, correction: &Correction) -> Sent {
+    /// Writes a correction: on a cluster first as a dry run, so that admission is heard before anything changes. `objection`
+    /// says what speaks against the object as the dry run shows it; then nothing is written.
+    pub async fn send(&self, run: &RunId, correction: &Correction, objection: impl Fn(Live) -> Option<String>) -> Sent {
         match self {
             Self::Cluster(cluster, catalog) => {
                 let (uid, version) = (correction.uid.as_deref(), correction.resource_version.as_deref());
@@ -92,7 +132,7 @@ impl Reach {
                     return Sent::Refused("the object was read without uid or resourceVersion".to_owned());
                 };
                 let patch = with_preconditions(&correction.patch, uid, version);
-                send_to_cluster((cluster, catalog), run, &correction.object, &patch).await
+                send_to_cluster((cluster, catalog), run, (correction, &patch), objection).await
             }
             Self::Snapshot(folder) => {
                 // Files may carry no version: then the values that were judged are the precondition.
@@ -120,9 +160,13 @@ impl Reach {
 async fn send_to_cluster(
     (cluster, catalog): (&Cluster, &Catalog),
     run: &RunId,
-    id: &ObjectId,
-    patch: &serde_json::Value,
+    (Correction { object: id, secrecy, .. }, patch): (&Correction, &Value),
+    objection: impl Fn(Live) -> Option<String>,
 ) -> Sent {
+    let told = |error: PatchError| match secrecy {
+        Secrecy::Secret => error.without_words(),
+        Secrecy::Open => error,
+    };
     let resource = match resource(catalog, id) {
         Ok(resource) => resource,
         Err(reason) => return Sent::Refused(reason),
@@ -131,16 +175,23 @@ async fn send_to_cluster(
         Ok(named) => named,
         Err(error) => return Sent::Refused(error.to_string()),
     };
-    if let Err(error) = patch::dry_run(&named, resource, id, patch).await {
-        return match failed(&error) {
-            // Nothing was to change, so nothing did.
-            Sent::Unanswered(reason) => Sent::Refused(format!("its dry run was not answered: {reason}")),
-            other => other,
-        };
+    match patch::dry_run(&named, resource, id, patch).await {
+        Ok(after) => {
+            if let Some(reason) = objection(after) {
+                return Sent::Inadmissible(reason);
+            }
+        }
+        Err(error) => {
+            return match failed(&told(error)) {
+                // Nothing was to change, so nothing did.
+                Sent::Unanswered(reason) => Sent::Refused(format!("its dry run was not answered: {reason}")),
+                other => other,
+            };
+        }
     }
     match patch::send(&named, resource, id, patch).await {
         Ok(live) => Sent::Applied(Box::new(live)),
-        Err(error) => failed(&error),
+        Err(error) => failed(&told(error)),
     }
 }
 
@@ -178,7 +229,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_was_edited_since_it_was_judged_is_left_alone_though_it_carries_no_version() {
         let folder = tempfile::tempdir().expect("a folder");
-        let write = |data: serde_json::Value| {
+        let write = |data: Value| {
             let object =
                 json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "n"}, "data": data});
             std::fs::write(folder.path().join("a.json"), object.to_string()).expect("written");
@@ -201,9 +252,9 @@ mod tests {
         let run: RunId = "01JD0000000000000000000000".parse().expect("an id");
 
         write(json!({"a": "3", "b": "1"}));
-        assert!(matches!(reach.send(&run, correction).await, Sent::Conflict(_)));
+        assert!(matches!(reach.send(&run, correction, |_| None).await, Sent::Conflict(_)));
         write(json!({"a": "1", "b": "2"}));
-        let Sent::Applied(live) = reach.send(&run, correction).await else { panic!("another value is no reason") };
+        let Sent::Applied(live) = reach.send(&run, correction, |_| None).await else { panic!("another value is no reason") };
         assert_eq!(live.value["data"], json!({"a": "2", "b": "2"}));
     }
 }

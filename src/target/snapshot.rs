@@ -3,9 +3,13 @@
 use std::path::Path;
 
 use trueup_core::facts::{Desired, Problem};
-use trueup_kubernetes::snapshot::observe;
+use trueup_kubernetes::allowances::Rules;
+use trueup_kubernetes::expect::Expecting;
+use trueup_kubernetes::kinds::Kinds;
+use trueup_kubernetes::snapshot::{observe, schemas};
+use trueup_kubernetes::table::Table;
 
-use super::cluster::{expecting, secrets_mode};
+use super::cluster::secrets_mode;
 use super::{Judged, Judging, Reach, judged};
 use crate::config::{Secrets, Target};
 
@@ -16,6 +20,10 @@ pub(super) fn judge(
     (desired, problems): (Vec<Desired>, Vec<Problem>),
     judging: Judging<'_>,
 ) -> Judged {
-    let observation = observe(folder, desired, secrets_mode(secrets), &expecting());
-    judged(target, observation, problems, judging, Reach::Snapshot(folder.to_owned()))
+    let kinds = Kinds::new(Table::load(), schemas(folder, &desired));
+    let (defaulted, shape) = (|id: &_, value: &_| kinds.defaulted(id, value), |id: &_| kinds.shape(id));
+    let rules = Rules::load().with(&judging.policy.known_writers);
+    let expecting = Expecting { defaulted: &defaulted, shape: &shape, types: kinds.types(), rules: &rules };
+    let observation = observe(folder, desired, secrets_mode(secrets), &expecting);
+    judged(target, observation, problems, judging, (Reach::Snapshot(folder.to_owned()), kinds))
 }

@@ -169,7 +169,7 @@ fn the_configuration_in_the_readme_is_read() {
             let overrides = Overrides { file: Some(file), ..Overrides::default() };
             config::load(&overrides, folder.path(), &|_| None).unwrap_or_else(|error| panic!("{error}\n{block}"));
             configurations += 1;
-        } else if block.contains("[[class]]") {
+        } else if block.contains("[[class]]") || block.contains("[[known-writer]]") {
             Policy::read(&[("README.md".to_owned(), block.clone())]).unwrap_or_else(|problems| panic!("{problems:?}\n{block}"));
             policies += 1;
         } else {
@@ -178,7 +178,7 @@ fn the_configuration_in_the_readme_is_read() {
             expectations += 1;
         }
     }
-    assert_eq!((configurations, policies, expectations), (2, 2, 1));
+    assert_eq!((configurations, policies, expectations), (2, 3, 1));
 }
 
 #[test]

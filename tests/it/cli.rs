@@ -1,11 +1,13 @@
 //! The program as people and pipelines use it: the real binary, in worlds of its own.
 
+mod all_paths;
 mod bad_input;
 mod demo;
 mod face;
 mod interrupted;
 mod json;
 mod secrets;
+mod two_runs;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -24,9 +26,9 @@ pub struct World {
 /// How a command ended, and what it said; what differs from run to run is replaced by its name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl World {
@@ -80,6 +82,10 @@ impl World {
         self.home.path().join("state")
     }
 
+    pub fn name(&self) -> String {
+        self.folder().file_name().unwrap().to_string_lossy().into_owned()
+    }
+
     pub fn write(&self, path: &str, text: impl AsRef<[u8]>) {
         self.repo.write(path, text);
     }
@@ -120,7 +126,7 @@ impl World {
     }
 
     fn redacted(&self, text: &str) -> String {
-        let name = self.folder().file_name().unwrap().to_string_lossy().into_owned();
+        let name = self.name();
         let text = text
             .replace(&self.folder().display().to_string(), "[REPO]")
             .replace(&self.home.path().display().to_string(), "[HOME]")

@@ -1,8 +1,14 @@
 //! The program on a real API server, as the shipped account with the shipped rights.
 
+mod conformance;
+mod fights;
+mod forged;
+mod leftover;
 mod line;
+mod noise;
 mod objects;
 pub(crate) mod proxy;
 mod refusals;
 mod rights;
+mod secrets;
 mod writes;

@@ -3,16 +3,21 @@
 //! `TRUEUP_SCENARIOS=write` writes what is found into `expected.json` instead of comparing it: read the diff before you
 //! commit it.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(crate) mod case;
+mod explained;
+mod large;
+mod rows;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use case::Case;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use trueup_core::classify::{classify, differences};
-use trueup_core::decide::{Case, Decision, Ground, Guards, decide};
+use trueup_core::decide::{self, Decision, Ground, Guards, decide};
 use trueup_core::diff::compare;
-use trueup_core::facts::{Evidence, Observation, Pair, Problem};
+use trueup_core::facts::{Desired, Evidence, Observation, Pair, Problem};
 use trueup_core::finding::{Difference, Finding, Lane, Stage};
 use trueup_core::object::TargetName;
 use trueup_core::patch::changes_nothing;
@@ -38,19 +43,19 @@ enum Secrets {
 }
 
 /// A scenario's folder, taken through the steps from desired state to decisions.
-struct Judged {
-    pairs: Vec<Pair>,
+pub(crate) struct Judged {
+    pub pairs: Vec<Pair>,
     /// One list a pair; of a Terraform state, one list for all.
-    findings: Vec<Vec<Finding>>,
-    problems: Vec<Problem>,
-    decisions: Vec<Decision>,
+    pub findings: Vec<Vec<Finding>>,
+    pub problems: Vec<Problem>,
+    pub decisions: Vec<Decision>,
 }
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/scenarios")
 }
 
-fn scenarios() -> Vec<PathBuf> {
+pub(crate) fn scenarios() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = fs::read_dir(root())
         .expect("testdata/scenarios")
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -61,14 +66,14 @@ fn scenarios() -> Vec<PathBuf> {
 }
 
 /// The files of a folder, in the order of their names; none where there is no folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.sort();
     files
 }
 
-fn name(path: &Path) -> String {
+pub(crate) fn name(path: &Path) -> String {
     path.file_name().expect("a name").to_string_lossy().into_owned()
 }
 
@@ -76,7 +81,7 @@ fn key() -> DigestKey {
     DigestKey::new(&[1; 32])
 }
 
-fn policy(folder: &Path) -> Policy {
+pub(crate) fn policy(folder: &Path) -> Policy {
     let text = fs::read_to_string(folder.join("policy.toml")).unwrap_or_default();
     Policy::read(&[("policy.toml".to_owned(), text)]).expect("a scenario's policy reads")
 }
@@ -87,38 +92,59 @@ fn judge(folder: &Path) -> Judged {
 }
 
 fn judge_objects(folder: &Path, policy: &Policy) -> Judged {
-    let mut problems = Vec::new();
-    let mut desired = Vec::new();
-    for file in files(&folder.join("desired")) {
-        let (objects, found) =
-            manifest::read(&format!("desired/{}", name(&file)), &fs::read(&file).expect("a file that is listed"));
-        desired.extend(objects);
-        problems.extend(found);
-    }
-    let target: TargetFile =
-        toml::from_str(&fs::read_to_string(folder.join("target.toml")).unwrap_or_default()).expect("target.toml reads");
-    let secrets = target.secrets.map_or(SecretsMode::Off, |Secrets::Digest| SecretsMode::Digest);
-    let table = Table::load();
-    let expecting = Expecting {
-        defaulted: &|id, value| table.knows(id).then(|| table.expected(id, value)),
-        shape: &|id| table.root_shape(id),
-        types: table.types(),
-        rules: Rules::load(),
-    };
-    let Observation { mut pairs, problems: seen } = snapshot::observe(&folder.join("live"), desired, secrets, &expecting);
+    let (desired, mut problems) = declared(folder);
+    let rules = Rules::load().with(&policy.known_writers);
+    let expecting = expecting(&rules);
+    let Observation { mut pairs, problems: seen } =
+        snapshot::observe(&folder.join("live"), desired, secrets_mode(folder), &expecting);
     problems.extend(seen);
     let ground = admit(folder, &mut pairs);
+    decided(pairs, problems, ground, policy)
+}
+
+/// What a scenario's `desired` declares.
+pub(crate) fn declared(folder: &Path) -> (Vec<Desired>, Vec<Problem>) {
+    let files = files(&folder.join("desired"));
+    let files: Vec<(String, Vec<u8>)> =
+        files.iter().map(|file| (format!("desired/{}", name(file)), fs::read(file).expect("a file that is listed"))).collect();
+    trueup::target::objects(files.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice())))
+}
+
+pub(crate) fn secrets_mode(folder: &Path) -> SecretsMode {
+    let text = fs::read_to_string(folder.join("target.toml")).unwrap_or_default();
+    let target: TargetFile = toml::from_str(&text).expect("target.toml reads");
+    target.secrets.map_or(SecretsMode::Off, |Secrets::Digest| SecretsMode::Digest)
+}
+
+/// What is known of the kinds without asking a server.
+pub(crate) fn expecting(rules: &Rules) -> Expecting<'_> {
+    let table = Table::load();
+    Expecting {
+        defaulted: &|id, value| Table::load().knows(id).then(|| Table::load().expected(id, value)),
+        shape: &|id| Table::load().root_shape(id),
+        types: table.types(),
+        rules,
+    }
+}
+
+/// Steps 4 to 6.
+pub(crate) fn decided(pairs: Vec<Pair>, mut problems: Vec<Problem>, ground: Ground, policy: &Policy) -> Judged {
+    let (pairs, ambiguous) = trueup::target::told_apart(pairs);
+    let ambiguous: Vec<_> = ambiguous.into_iter().filter(|problem| !problems.contains(problem)).collect();
+    problems.extend(ambiguous);
+    let table = Table::load();
     let findings: Vec<Vec<Finding>> = pairs
         .iter()
         .map(|pair| {
             let drifts = match pair {
                 Pair::Matched(matched) => compare(matched, table.types(), &table.root_shape(&matched.desired.id), &key()).drifts,
-                Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(_) => Vec::new(),
+                Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..) => Vec::new(),
             };
             classified(differences(&TargetName("scenario".to_owned()), pair, drifts), policy)
         })
         .collect();
-    let cases: Vec<Case<'_>> = pairs.iter().zip(&findings).map(|(pair, findings)| Case { pair: Some(pair), findings }).collect();
+    let cases: Vec<decide::Case<'_>> =
+        pairs.iter().zip(&findings).map(|(pair, findings)| decide::Case { pair: Some(pair), findings }).collect();
     let decisions = decide(&cases, &[], &Guards::none(ground), policy);
     Judged { pairs, findings, problems, decisions }
 }
@@ -154,7 +180,7 @@ fn judge_state(folder: &Path, policy: &Policy) -> Judged {
     let (differences, found) = trueup_terraform::check::check(&TargetName("scenario".to_owned()), &expectations, &state, &key());
     problems.extend(found);
     let findings = vec![classified(differences, policy)];
-    let decisions = decide(&[Case { pair: None, findings: &findings[0] }], &[], &Guards::none(Ground::State), policy);
+    let decisions = decide(&[decide::Case { pair: None, findings: &findings[0] }], &[], &Guards::none(Ground::State), policy);
     Judged { pairs: Vec::new(), findings, problems, decisions }
 }
 
@@ -168,7 +194,7 @@ fn summary(judged: &Judged) -> Value {
             "declared": judged.pairs.len(),
             "drifted": drifted,
             "unseen": count(|pair| matches!(pair, Pair::Unseen(..))),
-            "skipped": count(|pair| matches!(pair, Pair::Skipped(_))),
+            "skipped": count(|pair| matches!(pair, Pair::Skipped(..))),
         },
         "findings": findings.collect::<Vec<_>>(),
         "problems": judged.problems.iter().map(|problem| problem.code).collect::<Vec<_>>(),
@@ -204,8 +230,19 @@ fn described(finding: &Finding, decisions: &[Decision]) -> Value {
         Decision::Hold(_) => ("hold", None),
     };
     field("decision", Some(name.into()));
+    let doubt = finding.risk.factors.iter().find(|factor| factor.name == "maybe the same quantity");
+    field("doubt", doubt.map(|factor| factor.name.clone().into()));
+    field("recreate", reasons(decision).iter().find(|reason| reason.contains("recreates nothing")).cloned().map(Value::from));
     field("patch", patch);
     Value::Object(fields)
+}
+
+fn reasons(decision: &Decision) -> &[String] {
+    match decision {
+        Decision::Leave(settled) | Decision::Escalate(settled) | Decision::Hold(settled) => &settled.reasons,
+        Decision::Propose(proposal) => &proposal.reasons,
+        Decision::Correct(correction) => &correction.reasons,
+    }
 }
 
 fn is_about(decision: &Decision, finding: &Finding) -> bool {
@@ -234,13 +271,24 @@ fn check_laws(folder: &Path, judged: &Judged) {
     }
 }
 
+/// Whether this run writes what it finds instead of comparing it.
+fn writes() -> bool {
+    std::env::var("TRUEUP_SCENARIOS").as_deref() == Ok("write")
+}
+
 /// Judges a folder and compares what is found with its `expected.json`.
 fn check(folder: &Path) -> Result<(), String> {
     let judged = judge(folder);
     check_laws(folder, &judged);
+    let objections = Case::read(folder).objections(&judged, &policy(folder));
+    if !objections.is_empty() {
+        return Err(format!("{}: by its case.toml\n{}", name(folder), objections.join("\n")));
+    }
     let found = summary(&judged);
+    // The secret value of all scenarios that have one.
+    assert!(!format!("{found}{:?}{:?}", judged.problems, judged.decisions).contains("hunter2"), "{}", folder.display());
     let file = folder.join("expected.json");
-    if std::env::var("TRUEUP_SCENARIOS").as_deref() == Ok("write") {
+    if writes() {
         let text = serde_json::to_string_pretty(&found).expect("JSON") + "\n";
         return fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()));
     }
@@ -255,15 +303,6 @@ fn every_scenario_is_judged_as_expected() {
     assert!(folders.len() >= 45, "only {} scenarios", folders.len());
     let wrong: Vec<String> = folders.iter().filter_map(|folder| check(folder).err()).collect();
     assert!(wrong.is_empty(), "{} of {} scenarios:\n{}", wrong.len(), folders.len(), wrong.join("\n"));
-}
-
-#[test]
-fn the_list_of_scenarios_names_each_of_them() {
-    let text = fs::read_to_string(root().join("README.md")).expect("testdata/scenarios/README.md");
-    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-    let listed: BTreeMap<&str, &str> = rows.collect();
-    let there: BTreeSet<String> = scenarios().iter().map(|folder| name(folder)).collect();
-    assert_eq!(listed.keys().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(), there);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Step 5: differences become findings by policy.
 
-use crate::facts::{Desired, Matched, Pair, Problem};
+use crate::facts::{Desired, Former, Live, Matched, Owner, Pair, Problem};
 use crate::finding::{Cause, Change, Confidence, Difference, Divergence, Drift, Finding, Lane, ObjectChange, Stage, Subject};
+use crate::leftover::Traces;
 use crate::object::TargetName;
-use crate::path::Path;
+use crate::path::{Path, Segment};
 use crate::pattern::PathPattern;
 use crate::policy::{Class, Policy, Precedence};
 use crate::risk::assess;
@@ -30,7 +31,25 @@ pub fn differences(target: &TargetName, pair: &Pair, drifts: Vec<Drift>) -> Vec<
             let ignored = ignored_paths(&matched.desired.value);
             drifts.into_iter().map(|drift| field_difference(target, matched, &ignored, drift)).collect()
         }
-        Pair::Unseen(..) | Pair::Skipped(_) => Vec::new(),
+        Pair::Unseen(..) | Pair::Skipped(..) => Vec::new(),
+    }
+}
+
+/// The difference that an object is: Git declared it once, no longer does, and it is still there.
+#[must_use]
+pub fn extra(target: &TargetName, former: &Former, live: &Live) -> Difference {
+    let Former { desired, until } = former;
+    let last = live.owners.iter().max_by(|a, b| a.time.cmp(&b.time));
+    let formerly = Some(format!("Git declared it at {} until {until}", desired.origin));
+    Difference {
+        target: target.clone(),
+        subject: Subject::Object(live.id.clone()),
+        divergence: Divergence::Object(ObjectChange::Extra),
+        cause: Cause { formerly, ..last.map_or_else(Cause::default, written_by) },
+        evidence: None,
+        origin: desired.origin.clone(),
+        labels: labels(&desired.value),
+        ignored_in_git: false,
     }
 }
 
@@ -47,19 +66,34 @@ fn field_difference(target: &TargetName, matched: &Matched, ignored: &[PathPatte
     }
 }
 
-/// Who wrote a path, by managedFields. What was removed is owned by nobody, so nothing tells who removed it.
+/// Who wrote a path. What was removed is owned by nobody, so nothing tells who removed it.
 fn cause(matched: &Matched, drift: &Drift) -> Cause {
-    let writer = match drift.change {
-        Change::Removed | Change::MissingObject => None,
-        Change::Changed | Change::Undeclared | Change::Leftover | Change::ExtraObject => matched.live.writer_of(&drift.path),
+    let formerly = match drift.change {
+        Change::Leftover => Traces::of(matched).declared_once(&drift.path),
+        Change::Changed | Change::Removed | Change::Undeclared | Change::MissingObject | Change::ExtraObject => None,
     };
-    writer.map_or_else(Cause::default, |owner| Cause {
+    let written = match drift.change {
+        Change::Removed | Change::MissingObject => Cause::default(),
+        Change::Changed | Change::Undeclared | Change::Leftover | Change::ExtraObject => cause_at(&matched.live, &drift.path),
+    };
+    Cause { formerly, ..written }
+}
+
+/// Who wrote the value at a path last, by managedFields.
+#[must_use]
+pub fn cause_at(live: &Live, path: &Path) -> Cause {
+    live.writer_of(path).map_or_else(Cause::default, written_by)
+}
+
+fn written_by(owner: &Owner) -> Cause {
+    Cause {
         manager: Some(owner.manager.clone()),
         operation: Some(owner.operation),
         subresource: owner.subresource.clone(),
         time: owner.time.clone(),
         confidence: Confidence::Reported,
-    })
+        formerly: None,
+    }
 }
 
 fn labels(value: &serde_json::Value) -> std::collections::BTreeMap<String, String> {
@@ -121,7 +155,8 @@ fn around(path: &Path) -> impl Iterator<Item = Path> + use<> {
 #[must_use]
 pub fn classify(difference: Difference, policy: &Policy, source: &str, key: &DigestKey) -> Finding {
     let votes = votes(&difference, policy);
-    let verdict = verdict(&difference, &votes);
+    let mut verdict = verdict(&difference, &votes);
+    verdict.reasons.extend(difference.cause.formerly.clone());
     Finding {
         id: difference.id(source, key),
         place: difference.place(source),
@@ -143,6 +178,10 @@ pub fn votes<'a>(difference: &Difference, policy: &'a Policy) -> Vec<&'a Class> 
     };
     let regular = matching(Precedence::Regular);
     if regular.is_empty() { matching(Precedence::Fallback) } else { regular }
+}
+
+fn is_of_secret(difference: &Difference) -> bool {
+    matches!(&difference.subject, Subject::Object(id) if id.is_secret())
 }
 
 struct Verdict {
@@ -167,6 +206,11 @@ fn verdict(difference: &Difference, votes: &[&Class]) -> Verdict {
     tighten(difference, votes, Verdict { lane, stage, reasons })
 }
 
+/// The mark that `kubectl rollout restart` leaves in a pod template.
+fn is_restart(path: &Path) -> bool {
+    matches!(path.0.last(), Some(Segment::Key(key)) if key == "kubectl.kubernetes.io/restartedAt")
+}
+
 /// What no class can loosen: some differences are never corrected by themselves.
 fn tighten(difference: &Difference, votes: &[&Class], mut verdict: Verdict) -> Verdict {
     if verdict.lane != Lane::Auto {
@@ -179,6 +223,10 @@ fn tighten(difference: &Difference, votes: &[&Class], mut verdict: Verdict) -> V
         Divergence::Expectation(_) => Some("infrastructure is never corrected by itself".to_owned()),
         Divergence::Object(_) => Some("trueup neither creates nor deletes objects".to_owned()),
         Divergence::Field(_) if difference.is_masked() => Some("a secret value takes part".to_owned()),
+        Divergence::Field(_) if is_of_secret(difference) => Some("Secrets are never corrected by themselves".to_owned()),
+        Divergence::Field(drift) if is_restart(&drift.path) => {
+            Some("to remove the mark of a restart is to restart once more".to_owned())
+        }
         Divergence::Field(_) if unnamed => Some(format!("removed only where a class names `change = \"{change}\"`")),
         Divergence::Field(_) => None,
     };

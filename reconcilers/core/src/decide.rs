@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::facts::{Evidence, Live, Matched, Operation, Pair};
-use crate::finding::{Difference, Divergence, Drift, Finding, FindingId, Lane, Place, Predicate, Stage};
+use crate::facts::{Evidence, Live, Matched, Operation, Pair, Secrecy};
+use crate::finding::{
+    Change, Difference, Divergence, Drift, Finding, FindingId, Lane, ObjectChange, Place, Predicate, Stage, Subject,
+};
 use crate::object::{ObjectId, TargetName};
-use crate::patch::{Repair, changes_nothing, repair, values_under};
+use crate::patch::{Repair, Unpatchable, changes_nothing, repair, values_under};
 use crate::policy::{Class, Ownership, Policy};
+use crate::secret;
+use crate::tracking;
 
 /// The annotation that, on the live object, stops every write to it.
 pub const HOLD_ANNOTATION: &str = "trueup.dev/hold";
@@ -162,6 +166,8 @@ pub struct Correction {
     pub window_seconds: u32,
     /// The run that this one undoes, if it does.
     pub undoes: Option<String>,
+    /// Whether the object holds secret values: then nobody's words about it are repeated.
+    pub secrecy: Secrecy,
     /// Why: never empty.
     pub reasons: Vec<String>,
 }
@@ -274,21 +280,58 @@ fn against_correcting(
         );
     }
     if guards.ground == Ground::Cluster && matched.expected.evidence > Evidence::Baseline {
-        let reason =
-            "judged by the table: nothing is corrected on less than the server's own answer (overlay `manifests/baseline`)";
+        let reason = if matched.expected.evidence == Evidence::Apply {
+            "judged by a dry run of applying it: nothing is corrected on less than the server's own answer to a create"
+        } else {
+            "judged by the table: nothing is corrected on less than the server's own answer (overlay `manifests/baseline`)"
+        };
         return Objection::Hold(reason.to_owned());
     }
     if let Some(message) = guards.inadmissible.get(&finding.id) {
         return Objection::To(Lane::Review, format!("the server does not admit the correction: {message}"));
     }
-    if let Err(error) = repair(&matched.live, &matched.expected.value, &[drift]) {
-        return Objection::To(Lane::Review, error.to_string());
+    match repair(&matched.live, &matched.expected.value, &[drift]) {
+        Err(error) => return Objection::To(Lane::Review, in_full(&error, finding)),
+        // The ledger keeps both, for good.
+        Ok(Repair { patch, inverse }) if secret::is_within(&patch) || secret::is_within(&inverse) => {
+            return Objection::To(Lane::Review, "its patch would carry a secret value".to_owned());
+        }
+        Ok(_) => {}
     }
     match class.and_then(|class| Some((&class.name, class.writes_per_hour?))) {
         Some((name, limit)) if class_writes.get(name).copied().unwrap_or_default() >= limit => {
             Objection::Hold(format!("class {name} has made its {limit} writes of this hour"))
         }
         _ => Objection::None,
+    }
+}
+
+/// Why a repair cannot be made; where only recreating helps, how a person does that and what it costs.
+fn in_full(error: &Unpatchable, finding: &Finding) -> String {
+    let (Unpatchable::Immutable(_), Subject::Object(id)) = (error, &finding.difference.subject) else { return error.to_string() };
+    let file = &finding.difference.origin.file;
+    format!(
+        "{error}. trueup recreates nothing: `kubectl replace --force -f {file}` would, and then {}",
+        cost_of_recreating(&id.kind)
+    )
+}
+
+/// What stops or is lost while an object is deleted and made anew.
+fn cost_of_recreating(kind: &str) -> &'static str {
+    match kind {
+        "Deployment" | "DaemonSet" | "StatefulSet" | "ReplicaSet" | "Job" | "Pod" => "all its pods end and are started anew",
+        "Service" => "its cluster address changes and its connections break",
+        "PersistentVolumeClaim" => "the data of its volume may be deleted with it",
+        "CustomResourceDefinition" => "all its custom resources are deleted with it",
+        "RoleBinding" | "ClusterRoleBinding" => "its subjects are without these rights until it is there again",
+        "StorageClass" | "VolumeAttributesClass" => {
+            "claims that name it wait until it is there again; volumes that it made stay as they are"
+        }
+        "PriorityClass" | "RuntimeClass" | "IngressClass" => "what names it is refused or unserved until it is there again",
+        "ConfigMap" | "Secret" => {
+            "pods that start meanwhile wait for it, and running ones keep its old values until they restart"
+        }
+        _ => "it is gone until it is there again",
     }
 }
 
@@ -346,15 +389,44 @@ fn towards_people(finding: &Finding, lane: Lane, reason: String, guards: &Guards
     match (lane, &finding.difference.divergence) {
         (Lane::Escalate, _) => Decision::Escalate(settled),
         _ if finding.difference.is_masked() => because(settled, "secret values are never proposed"),
-        (_, Divergence::Object(_)) => {
-            let hint = format!("trueup creates and deletes nothing: `kubectl apply -f {}`", finding.difference.origin.file);
-            because(settled, &hint)
-        }
+        (_, Divergence::Field(_)) if is_of_secret(finding) => because(settled, "values of Secrets are never proposed"),
+        (_, Divergence::Object(change)) => because(settled, &hint(*change, &finding.difference)),
+        (_, Divergence::Field(Drift { change: Change::Leftover, .. })) => because(
+            settled,
+            "Git took it out, so it is not proposed for Git: take it out of live, or let a class with lane auto and `change = \"leftover\"`",
+        ),
+        (_, Divergence::Field(drift)) if drift.path == tracking::path() => because(
+            settled,
+            "Git says nothing of managers: find out who stripped them; the next server-side apply makes new ones",
+        ),
         (_, Divergence::Expectation(expectation)) if expectation.predicate != Predicate::Equals => Decision::Escalate(settled),
         (_, Divergence::Field(_) | Divergence::Expectation(_)) => match held_place(finding, guards) {
             Some(hold) => Decision::Hold(Settled { reasons: vec![hold], ..settled }),
             None => Decision::Propose(Proposal { finding: settled.finding, place: settled.place, reasons: settled.reasons }),
         },
+    }
+}
+
+fn is_of_secret(finding: &Finding) -> bool {
+    matches!(&finding.difference.subject, Subject::Object(id) if id.is_secret())
+}
+
+/// Whether an object holds secret values.
+fn secrecy(id: &ObjectId, values: [&Value; 2]) -> Secrecy {
+    if id.is_secret() || values.into_iter().any(secret::is_within) { Secrecy::Secret } else { Secrecy::Open }
+}
+
+/// What a person can do about a whole object.
+fn hint(change: ObjectChange, difference: &Difference) -> String {
+    match (change, &difference.subject) {
+        (ObjectChange::Extra, Subject::Object(id)) => {
+            let namespace = id.namespace.as_ref().map_or_else(String::new, |namespace| format!(" -n {namespace}"));
+            let (kind, name) = (&id.kind, &id.name);
+            format!("trueup deletes nothing: `kubectl delete {kind}{namespace} {name}`, or put it back into Git")
+        }
+        (ObjectChange::Extra | ObjectChange::Missing, _) => {
+            format!("trueup creates and deletes nothing: `kubectl apply -f {}`", difference.origin.file)
+        }
     }
 }
 
@@ -397,6 +469,7 @@ fn correct(
         classes: names.into_iter().collect(),
         window_seconds: classes.iter().map(|class| class.window_seconds).max().unwrap_or(10),
         undoes: None,
+        secrecy: secrecy(&matched.live.id, [&matched.live.value, &matched.expected.value]),
         reasons: correctable.iter().flat_map(|(finding, _)| finding.reasons.clone()).collect(),
     }))]
 }
@@ -416,6 +489,9 @@ fn decide_undo(undo: &Undo, guards: &Guards) -> Option<Decision> {
     if !changes_nothing(&live.value, &undo.patch) {
         return hold(format!("the object moved on since run {}: what it wrote is no longer there", undo.run));
     }
+    if [&undo.patch, &undo.inverse].into_iter().any(secret::is_within) {
+        return hold("its patch would carry a secret value: put it back by hand".to_owned());
+    }
     Some(Decision::Correct(Box::new(Correction {
         target: undo.target.clone(),
         object: live.id.clone(),
@@ -429,6 +505,7 @@ fn decide_undo(undo: &Undo, guards: &Guards) -> Option<Decision> {
         classes: Vec::new(),
         window_seconds: 0,
         undoes: Some(undo.run.clone()),
+        secrecy: secrecy(&live.id, [&live.value, &undo.inverse]),
         reasons: vec![format!("undo of run {}", undo.run)],
     })))
 }

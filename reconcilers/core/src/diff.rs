@@ -1,15 +1,26 @@
 //! Step 4: what is live, against what the server makes of Git's words.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod account;
+mod entries;
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
 use crate::equal::{entry_names, is_in_order, same_field};
-use crate::facts::{Extent, Matched, Secrecy};
+use crate::facts::{Extent, Matched};
 use crate::finding::{Change, Drift};
+use crate::leftover::Traces;
 use crate::path::{Path, Segment};
-use crate::seen::{DigestKey, Seen};
+use crate::secret::seen;
+use crate::seen::DigestKey;
 use crate::shape::{Merge, Shape, Types};
+use crate::tracking;
+
+use entries::Entries;
+
+pub use account::{Account, Silence, Spelling, Verdict};
 
 /// Everything that one object's comparison showed.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -24,17 +35,48 @@ pub struct Comparison {
 
 /// Compares one object. Every path is judged by its shape: lists by their keys, quantities by value.
 ///
-/// `key` masks the values of secret objects.
+/// `key` masks secret values.
 #[must_use]
 pub fn compare(matched: &Matched, types: &Types, shape: &Shape, key: &DigestKey) -> Comparison {
-    let mut walk = Walk { matched, types, key, found: Comparison::default() };
+    let mut comparison = Comparison::default();
+    for account in walk(matched, (types, shape), key, Depth::Differences) {
+        match (&account.verdict, account.drift()) {
+            (Verdict::Differs(_), Some(drift)) => comparison.drifts.push(drift),
+            (Verdict::Allowed(_, allowance), Some(drift)) => comparison.allowed.push((drift, allowance.reason.clone())),
+            (Verdict::Silent(_), _) | (_, None) => comparison.not_admitted.push(account.path),
+        }
+    }
+    comparison
+}
+
+/// The same comparison with the verdict on every path, also on those that do not differ: the same walk, which goes on where
+/// [`compare`] has seen enough.
+#[must_use]
+pub fn accounts(matched: &Matched, types: &Types, shape: &Shape, key: &DigestKey) -> Vec<Account> {
+    walk(matched, (types, shape), key, Depth::Everything)
+}
+
+fn walk(matched: &Matched, (types, shape): (&Types, &Shape), key: &DigestKey, depth: Depth) -> Vec<Account> {
+    let mut walk = Walk { matched, types, key, depth, traces: OnceCell::new(), found: Vec::new() };
     let sides = Sides {
         declared: Some(&matched.desired.value),
         expected: Some(&matched.expected.value),
         live: Some(&matched.live.value),
     };
     walk.value(&Path::root(), shape, sides);
-    walk.found
+    let mut found = walk.found;
+    let differs = found.iter().any(|account| matches!(account.verdict, Verdict::Differs(_)));
+    found.extend(tracking::loss(matched, differs).map(Account::of));
+    found
+}
+
+/// How far a walk goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// To what differs.
+    Differences,
+    /// To every value.
+    Everything,
 }
 
 /// One path's three values.
@@ -50,23 +92,30 @@ impl<'a> Sides<'a> {
         let get = |side: Option<&'a Value>| side.and_then(|value| value.get(key));
         Self { declared: get(self.declared), expected: get(self.expected), live: get(self.live) }
     }
+
+    fn all(self) -> impl Iterator<Item = &'a Value> {
+        [self.declared, self.expected, self.live].into_iter().filter_map(present)
+    }
 }
 
 struct Walk<'a> {
     matched: &'a Matched,
     types: &'a Types,
     key: &'a DigestKey,
-    found: Comparison,
+    depth: Depth,
+    /// Read at the first value that Git does not declare.
+    traces: OnceCell<Traces<'a>>,
+    found: Vec<Account>,
 }
 
 impl Walk<'_> {
     fn value(&mut self, at: &Path, shape: &Shape, sides: Sides<'_>) {
         if same_field(self.types, shape, field_name(at), sides.expected, sides.live) {
-            return;
+            return self.silent(at, shape, sides);
         }
         // Live is what Git says, whatever admission would make of it today.
         if present(sides.declared).is_some() && same_field(self.types, shape, field_name(at), sides.declared, sides.live) {
-            return;
+            return self.silent(at, shape, sides);
         }
         // To declare an empty list or map is to declare none.
         let sides = Sides { declared: sides.declared.filter(|value| !shape.is_absent(Some(value))), ..sides };
@@ -77,14 +126,17 @@ impl Walk<'_> {
                 self.fields(at, shape, sides, expected, &Map::new());
             }
             (Some(Value::Array(expected)), Some(Value::Array(live))) => self.entries(at, shape, sides, expected, live),
-            (None, Some(Value::Array(live))) => self.entries(at, shape, sides, &[], live),
-            (Some(Value::Array(expected)), None) => self.entries(at, shape, sides, expected, &[]),
+            (None, Some(Value::Array(live))) if !live.is_empty() => self.entries(at, shape, sides, &[], live),
+            (Some(Value::Array(expected)), None) if !expected.is_empty() => self.entries(at, shape, sides, expected, &[]),
             _ => self.leaf(at, sides),
         }
     }
 
     fn fields(&mut self, at: &Path, shape: &Shape, sides: Sides<'_>, expected: &Map<String, Value>, live: &Map<String, Value>) {
-        let keys: BTreeSet<&String> = expected.keys().chain(live.keys()).collect();
+        let mut keys: BTreeSet<&String> = expected.keys().chain(live.keys()).collect();
+        if self.depth == Depth::Everything {
+            keys.extend(sides.declared.and_then(Value::as_object).into_iter().flat_map(Map::keys));
+        }
         for key in keys {
             self.value(&at.key(key), self.types.field(shape, key), sides.field(key));
         }
@@ -111,12 +163,7 @@ impl Walk<'_> {
         if !is_in_order(shape, field_name(at), sides.expected, sides.live) {
             return self.leaf(at, whole);
         }
-        let declared = sides.declared.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let by_name = Entries {
-            declared: declared_entries(declared, &expected_names, &live_names),
-            expected: expected_names.iter().zip(expected).collect(),
-            live: live_names.iter().zip(live).collect(),
-        };
+        let by_name = Entries::of(sides.declared, (&expected_names, expected), (&live_names, live));
         let added = live_names.iter().filter(|name| !by_name.expected.contains_key(name));
         for name in expected_names.iter().chain(added) {
             let entry = by_name.sides(name);
@@ -132,39 +179,123 @@ impl Walk<'_> {
     /// One difference that is not taken apart any further.
     fn leaf(&mut self, at: &Path, sides: Sides<'_>) {
         // `null` in Git declares nothing.
-        let declared = present(sides.declared);
-        let change = match (declared, present(sides.live)) {
-            (None, None) => {
-                self.found.not_admitted.push(at.clone());
-                return;
-            }
+        let change = match (present(sides.declared), present(sides.live)) {
+            (None, None) => return self.record(at, sides, Verdict::Silent(Silence::NotAdmitted)),
             (Some(_), None) => Change::Removed,
             (Some(_), Some(_)) => Change::Changed,
+            (None, Some(_)) if self.was_declared(at) => Change::Leftover,
             (None, Some(_)) => Change::Undeclared,
         };
-        let root = if sides.live.is_some() { &self.matched.live.value } else { &self.matched.expected.value };
-        let drift = Drift {
-            path: at.clone(),
-            pointer: at.pointer_in(root).unwrap_or_default(),
-            change,
-            desired: declared.or(present(sides.expected)).map(|value| self.seen(value)),
-            live: present(sides.live).map(|value| self.seen(value)),
-        };
         let allowance = self.matched.expected.allowances.iter().find(|allowance| {
-            let gives_way = allowance.extent == Extent::Declared || change == Change::Undeclared;
+            let gives_way = allowance.extent == Extent::Declared || present(sides.declared).is_none();
             gives_way && allowance.path.covers(at)
         });
-        match allowance {
-            Some(allowance) => self.found.allowed.push((drift, allowance.reason.clone())),
-            None => self.found.drifts.push(drift),
+        let verdict = allowance.map_or(Verdict::Differs(change), |allowance| Verdict::Allowed(change, allowance.clone()));
+        self.record(at, sides, verdict);
+    }
+
+    /// No difference: where every path is asked for, the walk goes on to the values that are judged for themselves.
+    fn silent(&mut self, at: &Path, shape: &Shape, sides: Sides<'_>) {
+        if self.depth == Depth::Differences {
+            return;
+        }
+        let keys: BTreeSet<&String> = sides.all().filter_map(Value::as_object).flat_map(Map::keys).collect();
+        if !keys.is_empty() && sides.all().all(Value::is_object) {
+            for key in keys {
+                self.silent(&at.key(key), self.types.field(shape, key), sides.field(key));
+            }
+            return;
+        }
+        if let Some(entries) = silent_entries(shape, sides) {
+            let (item, _) = shape.entries();
+            for (name, entry) in entries {
+                self.silent(&at.child(name), item, entry);
+            }
+            return;
+        }
+        self.record(at, sides, Verdict::Silent(self.silence(at, shape, sides)));
+    }
+
+    fn silence(&self, at: &Path, shape: &Shape, sides: Sides<'_>) -> Silence {
+        let is_none = |side| shape.is_absent(side);
+        let same = |a, b| same_field(self.types, shape, field_name(at), a, b);
+        match (present(sides.declared), present(sides.live)) {
+            (_, None) if !is_none(sides.expected) => Silence::NotAdmitted,
+            (None, live) if is_none(live) => Silence::SameAsNone,
+            (None, _) => Silence::Default,
+            (declared, None) if is_none(declared) => Silence::SameAsNone,
+            (Some(_), None) => Silence::NotKept,
+            (Some(declared), Some(live)) if declared == live && same(sides.expected, sides.live) => Silence::AsDeclared,
+            (Some(declared), Some(live)) if declared == live => Silence::AsWritten,
+            (Some(_), Some(_)) if !same(sides.declared, sides.live) => Silence::AsAdmitted,
+            (Some(_), Some(live)) => Silence::Respelt(spelling(shape, live)),
         }
     }
 
-    fn seen(&self, value: &Value) -> Seen {
-        match self.matched.secrecy {
-            Secrecy::Open => Seen::Plain(value.clone()),
-            Secrecy::Secret => Seen::Masked(self.key.mask(value)),
+    fn was_declared(&self, at: &Path) -> bool {
+        self.traces.get_or_init(|| Traces::of(self.matched)).declared_once(at).is_some()
+    }
+
+    fn record(&mut self, at: &Path, sides: Sides<'_>, verdict: Verdict) {
+        let Matched { desired, live, expected, secrecy, .. } = self.matched;
+        let everything = self.depth == Depth::Everything;
+        let roots = [(sides.live, &live.value), (sides.expected, &expected.value), (sides.declared, &desired.value)];
+        let root = roots.into_iter().find(|(side, _)| side.is_some());
+        let shown = |side| present(side).map(|value| seen(*secrecy, at, value, self.key));
+        self.found.push(Account {
+            path: at.clone(),
+            pointer: root.and_then(|(_, root)| at.pointer_in(root)).unwrap_or_default(),
+            declared_at: sides.declared.filter(|_| everything).and_then(|declared| pointer_to(&desired.value, declared)),
+            declared: shown(sides.declared),
+            expected: shown(sides.expected),
+            live: shown(sides.live),
+            verdict,
+        });
+    }
+}
+
+/// The entries of a list that are judged each for itself.
+fn silent_entries<'a>(shape: &Shape, sides: Sides<'a>) -> Option<Vec<(Segment, Sides<'a>)>> {
+    let (_, Merge::Keyed(keys)) = shape.entries() else { return None };
+    let list = |side: Option<&'a Value>| side.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let (expected, live) = (list(sides.expected), list(sides.live));
+    let (expected_names, live_names) = (entry_names(expected, keys)?, entry_names(live, keys)?);
+    let by_name = Entries::of(sides.declared, (&expected_names, expected), (&live_names, live));
+    let added = expected_names.iter().filter(|name| !by_name.live.contains_key(name));
+    let entries: Vec<_> = live_names.iter().chain(added).map(|name| (name.clone(), by_name.sides(name))).collect();
+    (!entries.is_empty() && sides.all().all(Value::is_array)).then_some(entries)
+}
+
+/// In what a value's two spellings differ, by its shape.
+fn spelling(shape: &Shape, live: &Value) -> Spelling {
+    match shape {
+        Shape::Quantity => Spelling::Quantity,
+        Shape::Duration => Spelling::Duration,
+        Shape::Time | Shape::MicroTime => Spelling::Time,
+        Shape::Verbatim(inner) => spelling(inner, live),
+        Shape::List { merge: Merge::Set | Merge::Keyed(_), .. } => Spelling::Order,
+        Shape::Any | Shape::IntOrString | Shape::Object(_) | Shape::Map(_) | Shape::List { merge: Merge::Atomic, .. } => {
+            if live.is_number() { Spelling::Number } else { Spelling::Inside }
         }
+    }
+}
+
+/// The JSON pointer (RFC 6901) of this very value inside `root`: Git may write an entry without all of its keys, so that
+/// its path does not lead to it.
+fn pointer_to(root: &Value, value: &Value) -> Option<String> {
+    if std::ptr::eq(root, value) {
+        return Some(String::new());
+    }
+    match root {
+        Value::Object(fields) => fields.iter().find_map(|(key, inside)| {
+            let below = pointer_to(inside, value)?;
+            Some(format!("/{}{below}", key.replace('~', "~0").replace('/', "~1")))
+        }),
+        Value::Array(entries) => {
+            let below = |(index, inside)| pointer_to(inside, value).map(|below| format!("/{index}{below}"));
+            entries.iter().enumerate().find_map(below)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }
 
@@ -178,59 +309,5 @@ fn field_name(at: &Path) -> &str {
     match at.0.last() {
         Some(Segment::Key(key)) => key,
         Some(Segment::Index(_) | Segment::Entry(_)) | None => "",
-    }
-}
-
-/// A keyed list's entries on each side.
-struct Entries<'a> {
-    declared: BTreeMap<&'a Segment, &'a Value>,
-    expected: BTreeMap<&'a Segment, &'a Value>,
-    live: BTreeMap<&'a Segment, &'a Value>,
-}
-
-impl<'a> Entries<'a> {
-    fn sides(&self, name: &Segment) -> Sides<'a> {
-        let get = |side: &BTreeMap<&'a Segment, &'a Value>| side.get(name).copied();
-        Sides { declared: get(&self.declared), expected: get(&self.expected), live: get(&self.live) }
-    }
-}
-
-/// Which declared entry became the entry of each name. Git may leave out a key that has a default, as a port's protocol:
-/// such an entry is the first expected one that it agrees with and that no other entry names in full.
-fn declared_entries<'a>(declared: &'a [Value], expected: &'a [Segment], live: &'a [Segment]) -> BTreeMap<&'a Segment, &'a Value> {
-    let mut by_name = BTreeMap::new();
-    let mut in_part = Vec::new();
-    for entry in declared {
-        match expected.iter().chain(live).find(|name| agreement(name, entry) == Agreement::Full) {
-            Some(name) => drop(by_name.insert(name, entry)),
-            None => in_part.push(entry),
-        }
-    }
-    for entry in in_part {
-        let free = expected.iter().find(|name| !by_name.contains_key(name) && agreement(name, entry) == Agreement::InPart);
-        if let Some(name) = free {
-            by_name.insert(name, entry);
-        }
-    }
-    by_name
-}
-
-/// How far an entry carries the merge keys of a name.
-#[derive(PartialEq, Eq)]
-enum Agreement {
-    Full,
-    InPart,
-    None,
-}
-
-fn agreement(name: &Segment, entry: &Value) -> Agreement {
-    let Segment::Entry(keys) = name else { return Agreement::None };
-    let agrees = |(key, text): &(String, String)| Some(entry.get(key).map(Value::to_string)? == *text);
-    let given: Vec<bool> = keys.iter().filter_map(agrees).collect();
-    match given.len() {
-        _ if given.contains(&false) => Agreement::None,
-        0 => Agreement::None,
-        all if all == keys.len() => Agreement::Full,
-        _ => Agreement::InPart,
     }
 }

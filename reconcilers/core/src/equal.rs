@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::path::Segment;
-use crate::quantity::{Quantity, duration_nanoseconds};
+use crate::quantity::{Quantity, duration_nanoseconds, time_microseconds};
 use crate::shape::{Merge, Shape, Types};
 
 /// Whether the server keeps no difference between `a` and `b`.
@@ -30,6 +30,8 @@ fn same_values(types: &Types, shape: &Shape, a: &Value, b: &Value) -> bool {
             (Some(x), Some(y)) => x == y,
             _ => x == y,
         },
+        (Shape::Time, Value::String(x), Value::String(y)) => same_instant(x, y, 1_000_000),
+        (Shape::MicroTime, Value::String(x), Value::String(y)) => same_instant(x, y, 1),
         (_, Value::Object(x), Value::Object(y)) => same_objects(types, shape, x, y),
         (_, Value::Array(x), Value::Array(y)) => same_lists(types, shape, x, y),
         (_, Value::Number(x), Value::Number(y)) => same_numbers(x, y),
@@ -52,7 +54,12 @@ pub fn same_field(types: &Types, shape: &Shape, key: &str, a: Option<&Value>, b:
 #[must_use]
 pub fn is_in_order(shape: &Shape, key: &str, a: Option<&Value>, b: Option<&Value>) -> bool {
     let (Some(Value::Array(a)), Some(Value::Array(b))) = (a, b) else { return true };
-    let (_, Merge::Keyed(keys)) = shape.entries() else { return true };
+    let keys = match shape.entries().1 {
+        Merge::Keyed(keys) => keys,
+        // Finalizers run in any order, but who reads them should not have to know that.
+        Merge::Set => return key != "finalizers" || a == b,
+        Merge::Atomic => return true,
+    };
     if !order_matters(key, a) {
         return true;
     }
@@ -69,7 +76,7 @@ fn order_matters(key: &str, entries: &[Value]) -> bool {
 
 fn same_lists(types: &Types, shape: &Shape, a: &[Value], b: &[Value]) -> bool {
     let (item, merge) = shape.entries();
-    if a.len() != b.len() {
+    if a.len() != b.len() && *merge != Merge::Set {
         return false;
     }
     let pairwise = || a.iter().zip(b).all(|(a, b)| same(types, item, Some(a), Some(b)));
@@ -86,14 +93,12 @@ fn same_lists(types: &Types, shape: &Shape, a: &[Value], b: &[Value]) -> bool {
     }
 }
 
-/// Each entry of `a` finds one of its own in `b`.
+/// Each entry of the one is in the other; what stands there twice is there once.
 fn same_sets(types: &Types, item: &Shape, a: &[Value], b: &[Value]) -> bool {
-    let mut left: Vec<&Value> = b.iter().collect();
-    a.len() == b.len()
-        && a.iter().all(|entry| {
-            let found = left.iter().position(|other| same(types, item, Some(entry), Some(other)));
-            found.map(|at| left.swap_remove(at)).is_some()
-        })
+    let within = |some: &[Value], others: &[Value]| {
+        some.iter().all(|entry| others.iter().any(|other| same(types, item, Some(entry), Some(other))))
+    };
+    within(a, b) && within(b, a)
 }
 
 /// Each entry's name by its merge keys; `None` where an entry has no name or two share one: such a list is one value.
@@ -111,6 +116,14 @@ pub fn entry_names(entries: &[Value], keys: &[String]) -> Option<Vec<Segment>> {
     sorted.sort_unstable();
     let unique = sorted.windows(2).all(|pair| pair[0] != pair[1]);
     unique.then_some(names)
+}
+
+/// Whether two times are the same to so many microseconds.
+fn same_instant(a: &str, b: &str, precision: i64) -> bool {
+    match (time_microseconds(a), time_microseconds(b)) {
+        (Some(a), Some(b)) => a.div_euclid(precision) == b.div_euclid(precision),
+        _ => a == b,
+    }
 }
 
 fn quantity(value: &Value) -> Option<Quantity> {

@@ -137,6 +137,21 @@ pub struct Live {
     pub resource_version: Option<String>,
     /// `metadata.deletionTimestamp`: when its deletion was asked for. Such an object is never written.
     pub deleting_since: Option<String>,
+    /// `metadata.creationTimestamp`, RFC 3339.
+    pub created: Option<String>,
+    /// Whether it was read together with its managers.
+    pub tracking: Tracking,
+    /// `kubectl apply`'s copy of the manifest, as JSON text: what was applied last.
+    pub last_applied: Option<String>,
+}
+
+/// Whether an object was read together with its managers, so that having none tells something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tracking {
+    /// It was: `owners` is all that the server knows.
+    Shown,
+    /// It was not: a file that was saved without `--show-managed-fields`.
+    NotShown,
 }
 
 impl Live {
@@ -185,8 +200,26 @@ pub struct Allowance {
     pub path: Path,
     /// Whether what Git declares gives way, too.
     pub extent: Extent,
+    /// By which rule.
+    pub rule: Rule,
     /// Why, for `explain`.
     pub reason: String,
+}
+
+/// The rule that an allowance comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
+    /// The server or one of its controllers allocates or derives the value.
+    Allocated,
+    /// A known writer put it there.
+    KnownWriter {
+        /// Its field manager.
+        manager: String,
+        /// The subresource that it writes through; `None` for the object itself.
+        subresource: Option<String>,
+    },
+    /// An autoscaler keeps it, or may.
+    Autoscaler,
 }
 
 /// How far an allowance reaches.
@@ -208,8 +241,8 @@ pub enum Pair {
     Matched(Box<Matched>),
     /// It could not be seen.
     Unseen(Desired, String),
-    /// It was not looked at, as the target's settings say (Secrets with `secrets = "off"`).
-    Skipped(Desired),
+    /// It is not judged, and why: Secrets with `secrets = "off"`, hooks and finished Jobs that are gone by right.
+    Skipped(Desired, String),
 }
 
 /// A declared object, its live one and what it is judged by.
@@ -223,6 +256,17 @@ pub struct Matched {
     pub expected: Expected,
     /// Whether values are secret and only their keyed digests may leave the diff.
     pub secrecy: Secrecy,
+    /// What Git declared of it before, the newest first; looked up only where live has more than Git declares.
+    pub former: Vec<Former>,
+}
+
+/// An object as Git declared it once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Former {
+    /// The object, with its place in the file as it stood then.
+    pub desired: Desired,
+    /// What changed or removed that file: `commit 4f2c9e1`.
+    pub until: String,
 }
 
 /// Whether an object's values may be shown.
@@ -239,7 +283,7 @@ impl Pair {
     #[must_use]
     pub fn desired(&self) -> &Desired {
         match self {
-            Self::Missing(desired) | Self::Unseen(desired, _) | Self::Skipped(desired) => desired,
+            Self::Missing(desired) | Self::Unseen(desired, _) | Self::Skipped(desired, _) => desired,
             Self::Matched(matched) => &matched.desired,
         }
     }

@@ -187,6 +187,9 @@ pub struct Cause {
     pub time: Option<String>,
     /// How sure this is.
     pub confidence: Confidence,
+    /// For what was declared once and no longer is: where, or by whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub formerly: Option<String>,
 }
 
 /// How sure a cause is.

@@ -35,6 +35,12 @@ impl ObjectId {
         self.api_version.split_once('/').map_or(self.api_version.as_str(), |(_, version)| version)
     }
 
+    /// Whether this is a Secret of the core group.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.group().is_empty() && self.kind == "Secret"
+    }
+
     /// Whether both ids name one object, whatever version each was read in.
     #[must_use]
     pub fn same_object(&self, other: &Self) -> bool {

@@ -50,22 +50,47 @@ const FORBIDDEN: [&[&str]; 9] = [
 ];
 
 /// Subtrees that the server lets nobody change, by group and kind.
-const IMMUTABLE: [(&str, &str, &[&str]); 15] = [
+const IMMUTABLE: [(&str, &str, &[&str]); 40] = [
     ("", "Service", &["spec", "clusterIP"]),
     ("", "Service", &["spec", "clusterIPs"]),
     ("", "PersistentVolumeClaim", &["spec", "storageClassName"]),
     ("", "PersistentVolumeClaim", &["spec", "selector"]),
     ("", "PersistentVolumeClaim", &["spec", "accessModes"]),
+    ("", "PersistentVolumeClaim", &["spec", "volumeMode"]),
+    ("", "PersistentVolumeClaim", &["spec", "dataSource"]),
+    ("", "PersistentVolumeClaim", &["spec", "dataSourceRef"]),
+    ("", "Pod", &["spec"]),
     ("", "Secret", &["type"]),
     ("apps", "Deployment", &["spec", "selector"]),
     ("apps", "DaemonSet", &["spec", "selector"]),
     ("apps", "StatefulSet", &["spec", "selector"]),
+    ("apps", "ReplicaSet", &["spec", "selector"]),
     ("apps", "StatefulSet", &["spec", "serviceName"]),
+    ("apps", "StatefulSet", &["spec", "podManagementPolicy"]),
     ("apps", "StatefulSet", &["spec", "volumeClaimTemplates"]),
     ("batch", "Job", &["spec", "template"]),
+    ("batch", "Job", &["spec", "selector"]),
+    ("batch", "Job", &["spec", "completions"]),
+    ("batch", "Job", &["spec", "completionMode"]),
+    ("batch", "Job", &["spec", "podFailurePolicy"]),
+    ("batch", "Job", &["spec", "successPolicy"]),
+    ("batch", "Job", &["spec", "backoffLimitPerIndex"]),
+    ("batch", "Job", &["spec", "managedBy"]),
+    ("apiextensions.k8s.io", "CustomResourceDefinition", &["spec", "group"]),
+    ("apiextensions.k8s.io", "CustomResourceDefinition", &["spec", "scope"]),
+    ("discovery.k8s.io", "EndpointSlice", &["addressType"]),
+    ("networking.k8s.io", "IngressClass", &["spec", "controller"]),
+    ("node.k8s.io", "RuntimeClass", &["handler"]),
     ("rbac.authorization.k8s.io", "RoleBinding", &["roleRef"]),
     ("rbac.authorization.k8s.io", "ClusterRoleBinding", &["roleRef"]),
+    ("scheduling.k8s.io", "PriorityClass", &["value"]),
+    ("scheduling.k8s.io", "PriorityClass", &["preemptionPolicy"]),
     ("storage.k8s.io", "StorageClass", &["provisioner"]),
+    ("storage.k8s.io", "StorageClass", &["parameters"]),
+    ("storage.k8s.io", "StorageClass", &["reclaimPolicy"]),
+    ("storage.k8s.io", "StorageClass", &["volumeBindingMode"]),
+    ("storage.k8s.io", "VolumeAttributesClass", &["driverName"]),
+    ("storage.k8s.io", "VolumeAttributesClass", &["parameters"]),
 ];
 
 /// The patch that makes the paths of these drifts what they should be in `live`. A list on the way is sent whole, rebuilt
@@ -178,7 +203,18 @@ fn is_immutable(live: &Live, path: &Path) -> bool {
     let is_data = ["data", "binaryData", "immutable"].iter().any(|key| Path::of_keys(&[key]).covers(path));
     let is_config = live.id.group().is_empty() && ["ConfigMap", "Secret"].contains(&live.id.kind.as_str());
     let of_kind = IMMUTABLE.iter().filter(|(group, kind, _)| *group == live.id.group() && *kind == live.id.kind);
-    (is_config && frozen && is_data) || of_kind.into_iter().any(|(_, _, keys)| Path::of_keys(keys).covers(path))
+    (is_config && frozen && is_data)
+        || (of_kind.into_iter().any(|(_, _, keys)| Path::of_keys(keys).covers(path)) && !can_change_in_pod(path))
+}
+
+/// The part of a Pod's `spec` that can change: of a workload's, its template can.
+fn can_change_in_pod(path: &Path) -> bool {
+    let (first, last) = (path.0.get(1), path.0.last());
+    let is =
+        |segment: Option<&Segment>, names: &[&str]| matches!(segment, Some(Segment::Key(key)) if names.contains(&key.as_str()));
+    path.0.first() == Some(&Segment::Key("spec".to_owned()))
+        && ((is(first, &["containers", "initContainers"]) && is(last, &["image"]))
+            || is(first, &["activeDeadlineSeconds", "tolerations"]))
 }
 
 /// The value as the server keeps it (`1` for `1000m`), so that what is read back is what was written. Containers stay as
@@ -271,13 +307,24 @@ fn take(root: &mut Value, expected: &Value, path: &Path) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Tracking;
     use crate::finding::Change;
     use crate::object::ObjectId;
     use proptest::prelude::*;
 
     fn live(value: Value) -> Live {
-        let id = ObjectId { api_version: "v1".into(), kind: "Pod".into(), namespace: None, name: "a".into() };
-        Live { id, value, owners: Vec::new(), uid: None, resource_version: None, deleting_since: None }
+        let id = ObjectId { api_version: "example.com/v1".into(), kind: "Widget".into(), namespace: None, name: "a".into() };
+        Live {
+            id,
+            value,
+            owners: Vec::new(),
+            uid: None,
+            resource_version: None,
+            deleting_since: None,
+            created: None,
+            tracking: Tracking::NotShown,
+            last_applied: None,
+        }
     }
 
     fn drift(path: &str, desired: Option<Value>) -> Drift {

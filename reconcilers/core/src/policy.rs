@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use crate::facts::{Origin, Problem};
 use crate::finding::{Change, Difference, Lane, Stage, Subject};
+use crate::known_writer::{KnownWriter, KnownWriterText};
 use crate::pattern::{NamePattern, PathPattern};
 use crate::security::{Category, Direction};
 
@@ -18,6 +19,8 @@ use crate::security::{Category, Direction};
 pub struct Policy {
     /// The classes.
     pub classes: Vec<Class>,
+    /// Programs that write by right, beside those that are known anyway.
+    pub known_writers: Vec<KnownWriter>,
     /// SHA-256 over the files' names and texts, as hexadecimal digits.
     pub digest: String,
 }
@@ -131,13 +134,20 @@ impl Policy {
     /// Every mistake that was found, each at its `file:line:column`.
     pub fn read(files: &[(String, String)]) -> Result<Self, Vec<Problem>> {
         let mut classes: Vec<Class> = Vec::new();
+        let mut known_writers = Vec::new();
         let mut problems = Vec::new();
         for (file, text) in files {
             match toml::from_str::<PolicyFile>(text) {
-                Ok(parsed) => parsed.class.into_iter().for_each(|entry| match compile(entry, file, text) {
-                    Ok(class) => classes.push(class),
-                    Err(problem) => problems.push(problem),
-                }),
+                Ok(parsed) => {
+                    parsed.class.into_iter().for_each(|entry| match compile(entry, file, text) {
+                        Ok(class) => classes.push(class),
+                        Err(problem) => problems.push(problem),
+                    });
+                    parsed.known_writer.into_iter().for_each(|entry| match known_writer(entry, file, text) {
+                        Ok(writer) => known_writers.push(writer),
+                        Err(problem) => problems.push(problem),
+                    });
+                }
                 Err(error) => {
                     let at = error.span().map_or(0, |span| span.start);
                     problems.push(problem(file, text, at, first_line(error.message())));
@@ -149,7 +159,7 @@ impl Policy {
             let message = format!("class `{}` is defined twice: give each class its own name", class.name);
             problems.push(Problem::blind("policy", message, Some(class.origin.clone())));
         }
-        if problems.is_empty() { Ok(Self { classes, digest: digest(files) }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { classes, known_writers, digest: digest(files) }) } else { Err(problems) }
     }
 }
 
@@ -187,6 +197,8 @@ pub fn origin_at(file: &str, text: &str, at: usize) -> Origin {
 struct PolicyFile {
     #[serde(default)]
     class: Vec<Spanned<ClassEntry>>,
+    #[serde(default, rename = "known-writer")]
+    known_writer: Vec<Spanned<KnownWriterText>>,
 }
 
 #[derive(Deserialize)]
@@ -267,6 +279,11 @@ impl<'de> Visitor<'de> for WordsVisitor {
         }
         Ok(Words::Many(words))
     }
+}
+
+fn known_writer(entry: Spanned<KnownWriterText>, file: &str, text: &str) -> Result<KnownWriter, Problem> {
+    let at = entry.span().start;
+    KnownWriter::try_from(entry.into_inner()).map_err(|error| problem(file, text, at, error.to_string()))
 }
 
 fn compile(entry: Spanned<ClassEntry>, file: &str, text: &str) -> Result<Class, Problem> {

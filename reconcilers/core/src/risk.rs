@@ -1,9 +1,13 @@
 //! How risky a difference is: named factors, each with its points.
 
+use serde_json::Value;
+
 use crate::facts::Evidence;
 use crate::finding::{Change, Confidence, Difference, Divergence, Factor, Risk, Subject};
 use crate::path::Segment;
+use crate::quantity::Quantity;
 use crate::security::{Category, Direction};
+use crate::seen::Seen;
 
 /// The sum of all factors that hold; at most 100. More factors never lower it.
 #[must_use]
@@ -20,7 +24,7 @@ struct Weighed {
     holds: fn(&Difference) -> bool,
 }
 
-const FACTORS: [Weighed; 14] = [
+const FACTORS: [Weighed; 15] = [
     Weighed { name: "a value in use", points: 8, holds: |_| true },
     Weighed {
         name: "restarts pods",
@@ -60,11 +64,26 @@ const FACTORS: [Weighed; 14] = [
             difference.cause.confidence == Confidence::Unknown && matches!(difference.divergence, Divergence::Field(_))
         },
     },
+    // No points: it may be less than it looks, and risk never counts on that.
+    Weighed { name: "maybe the same quantity", points: 0, holds: may_be_same_quantity },
     Weighed { name: "judged without a server", points: 4, holds: |difference| difference.evidence == Some(Evidence::Table) },
 ];
 
 fn key_of(difference: &Difference, names: &[&str]) -> bool {
     difference.path().0.iter().any(|segment| matches!(segment, Segment::Key(key) if names.contains(&key.as_str())))
+}
+
+/// Two spellings of one quantity in a custom resource, whose schema cannot say which text is a quantity.
+fn may_be_same_quantity(difference: &Difference) -> bool {
+    let Subject::Object(id) = &difference.subject else { return false };
+    let is_custom = id.group().contains('.') && !id.group().ends_with(".k8s.io");
+    let quantity = |seen: Option<&Seen>| match seen {
+        Some(Seen::Plain(Value::String(text))) => Quantity::parse(text),
+        Some(Seen::Plain(Value::Number(number))) => Quantity::parse(&number.to_string()),
+        Some(Seen::Plain(_) | Seen::Masked(_)) | None => None,
+    };
+    let (desired, live) = difference.values();
+    is_custom && quantity(desired).is_some_and(|desired| Some(desired) == quantity(live))
 }
 
 fn is_cluster_scoped(difference: &Difference) -> bool {

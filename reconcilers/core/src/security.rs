@@ -84,10 +84,7 @@ fn is_within(seen: &Seen) -> bool {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
         }
     }
-    match seen {
-        Seen::Plain(value) => search(value),
-        Seen::Masked(_) => false,
-    }
+    seen.shown().is_some_and(search)
 }
 
 /// Names and notes bind nothing: labels and annotations other than the binding ones.

@@ -20,7 +20,7 @@ impl DigestKey {
     /// The mask of a value: equal exactly when the values are equal.
     #[must_use]
     pub fn mask(&self, value: &Value) -> Mask {
-        Mask(format!("k1:{}", &self.hex(&["mask", &value.to_string()])[..16]))
+        Mask(Hidden::Whole(format!("k1:{}", &self.hex(&["mask", &value.to_string()])[..16])))
     }
 
     /// The keyed digest of several texts, as 64 hexadecimal digits; no two different lists of texts share one.
@@ -51,13 +51,32 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Stands for a secret value. It is no value: nothing turns a mask back into one, so none is ever written.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mask(String);
+/// Stands for a value that is secret, or that has secret parts. It is no value: nothing turns a mask back into one, so none is
+/// ever written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mask(Hidden);
 
+#[derive(Debug, Clone, PartialEq)]
+enum Hidden {
+    Whole(String),
+    /// The value, each secret part of it as `{"masked": "k1:…"}`.
+    Parts(Value),
+}
+
+impl Mask {
+    /// Stands for a value of which `shown` is left: its secret parts are masks already.
+    pub(crate) fn of_parts(shown: Value) -> Self {
+        Self(Hidden::Parts(shown))
+    }
+}
+
+/// `k1:9f2c…`, or the value with masks in it as compact JSON.
 impl fmt::Display for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match &self.0 {
+            Hidden::Whole(mask) => f.write_str(mask),
+            Hidden::Parts(shown) => write!(f, "{shown}"),
+        }
     }
 }
 
@@ -70,12 +89,24 @@ pub enum Seen {
     Masked(Mask),
 }
 
+impl Seen {
+    /// The value as far as it may be shown, with masks in it; `None` where all of it is secret.
+    #[must_use]
+    pub fn shown(&self) -> Option<&Value> {
+        match self {
+            Self::Plain(value) | Self::Masked(Mask(Hidden::Parts(value))) => Some(value),
+            Self::Masked(Mask(Hidden::Whole(_))) => None,
+        }
+    }
+}
+
 /// `{"masked": "k1:9f2c…"}` for a mask, the value itself otherwise.
 impl Serialize for Seen {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Plain(value) => value.serialize(serializer),
-            Self::Masked(mask) => json!({ "masked": mask.to_string() }).serialize(serializer),
+            Self::Masked(Mask(Hidden::Whole(mask))) => json!({ "masked": mask }).serialize(serializer),
+            Self::Masked(Mask(Hidden::Parts(shown))) => shown.serialize(serializer),
         }
     }
 }

@@ -18,6 +18,12 @@ pub enum Shape {
     IntOrString,
     /// A `metav1.Duration`: `90s` is `1m30s`.
     Duration,
+    /// A `metav1.Time`: `2026-11-21T03:00:00+01:00` is `2026-11-21T02:00:00Z`, and fractions of a second are dropped.
+    Time,
+    /// A `metav1.MicroTime`: the same to the microsecond.
+    MicroTime,
+    /// A list or a map of a custom resource: what is written is kept, so an empty one is not the same as absent.
+    Verbatim(Box<Shape>),
     /// An object of a named type in [`Types`]. `{}` is not the same as absent.
     Object(String),
     /// An object with free keys, each value of one shape. Empty is the same as absent.
@@ -63,7 +69,14 @@ impl Types {
         match shape {
             Shape::Object(name) => self.0.get(name).and_then(|fields| fields.get(key)).unwrap_or(&Shape::Any),
             Shape::Map(values) => values,
-            Shape::Any | Shape::Quantity | Shape::IntOrString | Shape::Duration | Shape::List { .. } => &Shape::Any,
+            Shape::Verbatim(inner) => self.field(inner, key),
+            Shape::Any
+            | Shape::Quantity
+            | Shape::IntOrString
+            | Shape::Duration
+            | Shape::Time
+            | Shape::MicroTime
+            | Shape::List { .. } => &Shape::Any,
         }
     }
 }
@@ -74,9 +87,15 @@ impl Shape {
     pub fn entries(&self) -> (&Shape, &Merge) {
         match self {
             Self::List { item, merge } => (item, merge),
-            Self::Any | Self::Quantity | Self::IntOrString | Self::Duration | Self::Object(_) | Self::Map(_) => {
-                (&Shape::Any, &Merge::Atomic)
-            }
+            Self::Verbatim(inner) => inner.entries(),
+            Self::Any
+            | Self::Quantity
+            | Self::IntOrString
+            | Self::Duration
+            | Self::Time
+            | Self::MicroTime
+            | Self::Object(_)
+            | Self::Map(_) => (&Shape::Any, &Merge::Atomic),
         }
     }
 

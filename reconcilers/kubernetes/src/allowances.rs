@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde_json::Value;
-use trueup_core::facts::{Allowance, Desired, Extent, Live};
+use trueup_core::facts::{Allowance, Desired, Extent, Live, Rule, Tracking};
+use trueup_core::known_writer::{KnownWriter, KnownWriterError, KnownWriterText, ValueForm, is_protected};
 use trueup_core::object::ObjectId;
 use trueup_core::path::{Path, PathError, Segment};
 use trueup_core::pattern::NamePattern;
@@ -19,7 +20,7 @@ const KNOWN_WRITERS: &str = include_str!("../data/known-writers.toml");
 #[derive(Debug, Clone)]
 pub struct Rules {
     allocated: Vec<Allocated>,
-    writers: Vec<Writer>,
+    writers: Vec<KnownWriter>,
 }
 
 /// Why a rule file cannot be used.
@@ -41,15 +42,13 @@ pub enum RulesError {
         /// Which path, and why.
         source: PathError,
     },
-    /// A rule would excuse what is never excused.
-    #[error("in `{file}`: `{path}` of `{kind}` is never excused: it decides what runs, with which rights, or who reaches it")]
-    Protected {
+    /// A rule leaves open what it means, or would excuse what is never excused.
+    #[error("in `{file}`: {source}")]
+    Refused {
         /// Which file.
         file: &'static str,
-        /// The rule's kind.
-        kind: String,
-        /// The rule's path.
-        path: String,
+        /// What, and why.
+        source: KnownWriterError,
     },
 }
 
@@ -59,12 +58,13 @@ struct Allocated {
     paths: Vec<Path>,
     entries: Option<Entries>,
     when_declared: Option<Path>,
+    extent: Reaches,
     by: By,
     reason: String,
 }
 
 /// Who puts an allocated value there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum By {
     /// Anybody may: a program that is not known, or the server in the name of whoever asks.
@@ -72,15 +72,18 @@ enum By {
     Anybody,
     /// The API server itself, after it has noted who owns what: a value that somebody owns is that one's, not allocated.
     Server,
+    /// One of these wrote it last; or nobody can tell, as managers were not saved.
+    #[serde(untagged)]
+    Managers(Vec<String>),
 }
 
-#[derive(Debug, Clone)]
-struct Writer {
-    kind: KindName,
-    manager: String,
-    subresource: Option<String>,
-    path: Path,
-    reason: String,
+/// Whether what Git declares gives way, too.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Reaches {
+    #[default]
+    Undeclared,
+    Declared,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +97,17 @@ struct KindName {
 #[serde(deny_unknown_fields)]
 struct Entries {
     field: Option<String>,
-    one_of: Vec<String>,
+    one_of: Vec<Entry>,
+}
+
+/// One of these entries.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    /// The entry itself, or its field, has such a name.
+    Named(String),
+    /// Exactly this.
+    Whole(Value),
 }
 
 #[derive(Deserialize)]
@@ -113,6 +126,8 @@ struct AllocatedText {
     entries: Option<Entries>,
     when_declared: Option<String>,
     #[serde(default)]
+    extent: Reaches,
+    #[serde(default)]
     by: By,
     reason: String,
 }
@@ -120,19 +135,8 @@ struct AllocatedText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WritersFile {
-    writer: Vec<WriterText>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WriterText {
-    #[serde(default)]
-    group: String,
-    kind: String,
-    manager: String,
-    subresource: Option<String>,
-    path: String,
-    reason: String,
+    #[serde(rename = "known-writer")]
+    known_writer: Vec<KnownWriterText>,
 }
 
 impl Rules {
@@ -154,8 +158,15 @@ impl Rules {
         let allocated = read.allocated.into_iter().map(|rule| rule.checked(file)).collect::<Result<_, _>>()?;
         let file = "known-writers.toml";
         let read: WritersFile = toml::from_str(writers).map_err(|source| RulesError::Unreadable { file, source })?;
-        let writers = read.writer.into_iter().map(|rule| rule.checked(file)).collect::<Result<_, _>>()?;
-        Ok(Self { allocated, writers })
+        let writers = read.known_writer.into_iter().map(KnownWriter::try_from).collect::<Result<_, _>>();
+        Ok(Self { allocated, writers: writers.map_err(|source| RulesError::Refused { file, source })? })
+    }
+
+    /// These rules and a policy's own known writers.
+    #[must_use]
+    pub fn with(&self, writers: &[KnownWriter]) -> Self {
+        let writers = self.writers.iter().chain(writers).cloned().collect();
+        Self { allocated: self.allocated.clone(), writers }
     }
 }
 
@@ -166,36 +177,16 @@ impl AllocatedText {
         let when_declared = self.when_declared.map(|text| path(file, &text)).transpose()?;
         // Two things that admission and a controller make of Git's own words, each by a mark of its own.
         let by_right = |path: &Path| is_token_mount(path) || (kind.kind == "ClusterRole" && when_declared.is_some());
-        if let Some(path) = paths.iter().find(|path| is_protected(&kind, path) && !by_right(path)) {
-            return Err(RulesError::Protected { file, kind: kind.kind, path: path.to_string() });
+        if let Some(path) = paths.iter().find(|path| is_protected(&kind.group, &kind.kind, path) && !by_right(path)) {
+            let source = KnownWriterError::Protected { kind: kind.kind, path: path.to_string() };
+            return Err(RulesError::Refused { file, source });
         }
-        Ok(Allocated { kind, paths, entries: self.entries, when_declared, by: self.by, reason: self.reason })
-    }
-}
-
-impl WriterText {
-    fn checked(self, file: &'static str) -> Result<Writer, RulesError> {
-        let kind = KindName { group: self.group, kind: self.kind };
-        let path = path(file, &self.path)?;
-        if is_protected(&kind, &path) {
-            return Err(RulesError::Protected { file, kind: kind.kind, path: path.to_string() });
-        }
-        Ok(Writer { kind, manager: self.manager, subresource: self.subresource, path, reason: self.reason })
+        Ok(Allocated { kind, paths, entries: self.entries, when_declared, extent: self.extent, by: self.by, reason: self.reason })
     }
 }
 
 fn path(file: &'static str, text: &str) -> Result<Path, RulesError> {
     text.parse().map_err(|source| RulesError::Path { file, source })
-}
-
-/// Whether a path decides what runs, with which rights, or who reaches it.
-fn is_protected(kind: &KindName, path: &Path) -> bool {
-    const PROTECTED: [&str; 4] = ["containers", "initContainers", "ephemeralContainers", "securityContext"];
-    let covers_all = path.0.len() < 2 && path.0.first().is_none_or(|first| *first == Segment::Key("spec".to_owned()));
-    kind.group == "rbac.authorization.k8s.io"
-        || kind.kind == "NetworkPolicy"
-        || covers_all
-        || path.0.iter().any(|segment| matches!(segment, Segment::Key(key) if PROTECTED.contains(&key.as_str())))
 }
 
 fn is_token_mount(path: &Path) -> bool {
@@ -208,7 +199,7 @@ fn is_token_mount(path: &Path) -> bool {
 pub fn allowances(rules: &Rules, desired: &Desired, live: &Live, types: &Types, shape: &Shape) -> Vec<Allowance> {
     let allocated = rules.allocated.iter().filter(|rule| rule.kind.names(&live.id));
     let allocated = allocated.flat_map(|rule| allocated_here(rule, desired, live, types, shape));
-    let writers = rules.writers.iter().filter(|rule| rule.kind.names(&live.id));
+    let writers = rules.writers.iter().filter(|rule| rule.group == live.id.group() && rule.kind == live.id.kind);
     let writers = writers.flat_map(|rule| written_here(rule, live, types, shape));
     allocated.chain(writers).collect()
 }
@@ -217,7 +208,8 @@ impl Rules {
     /// Takes out of the server's answer to a dry run what it allocates and Git does not declare: for the object itself it
     /// allocated something else, and by the next dry run it would be another value again.
     pub(crate) fn forget_allocated(&self, answer: &mut Value, desired: &Desired, types: &Types, shape: &Shape) {
-        let by_server = self.allocated.iter().filter(|rule| rule.by == By::Server && rule.kind.names(&desired.id));
+        let is_value = |rule: &&Allocated| rule.by == By::Server && rule.entries.is_none();
+        let by_server = self.allocated.iter().filter(is_value).filter(|rule| rule.kind.names(&desired.id));
         let patterns: Vec<&Path> = by_server.flat_map(|rule| &rule.paths).collect();
         let paths: Vec<Path> = patterns.into_iter().flat_map(|pattern| places(pattern, answer, types, shape)).collect();
         for path in paths.iter().filter(|path| path.find(&desired.value).is_none_or(Value::is_null)) {
@@ -241,23 +233,44 @@ fn allocated_here(rule: &Allocated, desired: &Desired, live: &Live, types: &Type
     if rule.when_declared.as_ref().is_some_and(|path| declared(path).is_none()) {
         return Vec::new();
     }
-    let places = rule.paths.iter().flat_map(|pattern| places(pattern, &live.value, types, shape));
-    let places = places.filter(|path| rule.by == By::Anybody || !is_owned(live, path));
+    let places = rule.paths.iter().flat_map(|pattern| places(&named(pattern, &live.id), &live.value, types, shape));
+    let places = places.filter(|path| rule.by.wrote(live, path));
     let allowance = |path: Path| {
         let extent = match &rule.entries {
-            None => Extent::Undeclared,
+            None => match rule.extent {
+                Reaches::Undeclared => Extent::Undeclared,
+                Reaches::Declared => Extent::Declared,
+            },
             Some(entries) if entries.explain(declared(&path), path.find(&live.value), &live.id) => Extent::Declared,
             Some(_) => return None,
         };
-        Some(Allowance { path, extent, reason: rule.reason.clone() })
+        Some(Allowance { path, extent, rule: Rule::Allocated, reason: rule.reason.clone() })
     };
     places.filter_map(allowance).collect()
 }
 
-/// Whether somebody wrote a value, as far as the server has noted that.
-fn is_owned(live: &Live, path: &Path) -> bool {
-    // The first server-side apply of an object without managed fields gives everything in it to this name.
-    live.writer_of(path).is_some_and(|owner| owner.manager != "before-first-apply")
+impl By {
+    /// Whether a live value is theirs, as far as the server has noted who wrote it.
+    fn wrote(&self, live: &Live, path: &Path) -> bool {
+        match (self, live.writer_of(path)) {
+            (Self::Anybody, _) | (Self::Server, None) => true,
+            // The first server-side apply of an object without managed fields gives everything in it to this name.
+            (Self::Server, Some(writer)) => writer.manager == "before-first-apply",
+            (Self::Managers(managers), Some(writer)) => managers.contains(&writer.manager),
+            (Self::Managers(_), None) => live.tracking == Tracking::NotShown,
+        }
+    }
+}
+
+/// A pattern with the object's own name for `{name}`.
+fn named(pattern: &Path, id: &ObjectId) -> Path {
+    let with_name = |segment: &Segment| match segment {
+        Segment::Entry(keys) => {
+            Segment::Entry(keys.iter().map(|(key, text)| (key.clone(), text.replace("{name}", &id.name))).collect())
+        }
+        Segment::Key(_) | Segment::Index(_) => segment.clone(),
+    };
+    Path(pattern.0.iter().map(with_name).collect())
 }
 
 impl Entries {
@@ -274,7 +287,7 @@ impl Entries {
                 (None, None) => return false,
             }
         }
-        if self.field.is_none() {
+        if live.iter().all(Value::is_string) {
             added.sort_unstable();
         }
         declared.is_empty() && added.is_sorted_by(|a, b| a < b)
@@ -282,19 +295,38 @@ impl Entries {
 
     /// Which of the allowed entries this is.
     fn allows(&self, entry: &Value, id: &ObjectId) -> Option<usize> {
-        let value = self.field.as_ref().map_or(Some(entry), |field| entry.get(field));
-        let text = value.and_then(Value::as_str)?;
-        self.one_of.iter().position(|pattern| NamePattern::new(&pattern.replace("{name}", &id.name)).matches(text))
+        let named = self.field.as_ref().map_or(Some(entry), |field| entry.get(field)).and_then(Value::as_str);
+        self.one_of.iter().position(|one| match one {
+            Entry::Named(pattern) => {
+                named.is_some_and(|text| NamePattern::new(&pattern.replace("{name}", &id.name)).matches(text))
+            }
+            Entry::Whole(value) => value == entry,
+        })
     }
 }
 
-fn written_here(rule: &Writer, live: &Live, types: &Types, shape: &Shape) -> Vec<Allowance> {
+fn written_here(rule: &KnownWriter, live: &Live, types: &Types, shape: &Shape) -> Vec<Allowance> {
     let is_theirs = |path: &Path| {
         let writer = live.writer_of(path);
-        writer.is_some_and(|writer| writer.manager == rule.manager && writer.subresource == rule.subresource)
+        writer.is_some_and(|writer| rule.managers.contains(&writer.manager) && writer.subresource == rule.subresource)
+            && path.find(&live.value).is_some_and(|value| has_form(value, rule.value))
     };
     let places = places(&rule.path, &live.value, types, shape).into_iter().filter(is_theirs);
-    places.map(|path| Allowance { path, extent: Extent::Undeclared, reason: rule.reason.clone() }).collect()
+    let allowance = |path: Path| {
+        let manager = live.writer_of(&path)?.manager.clone();
+        let by = Rule::KnownWriter { manager, subresource: rule.subresource.clone() };
+        Some(Allowance { path, extent: Extent::Undeclared, rule: by, reason: rule.reason.clone() })
+    };
+    places.filter_map(allowance).collect()
+}
+
+fn has_form(value: &Value, form: ValueForm) -> bool {
+    let text = || value.as_str().unwrap_or_default();
+    match form {
+        ValueForm::Any => true,
+        ValueForm::Number => value.is_i64() || text().parse::<i64>().is_ok(),
+        ValueForm::Time => text().parse::<jiff::Timestamp>().is_ok(),
+    }
 }
 
 #[cfg(test)]
@@ -338,14 +370,28 @@ mod tests {
     }
 
     #[test]
-    fn admission_adds_each_toleration_once_and_in_its_order() {
-        let found = |keys: &[&str]| {
-            let tolerations: Vec<Value> = keys.iter().map(|key| json!({"key": format!("node.kubernetes.io/{key}")})).collect();
-            allowed("v1", "Pod", json!({}), json!({"spec": {"tolerations": tolerations}})).len()
+    fn admission_adds_each_toleration_once_as_it_is_and_in_its_order() {
+        let toleration = |key: &str| match key {
+            "memory-pressure" => {
+                json!({"key": "node.kubernetes.io/memory-pressure", "operator": "Exists", "effect": "NoSchedule"})
+            }
+            key => json!({"key": format!("node.kubernetes.io/{key}"), "operator": "Exists", "effect": "NoExecute",
+                "tolerationSeconds": 300}),
         };
-        assert_eq!(found(&["not-ready", "unreachable", "memory-pressure"]), 1);
-        assert_eq!(found(&["not-ready", "unreachable", "unreachable"]), 0);
-        assert_eq!(found(&["unreachable", "not-ready"]), 0);
+        let found = |tolerations: Vec<Value>| {
+            let owned = json!([{"manager": "kubectl-patch", "operation": "Update", "fieldsType": "FieldsV1",
+                "fieldsV1": {"f:spec": {"f:tolerations": {}}}}]);
+            let live = |fields: &Value| json!({"spec": {"tolerations": tolerations}, "metadata": {"managedFields": fields}});
+            let count = |fields: &Value| allowed("v1", "Pod", json!({}), live(fields)).len();
+            (count(&owned) > 0, count(&json!([])) > 0)
+        };
+        let of = |keys: &[&str]| keys.iter().map(|key| toleration(key)).collect::<Vec<_>>();
+        assert_eq!(found(of(&["not-ready", "unreachable", "memory-pressure"])), (true, true));
+        assert_eq!(found(of(&["not-ready", "unreachable", "unreachable"])), (false, false));
+        assert_eq!(found(of(&["unreachable", "not-ready"])), (false, false));
+        let mut longer = of(&["not-ready", "unreachable"]);
+        longer[0]["tolerationSeconds"] = 301.into();
+        assert_eq!(found(longer), (false, true), "nobody wrote it: the server is set up so");
     }
 
     #[test]
@@ -359,8 +405,11 @@ mod tests {
         assert_eq!(claim(json!(["mine/x"]), json!(["mine/x", "kubernetes.io/pvc-protection"])), all);
         assert_eq!(claim(json!(["mine/x"]), json!(["kubernetes.io/pvc-protection"])), []);
         assert_eq!(claim(Value::Null, json!(["kubernetes.io/pvc-protection", "else/y"])), []);
-        let account = |name: &str| allowed("v1", "ServiceAccount", json!({}), json!({"secrets": [{"name": name}]})).len();
-        assert_eq!((account("a-token-x7k2p"), account("b-token-x7k2p")), (1, 0));
+        let account = |names: &[&str]| {
+            let secrets: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
+            allowed("v1", "ServiceAccount", json!({}), json!({"secrets": secrets})).len()
+        };
+        assert_eq!((account(&["a-token-x7k2p"]), account(&["b-token-x7k2p"]), account(&["a-token-x7k2p", "stolen"])), (1, 0, 1));
     }
 
     #[test]
@@ -386,20 +435,38 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_what_runs_is_never_excused() {
-        let writer = |group: &str, kind: &str, path: &str| {
-            format!("[[writer]]\nmanager = \"m\"\ngroup = \"{group}\"\nkind = \"{kind}\"\npath = '{path}'\nreason = \"r\"\n")
+    fn a_known_value_has_its_form() {
+        let found = |revision: &str| {
+            let fields = json!({"f:metadata": {"f:annotations": {"f:deployment.kubernetes.io/revision": {}}}});
+            let live = json!({"metadata": {"annotations": {"deployment.kubernetes.io/revision": revision}, "managedFields": [
+                {"manager": "kube-controller-manager", "operation": "Update", "subresource": "status", "fieldsType": "FieldsV1",
+                    "fieldsV1": fields}]}});
+            allowed("apps/v1", "Deployment", json!({}), live).len()
         };
-        let refused = |text: &str| matches!(Rules::parse("allocated = []", text), Err(RulesError::Protected { .. }));
-        assert!(refused(&writer("apps", "Deployment", "spec.template.spec.containers[name=app].image")));
-        assert!(refused(&writer("apps", "Deployment", "spec.template.spec.securityContext.runAsUser")));
-        assert!(refused(&writer("apps", "Deployment", "spec")));
-        assert!(refused(&writer("rbac.authorization.k8s.io", "Role", "metadata.labels.x")));
-        assert!(refused(&writer("networking.k8s.io", "NetworkPolicy", "spec.ingress")));
-        assert!(!refused(&writer("apps", "Deployment", "metadata.labels.x")));
+        assert_eq!((found("12"), found("twelve"), found("")), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_policys_own_writers_join() {
+        let text =
+            "manager = ['ours', 'ours-too']\nkind = 'ConfigMap'\npath = 'data.stamp'\nvalue = 'time'\nreason = 'it stamps'\n";
+        let writer = KnownWriter::try_from(toml::from_str::<KnownWriterText>(text).expect("its form")).expect("a known writer");
+        let rules = Rules::load().with(&[writer]);
+        let found = |manager: &str, stamp: &str| {
+            let live = json!({"data": {"stamp": stamp}, "metadata": {"managedFields": [{"manager": manager, "operation": "Update",
+                "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {"f:stamp": {}}}}]}});
+            let (desired, live) = pair("v1", "ConfigMap", json!({}), live);
+            allowances(&rules, &desired, &live, &Types::default(), &Shape::Any).len()
+        };
+        let time = "2026-11-21T02:31:40Z";
+        assert_eq!((found("ours", time), found("ours-too", time), found("else", time), found("ours", "x")), (1, 1, 0, 0));
+    }
+
+    #[test]
+    fn what_decides_what_runs_is_never_allocated() {
         let allocated = "[[allocated]]\nkind = \"Pod\"\npaths = [\"spec.containers[name=*].image\"]\nreason = \"r\"\n";
-        assert!(matches!(Rules::parse(allocated, "writer = []"), Err(RulesError::Protected { .. })));
-        let unknown = "[[writer]]\nmanager = \"m\"\nkind = \"Pod\"\npath = 'a.b'\nreason = \"r\"\noperation = \"Update\"\n";
+        assert!(matches!(Rules::parse(allocated, "known-writer = []"), Err(RulesError::Refused { .. })));
+        let unknown = "[[known-writer]]\nmanager = \"m\"\nkind = \"Pod\"\npath = 'a.b'\nreason = \"r\"\noperation = \"Update\"\n";
         assert!(matches!(Rules::parse("allocated = []", unknown), Err(RulesError::Unreadable { .. })));
     }
 }

@@ -1,7 +1,7 @@
 //! Replicas that a `HorizontalPodAutoscaler` owns.
 
 use serde_json::Value;
-use trueup_core::facts::{Allowance, Extent, Live, Matched};
+use trueup_core::facts::{Allowance, Extent, Live, Matched, Rule, Tracking};
 use trueup_core::object::ObjectId;
 use trueup_core::path::Path;
 
@@ -74,13 +74,14 @@ pub fn allowance(live: &Live, autoscalers: &[Autoscaler]) -> Option<Allowance> {
     }
     let Autoscaler { name, min, max, .. } = autoscaler;
     let reason = format!("HorizontalPodAutoscaler {name} keeps it between {min} and {max}");
-    Some(Allowance { path, extent: Extent::Declared, reason })
+    Some(Allowance { path, extent: Extent::Declared, rule: Rule::Autoscaler, reason })
 }
 
-/// Whether the autoscaler's controller wrote the replicas last, as far as is known: it goes through `scale`.
+/// Whether the autoscaler's controller wrote the replicas last: it goes through `scale`. Where managers were not saved, nobody
+/// can tell and it may have; where they were stripped, nothing is excused.
 #[must_use]
 pub fn is_written_by_autoscaler(live: &Live) -> bool {
-    live.writer_of(&replicas()).is_none_or(|owner| {
+    live.writer_of(&replicas()).map_or(live.tracking == Tracking::NotShown, |owner| {
         let is_controller = ["kube-controller-manager", "horizontal-pod-autoscaler"].contains(&owner.manager.as_str());
         is_controller && owner.subresource.as_deref() == Some("scale")
     })
@@ -129,6 +130,8 @@ mod tests {
         let unknown = normal::live(id("apps/v1", "Deployment", "shop"), json!({"spec": {"replicas": 4}}));
         let reason = allowance(&unknown, &autoscaler("autoscaling/v2", &target, "shop")).map(|allowance| allowance.reason);
         assert_eq!(reason.as_deref(), Some("HorizontalPodAutoscaler web keeps it between 2 and 5"));
+        let stripped = Live { tracking: Tracking::Shown, ..unknown };
+        assert_eq!(allowance(&stripped, &autoscaler("autoscaling/v2", &target, "shop")), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trueup_core::facts::Desired;
 use trueup_core::object::ObjectId;
+use trueup_core::secret;
 use trueup_core::seen::DigestKey;
 
 use crate::cluster::Cluster;
@@ -21,7 +22,7 @@ use crate::request::{Call, RequestError, ask};
 const LIFETIME: Duration = Duration::from_hours(24);
 
 /// The version of the cache file's form.
-const FORM: &str = "trueup.baselines/v1";
+const FORM: &str = "trueup.baselines/v2";
 
 /// A create that the server is to answer and not to carry out. There is no other kind of create in trueup.
 #[derive(Debug, Clone)]
@@ -31,8 +32,8 @@ pub struct DryRunCreate {
     id: ObjectId,
 }
 
-/// Why no create is tried for an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why no dry run is tried for an object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoDryRun {
     /// An extension API server may ignore `dryRun` and persist.
     #[error("its group is not served by the API server itself, which alone is known to honour `dryRun`")]
@@ -46,6 +47,12 @@ pub enum NoDryRun {
     /// It cannot be created at all.
     #[error("the kind cannot be created")]
     NoCreate,
+    /// It cannot be patched at all.
+    #[error("the kind cannot be patched")]
+    NoPatch,
+    /// A webhook does something even when it is only asked.
+    #[error("the webhook `{0}`, which would be called, has side effects even on a dry run")]
+    SideEffects(String),
 }
 
 impl DryRunCreate {
@@ -71,11 +78,13 @@ impl DryRunCreate {
         Ok(Self { collection: resource.collection(desired.id.namespace.as_deref()), body, id: desired.id.clone() })
     }
 
-    /// What this create says, in a digest: objects that differ in nothing but their names share it, and so one answer.
+    /// What this create says, in a digest: objects that differ in nothing but their names share it, and so one answer. Beside
+    /// the words stands what the answer depends on: which server in which version, and its admission.
     #[must_use]
-    pub fn words(&self, server_version: &str) -> Words {
+    pub fn words(&self, depends_on: &[&str]) -> Words {
         let key = DigestKey::new(FORM.as_bytes());
-        Words(key.hex(&[server_version, &self.collection, &self.body.to_string()]))
+        let body = self.body.to_string();
+        Words(key.hex(&[depends_on, &[self.collection.as_str(), &body]].concat()))
     }
 
     /// The answer to this create as the answer for the object itself: under its own name.
@@ -100,15 +109,11 @@ impl DryRunCreate {
 /// If the server refuses, or does not answer.
 pub async fn ask_for(cluster: &Cluster, create: &DryRunCreate) -> Result<Value, RequestError> {
     let answer = ask(cluster, Call::DryRunCreate { collection: &create.collection, body: &create.body }).await;
-    answer.map_err(|error| match error {
-        RequestError::Refused { call, refusal } if create.id.kind == "Secret" => {
-            RequestError::Refused { call, refusal: Box::new(refusal.without_words()) }
-        }
-        error => error,
-    })
+    let is_withheld = create.id.is_secret() || secret::is_within(&create.body);
+    answer.map_err(|error: RequestError| if is_withheld { error.without_words() } else { error })
 }
 
-/// Names a create by everything that its answer depends on, as far as the request shows it.
+/// Names a create by everything that its answer depends on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Words(String);
@@ -226,9 +231,15 @@ mod tests {
     #[test]
     fn the_same_words_under_other_names_are_one_question() {
         let local = resource("", "ConfigMap", Server::Local);
-        let words = |name, data| DryRunCreate::of(&local, &declared("ConfigMap", name, data)).expect("allowed").words("v1.36.3");
+        let words = |name, data| {
+            DryRunCreate::of(&local, &declared("ConfigMap", name, data)).expect("allowed").words(&["v1.36.3", "admission"])
+        };
         assert_eq!(words("a", "x"), words("b", "x"));
         assert_ne!(words("a", "x"), words("a", "y"));
+        let create = DryRunCreate::of(&local, &declared("ConfigMap", "a", "x")).expect("allowed");
+        for other in [["v1.36.4", "admission"], ["v1.36.3", "other"], ["v1.36.3admission", ""]] {
+            assert_ne!(words("a", "x"), create.words(&other), "{other:?}");
+        }
     }
 
     #[test]

@@ -35,6 +35,11 @@ const BUILT_IN_GROUPS: [&str; 21] = [
     "storage.k8s.io",
 ];
 
+/// Whether every API server serves this group itself.
+pub(crate) fn is_built_in(group: &str) -> bool {
+    BUILT_IN_GROUPS.contains(&group)
+}
+
 /// All kinds that a cluster serves.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
@@ -271,7 +276,7 @@ impl Aggregated {
             Self::Known(services) => services
                 .iter()
                 .any(|service| service.spec.group == group && service.spec.version == version && service.spec.service.is_none()),
-            Self::Unknown => BUILT_IN_GROUPS.contains(&group),
+            Self::Unknown => is_built_in(group),
         };
         if is_local { Server::Local } else { Server::Aggregated }
     }

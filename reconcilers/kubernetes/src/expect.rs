@@ -8,13 +8,16 @@ use serde_json::Value;
 use trueup_core::diff::compare;
 use trueup_core::facts::{Desired, Evidence, Expected, Live, Matched, Problem, Secrecy};
 use trueup_core::object::ObjectId;
+use trueup_core::secret;
 use trueup_core::seen::DigestKey;
 use trueup_core::shape::{Shape, Types};
 
+use crate::admission::Admission;
 use crate::allowances::{Rules, allowances};
-use crate::baseline::{Baselines, DryRunCreate, Words, ask_for};
+use crate::apply::{self, DryRunApply, ask_to_apply};
+use crate::baseline::{Baselines, DryRunCreate, NoDryRun, Words, ask_for};
 use crate::cluster::Cluster;
-use crate::discovery::Resource;
+use crate::discovery::{Catalog, Resource};
 use crate::normal;
 use crate::request::RequestError;
 
@@ -69,8 +72,9 @@ impl Expecting<'_> {
         let shape = (self.shape)(&desired.id);
         let allowances = allowances(self.rules, &desired, &live, self.types, &shape);
         let value = normal::expected(&desired.id, defaulted);
-        let secrecy = if desired.id.group().is_empty() && desired.id.kind == "Secret" { Secrecy::Secret } else { Secrecy::Open };
-        Matched { desired, live, expected: Expected { value, evidence: Evidence::Table, allowances }, secrecy }
+        let secrecy = if desired.id.is_secret() { Secrecy::Secret } else { Secrecy::Open };
+        let expected = Expected { value, evidence: Evidence::Table, allowances };
+        Matched { desired, live, expected, secrecy, former: Vec::new() }
     }
 
     /// Whether live is what is expected.
@@ -81,84 +85,163 @@ impl Expecting<'_> {
     }
 }
 
+/// An object whose live values are not what the table expects.
+struct Doubtful {
+    /// Which of all objects it is.
+    place: usize,
+    matched: Matched,
+    resource: Resource,
+}
+
+/// What is asked about one of them.
+struct Question {
+    create: DryRunCreate,
+    words: Words,
+    lasting: Lasting,
+}
+
+/// How long an answer holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lasting {
+    /// As long as its words, which say all that it depends on, and at most a day.
+    Kept,
+    /// For this round: not all that it depends on can be seen, or no value of it may go to the disk.
+    Once,
+}
+
 /// Judges each object by the table where live is what the table expects, else by the server's own answer: one dry run for
-/// each distinct words.
+/// each distinct words; and where the server refuses that, by what it would make of an apply.
 pub(crate) async fn expect(
-    cluster: &Cluster,
+    (cluster, catalog): (&Cluster, &Catalog),
     found: Vec<Found>,
     (expecting, dry_runs, moment): (&Expecting<'_>, DryRuns, Moment<'_>),
     baselines: &mut Baselines,
     problems: &mut Vec<Problem>,
 ) -> Vec<Matched> {
-    let mut judged: Vec<(Matched, Option<(Words, DryRunCreate)>)> = Vec::new();
-    for Found { desired, live, resource } in found {
+    let (mut judged, mut doubtful) = (Vec::new(), Vec::new());
+    for (place, Found { desired, live, resource }) in found.into_iter().enumerate() {
         let matched = expecting.by_table(desired, live);
-        let create = match dry_runs {
-            DryRuns::Off => None,
-            DryRuns::Cached | DryRuns::Fresh if expecting.agrees(&matched) => None,
-            DryRuns::Cached | DryRuns::Fresh => DryRunCreate::of(&resource, &matched.desired).ok(),
-        };
-        judged.push((matched, create.map(|create| (create.words(moment.server_version), create))));
-    }
-    let answers = answers(cluster, &judged, (dry_runs, moment.now), baselines).await;
-    let mut refusals = BTreeSet::new();
-    let judge = |(mut matched, create): (Matched, Option<(Words, DryRunCreate)>)| {
-        match create.map(|(words, create)| (answers.get(&words), create)) {
-            Some((Some(Ok(answer)), create)) => {
-                let mut answer = create.named(answer.clone());
-                let shape = (expecting.shape)(&matched.desired.id);
-                expecting.rules.forget_allocated(&mut answer, &matched.desired, expecting.types, &shape);
-                matched.expected.value = answer;
-                matched.expected.evidence = Evidence::Baseline;
-            }
-            Some((Some(Err(error)), _)) => {
-                refusals.insert(refusal(&matched.desired.id, error));
-            }
-            Some((None, _)) | None => {}
+        if dry_runs == DryRuns::Off || expecting.agrees(&matched) {
+            judged.push((place, matched));
+        } else {
+            doubtful.push(Doubtful { place, matched, resource });
         }
-        matched
+    }
+    if !doubtful.is_empty() {
+        let how = (expecting, dry_runs, moment);
+        let (by_server, refusals) = ask_about((cluster, catalog), doubtful, how, baselines).await;
+        judged.extend(by_server);
+        problems.extend(refusals.into_iter().map(|message| Problem::note("no-baseline", message, None)));
+    }
+    judged.sort_by_key(|(place, _)| *place);
+    judged.into_iter().map(|(_, matched)| matched).collect()
+}
+
+/// Each object by the server's word, in its place; and what the server refuses.
+async fn ask_about(
+    (cluster, catalog): (&Cluster, &Catalog),
+    doubtful: Vec<Doubtful>,
+    (expecting, dry_runs, moment): (&Expecting<'_>, DryRuns, Moment<'_>),
+    baselines: &mut Baselines,
+) -> (Vec<(usize, Matched)>, BTreeSet<String>) {
+    let asked = doubtful.iter().map(|one| (&one.resource, one.matched.desired.id.namespace.as_deref())).collect();
+    let admission = Admission::read(cluster, catalog, &asked).await;
+    let questions: Vec<_> = doubtful.iter().map(|one| question(one, &admission, (cluster, moment))).collect();
+    let answers = answers(cluster, questions.iter().flatten(), (dry_runs, moment.now), baselines).await;
+    let asked = doubtful.into_iter().zip(questions).map(|(one, question)| {
+        let (answers, admission) = (&answers, &admission);
+        async move {
+            let answer = question.as_ref().map(|question| (question, &answers[&question.words])).map_err(Clone::clone);
+            let place = one.place;
+            let (matched, refused) = by_server(cluster, one, answer, (admission, expecting)).await;
+            ((place, matched), refused)
+        }
+    });
+    let (by_server, refusals): (Vec<_>, Vec<_>) = stream::iter(asked).buffered(CONCURRENCY).unzip().await;
+    (by_server, refusals.into_iter().flatten().collect())
+}
+
+fn question(one: &Doubtful, admission: &Admission, (cluster, moment): (&Cluster, Moment<'_>)) -> Result<Question, NoDryRun> {
+    let Doubtful { matched, resource, .. } = one;
+    admission.permits(resource)?;
+    let create = DryRunCreate::of(resource, &matched.desired)?;
+    let digest = admission.digest(resource, matched.desired.id.namespace.as_deref());
+    let lasting = if digest.is_some() && matched.secrecy == Secrecy::Open { Lasting::Kept } else { Lasting::Once };
+    let words = create.words(&[cluster.server(), moment.server_version, &digest.unwrap_or_default()]);
+    Ok(Question { create, words, lasting })
+}
+
+/// The object by the best answer that the server gives; with a sentence for people where it gives none.
+async fn by_server(
+    cluster: &Cluster,
+    Doubtful { mut matched, resource, .. }: Doubtful,
+    answer: Result<(&Question, &Result<Value, RequestError>), NoDryRun>,
+    (admission, expecting): (&Admission, &Expecting<'_>),
+) -> (Matched, Option<String>) {
+    let refused = match answer {
+        Ok((question, Ok(answer))) => {
+            let mut answer = question.create.named(answer.clone());
+            let shape = (expecting.shape)(&matched.desired.id);
+            expecting.rules.forget_allocated(&mut answer, &matched.desired, expecting.types, &shape);
+            matched.expected.value = answer;
+            matched.expected.evidence = Evidence::Baseline;
+            return (matched, None);
+        }
+        Ok((_, Err(error))) => Some(refusal(&matched.desired.id, error)),
+        Err(NoDryRun::SideEffects(webhook)) => {
+            let message = format!("no dry run of a `{}` is tried: {}", resource.kind, NoDryRun::SideEffects(webhook));
+            return (matched, Some(message));
+        }
+        Err(NoDryRun::Aggregated | NoDryRun::Rbac | NoDryRun::FixedName | NoDryRun::NoCreate | NoDryRun::NoPatch) => None,
     };
-    let matched = judged.into_iter().map(judge).collect();
-    problems.extend(refusals.into_iter().map(|message| Problem::note("no-baseline", message, None)));
-    matched
+    let apply = admission.permits(&resource).and_then(|()| DryRunApply::of(&resource, &matched.desired, &matched.live));
+    let Ok(apply) = apply else { return (matched, refused) };
+    let Ok(answer) = ask_to_apply(cluster, &apply).await else { return (matched, refused) };
+    let answer = normal::expected(&matched.desired.id, answer);
+    let shape = (expecting.shape)(&matched.desired.id);
+    matched.expected.value = apply::expected(expecting.types, &shape, (&matched.desired.value, &answer, &matched.expected.value));
+    matched.expected.evidence = Evidence::Apply;
+    // That the right to create is missing is told all the same: nothing is corrected without it.
+    (matched, refused.filter(|message| message.starts_with(NO_RIGHT)))
 }
 
 /// The server's answers to all distinct creates that no fresh enough answer is known to.
 async fn answers(
     cluster: &Cluster,
-    judged: &[(Matched, Option<(Words, DryRunCreate)>)],
+    questions: impl Iterator<Item = &Question>,
     (dry_runs, now): (DryRuns, Timestamp),
     baselines: &mut Baselines,
 ) -> BTreeMap<Words, Result<Value, RequestError>> {
     let mut answers = BTreeMap::new();
     let mut open = BTreeMap::new();
-    for (matched, create) in judged {
-        let Some((words, create)) = create else { continue };
-        match baselines.get(words, now).filter(|_| dry_runs == DryRuns::Cached) {
-            Some(answer) => drop(answers.insert(words.clone(), Ok(answer.clone()))),
-            None => drop(open.insert(words.clone(), (create, matched.secrecy))),
+    for question in questions {
+        let may_be_known = dry_runs == DryRuns::Cached && question.lasting == Lasting::Kept;
+        match baselines.get(&question.words, now).filter(|_| may_be_known) {
+            Some(answer) => drop(answers.insert(question.words.clone(), Ok(answer.clone()))),
+            None => drop(open.insert(&question.words, question)),
         }
     }
-    let asked = open.into_iter().map(|(words, (create, secrecy))| async move {
-        let answer = ask_for(cluster, create).await;
-        (words, secrecy, answer)
-    });
+    let asked = open.into_values().map(|question| async move { (question, ask_for(cluster, &question.create).await) });
     let asked: Vec<_> = stream::iter(asked).buffer_unordered(CONCURRENCY).collect().await;
-    for (words, secrecy, answer) in asked {
+    for (question, answer) in asked {
         // No secret value goes to the disk.
-        if let (Ok(value), Secrecy::Open) = (&answer, secrecy) {
-            baselines.put(words.clone(), value.clone(), now);
+        if let (Ok(value), Lasting::Kept) = (&answer, question.lasting)
+            && !secret::is_within(value)
+        {
+            baselines.put(question.words.clone(), value.clone(), now);
         }
-        answers.insert(words, answer);
+        answers.insert(question.words.clone(), answer);
     }
     answers
 }
+
+const NO_RIGHT: &str = "no right to ask by a dry run";
 
 /// One sentence for all objects of a kind where the right is missing, one for each object where the server has a reason.
 fn refusal(id: &ObjectId, error: &RequestError) -> String {
     match error.refusal() {
         Some(refusal) if refusal.code == 403 && refusal.message.contains(" cannot create resource ") => format!(
-            "no right to ask by a dry run what the server makes of a `{}` (verb `create`): the table of defaults judges instead",
+            "{NO_RIGHT} what the server makes of a `{}` (verb `create`): less judges instead, and nothing of it is corrected",
             id.kind
         ),
         Some(refusal) => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
-use trueup_core::facts::Live;
+use trueup_core::facts::{Live, Tracking};
 use trueup_core::object::ObjectId;
 
 use crate::cluster::Cluster;
@@ -191,7 +191,8 @@ pub(crate) fn decode(resource: &Resource, value: Value) -> Live {
         namespace: text("namespace"),
         name: text("name").unwrap_or_default(),
     };
-    normal::live(id, value)
+    // A server that shows no managers has none: they were stripped.
+    Live { tracking: Tracking::Shown, ..normal::live(id, value) }
 }
 
 fn keep(objects: Vec<Live>, wanted: &BTreeSet<Slot>) -> BTreeMap<Slot, Live> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
-use trueup_core::facts::{Allowance, Desired, Extent, Matched, Observation, Pair, Problem};
+use trueup_core::facts::{Allowance, Desired, Extent, Matched, Observation, Pair, Problem, Rule};
 use trueup_core::object::ObjectId;
 
 use crate::autoscaling::{self, Autoscaler};
@@ -21,6 +21,26 @@ pub enum SecretsMode {
     Off,
     /// They are compared, and their values leave the comparison only as keyed digests.
     Digest,
+}
+
+/// Why a Secret is skipped.
+pub(crate) const SECRETS_OFF: &str = "secrets = \"off\"";
+
+/// A declared object that is not there. Hooks come and go with a release, and a Job with a time to live goes when it is
+/// done: nothing tells whether those were there.
+pub(crate) fn absent(desired: Desired) -> Pair {
+    const HOOKS: [&str; 2] = ["helm.sh/hook", "argocd.argoproj.io/hook"];
+    let annotations = desired.value.get("metadata").and_then(|metadata| metadata.get("annotations"));
+    let hook = HOOKS.iter().find(|hook| annotations.is_some_and(|annotations| annotations.get(*hook).is_some()));
+    let is_job = desired.id.group() == "batch" && desired.id.kind == "Job";
+    let lives = desired.value.pointer("/spec/ttlSecondsAfterFinished").filter(|seconds| seconds.is_number());
+    match (hook, lives) {
+        (Some(hook), _) => Pair::Skipped(desired, format!("a hook (`{hook}`), which comes and goes with a release")),
+        (None, Some(_)) if is_job => {
+            Pair::Skipped(desired, "a Job that is deleted when it has finished (`ttlSecondsAfterFinished`)".to_owned())
+        }
+        (None, _) => Pair::Missing(desired),
+    }
 }
 
 /// How a look at a cluster is taken.
@@ -60,12 +80,12 @@ pub async fn observe(
         match (listing.found.get(&slot), listing.blind_spot(&slot)) {
             (Some(live), _) => found.push(Found { live: live.clone(), desired, resource }),
             (None, Some(error)) => seen.pairs.push(Pair::Unseen(desired, error.to_string())),
-            (None, None) => seen.pairs.push(Pair::Missing(desired)),
+            (None, None) => seen.pairs.push(absent(desired)),
         }
     }
     let scalable = scalable(&found);
     let how = (look.expecting, look.dry_runs, look.moment);
-    let mut matched = expect(cluster, found, how, baselines, &mut seen.problems).await;
+    let mut matched = expect((cluster, catalog), found, how, baselines, &mut seen.problems).await;
     allow_scaling(cluster, catalog, (&mut matched, &scalable), declared_autoscalers, &mut seen.problems).await;
     seen.problems.extend(matched.iter().filter_map(being_deleted));
     seen.pairs.extend(matched.into_iter().map(|matched| Pair::Matched(Box::new(matched))));
@@ -82,9 +102,9 @@ fn place(
     let mut reasons = BTreeSet::new();
     for desired in desired {
         let mut desired = normal::desired(desired);
-        if secrets == SecretsMode::Off && desired.id.kind == "Secret" && desired.id.group().is_empty() {
+        if secrets == SecretsMode::Off && desired.id.is_secret() {
             desired.id.namespace.get_or_insert_with(|| default_namespace.to_owned());
-            seen.pairs.push(Pair::Skipped(desired));
+            seen.pairs.push(Pair::Skipped(desired, SECRETS_OFF.to_owned()));
             continue;
         }
         match catalog.find(&desired.id) {
@@ -184,7 +204,8 @@ async fn allow_scaling(
                     format!("whether an autoscaler keeps the replicas of `{}` cannot be seen: {reason}", matched.live.id);
                 problems.push(Problem::blind("autoscalers-not-visible", message, Some(matched.desired.origin.clone())));
                 let reason = "an autoscaler may keep it, and autoscalers cannot be seen".to_owned();
-                matched.expected.allowances.push(Allowance { path: autoscaling::replicas(), extent: Extent::Declared, reason });
+                let (path, extent, rule) = (autoscaling::replicas(), Extent::Declared, Rule::Autoscaler);
+                matched.expected.allowances.push(Allowance { path, extent, rule, reason });
             }
             Err(_) => {}
         }

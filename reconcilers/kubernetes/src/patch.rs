@@ -9,7 +9,7 @@ use trueup_core::object::ObjectId;
 use crate::cluster::Cluster;
 use crate::discovery::Resource;
 use crate::list::decode;
-use crate::request::{Call, Effect, Refusal, RequestError, ask, send as send_once};
+use crate::request::{Call, Effect, Refusal, RequestError, WITHHELD, ask, send as send_once};
 
 /// Why a patch was not carried out, or why that is not known.
 #[derive(Debug, thiserror::Error)]
@@ -98,13 +98,45 @@ pub enum PatchError {
     },
 }
 
+impl PatchError {
+    /// The same without the server's words, which may repeat a secret value of the object.
+    #[must_use]
+    pub fn without_words(mut self) -> Self {
+        match &mut self {
+            Self::Denied { message, .. }
+            | Self::Immutable { message, .. }
+            | Self::Invalid { message, .. }
+            | Self::Forbidden { message, .. }
+            | Self::Refused { message, .. } => WITHHELD.clone_into(message),
+            Self::Unknown { source: RequestError::Refused { refusal, .. }, .. } => {
+                **refusal = refusal.as_ref().clone().without_words();
+            }
+            Self::Unconditional { .. }
+            | Self::Conflict { .. }
+            | Self::Replaced { .. }
+            | Self::NotFound { .. }
+            | Self::Throttled { .. }
+            | Self::Unknown { .. } => {}
+        }
+        self
+    }
+}
+
 /// The object as it is now; `None` if there is none.
 ///
 /// # Errors
 /// If it cannot be read.
 pub async fn read(cluster: &Cluster, resource: &Resource, id: &ObjectId) -> Result<Option<Live>, RequestError> {
+    Ok(read_whole(cluster, resource, id).await?.map(|value| decode(resource, value)))
+}
+
+/// The object as the server gives it, with status and the server's own metadata; `None` if there is none.
+///
+/// # Errors
+/// If it cannot be read.
+pub async fn read_whole(cluster: &Cluster, resource: &Resource, id: &ObjectId) -> Result<Option<Value>, RequestError> {
     match ask(cluster, Call::Get { path: &resource.path(id) }).await {
-        Ok(value) => Ok(Some(decode(resource, value))),
+        Ok(value) => Ok(Some(value)),
         Err(error) if error.refusal().is_some_and(|refusal| refusal.code == 404) => Ok(None),
         Err(error) => Err(error),
     }
@@ -145,8 +177,8 @@ pub(crate) fn guard(id: &ObjectId, patch: &Value) -> Result<(), PatchError> {
 fn failure(resource: &Resource, id: &ObjectId, source: RequestError) -> PatchError {
     match source {
         RequestError::Refused { refusal, .. } if refusal.code < 500 => {
-            let refusal = if id.kind == "Secret" { refusal.without_words() } else { *refusal };
-            refused(resource, id, refusal)
+            let error = refused(resource, id, *refusal);
+            if id.is_secret() { error.without_words() } else { error }
         }
         source => PatchError::Unknown { id: Box::new(id.clone()), source },
     }

@@ -14,6 +14,8 @@ use crate::cluster::Cluster;
 
 /// How long one request may take; a slow list of a large cluster takes half of this.
 const DEADLINE: Duration = Duration::from_mins(1);
+/// Stands for a server's words that may repeat a secret value.
+pub(crate) const WITHHELD: &str = "(the server's words are not shown: they may repeat a secret value)";
 /// How often a read is tried in all.
 const ATTEMPTS: u32 = 4;
 /// The first pause between two tries; it doubles each time.
@@ -21,13 +23,19 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// No server makes us wait longer than this, whatever its `Retry-After` says.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// One request. There is no create but a dry run, no update, no apply and no delete.
+/// One request. There is no create and no apply but a dry run, no update and no delete.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Call<'a> {
     /// Reads.
     Get { path: &'a str },
     /// Reads `/api` or `/apis` as one aggregated discovery document (KEP-3352).
     Discover { path: &'a str },
+    /// Reads an object's metadata alone.
+    Metadata { path: &'a str },
+    /// Reads the metadata alone of a list's objects.
+    MetadataList { path: &'a str },
+    /// Asks what a server-side apply to an object that is there would give, without applying.
+    DryRunApply { path: &'a str, body: &'a Value },
     /// Asks what a create would give, without creating.
     DryRunCreate { collection: &'a str, body: &'a Value },
     /// Patches one object (RFC 7386).
@@ -46,16 +54,20 @@ pub enum Effect {
 impl Call<'_> {
     fn method(&self) -> Method {
         match self {
-            Self::Get { .. } | Self::Discover { .. } => Method::GET,
+            Self::Get { .. } | Self::Metadata { .. } | Self::MetadataList { .. } | Self::Discover { .. } => Method::GET,
             Self::DryRunCreate { .. } => Method::POST,
-            Self::MergePatch { .. } => Method::PATCH,
+            Self::DryRunApply { .. } | Self::MergePatch { .. } => Method::PATCH,
         }
     }
 
     /// Path and query. The one place where `dryRun=All` is added, and the one place that names us as field manager.
     fn target(&self) -> String {
         match self {
-            Self::Get { path } | Self::Discover { path } => (*path).to_owned(),
+            Self::Get { path } | Self::Metadata { path } | Self::MetadataList { path } | Self::Discover { path } => {
+                (*path).to_owned()
+            }
+            // The values of Git are asked after, whoever owns the fields now.
+            Self::DryRunApply { path, .. } => format!("{path}?dryRun=All&fieldManager=trueup&force=true"),
             Self::DryRunCreate { collection, .. } => format!("{collection}?dryRun=All&fieldManager=trueup"),
             Self::MergePatch { path, effect: Effect::DryRun, .. } => format!("{path}?dryRun=All&fieldManager=trueup"),
             Self::MergePatch { path, effect: Effect::Real, .. } => format!("{path}?fieldManager=trueup"),
@@ -64,7 +76,8 @@ impl Call<'_> {
 
     fn request(&self, agent: &http::HeaderValue) -> Request<Vec<u8>> {
         let (body, content_type) = match self {
-            Self::Get { .. } | Self::Discover { .. } => (Vec::new(), None),
+            Self::Get { .. } | Self::Metadata { .. } | Self::MetadataList { .. } | Self::Discover { .. } => (Vec::new(), None),
+            Self::DryRunApply { body, .. } => (body.to_string().into_bytes(), Some("application/apply-patch+yaml")),
             Self::DryRunCreate { body, .. } => (body.to_string().into_bytes(), Some("application/json")),
             Self::MergePatch { body, .. } => (body.to_string().into_bytes(), Some("application/merge-patch+json")),
         };
@@ -73,7 +86,11 @@ impl Call<'_> {
         *request.uri_mut() = self.target().parse().expect("an escaped path is a URI");
         let accept = match self {
             Self::Discover { .. } => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
-            Self::Get { .. } | Self::DryRunCreate { .. } | Self::MergePatch { .. } => "application/json",
+            Self::Metadata { .. } => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+            Self::MetadataList { .. } => "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+            Self::Get { .. } | Self::DryRunCreate { .. } | Self::DryRunApply { .. } | Self::MergePatch { .. } => {
+                "application/json"
+            }
         };
         request.headers_mut().insert(header::ACCEPT, http::HeaderValue::from_static(accept));
         request.headers_mut().insert(header::USER_AGENT, agent.clone());
@@ -157,6 +174,15 @@ impl RequestError {
         }
     }
 
+    /// The same without the server's words, which may repeat a secret value.
+    #[must_use]
+    pub(crate) fn without_words(self) -> Self {
+        match self {
+            Self::Refused { call, refusal } => Self::Refused { call, refusal: Box::new(refusal.without_words()) },
+            other => other,
+        }
+    }
+
     /// Whether the same read may succeed later.
     fn is_passing(&self) -> bool {
         match self {
@@ -197,9 +223,11 @@ impl Refusal {
     /// The same without the server's words, which may repeat a secret value.
     #[must_use]
     pub fn without_words(self) -> Self {
-        let withheld = || "(not shown: it may repeat a secret value)".to_owned();
-        let causes = self.causes.into_iter().map(|cause| RefusalCause { message: withheld(), ..cause }).collect();
-        Self { message: withheld(), causes, ..self }
+        let withheld = |cause: RefusalCause| RefusalCause { message: WITHHELD.to_owned(), ..cause };
+        let fields: Vec<&str> = self.causes.iter().map(|cause| cause.field.as_str()).filter(|field| !field.is_empty()).collect();
+        let about = if fields.is_empty() { String::new() } else { format!(" about `{}`", fields.join("`, `")) };
+        let reason = if self.reason.is_empty() { String::new() } else { format!("{}{about}: ", self.reason) };
+        Self { message: format!("{reason}{WITHHELD}"), causes: self.causes.into_iter().map(withheld).collect(), ..self }
     }
 
     fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
@@ -337,6 +365,11 @@ mod tests {
         assert_eq!(request.method(), Method::POST);
         assert_eq!(request.uri().query(), Some("dryRun=All&fieldManager=trueup"));
         assert_eq!(request.headers()["user-agent"], "trueup/test");
+        let request = Call::DryRunApply { path: "/api/v1/namespaces/a/configmaps/b", body: &body }
+            .request(&http::HeaderValue::from_static("trueup/test"));
+        assert_eq!(request.method(), Method::PATCH);
+        assert_eq!(request.uri().query(), Some("dryRun=All&fieldManager=trueup&force=true"));
+        assert_eq!(request.headers()["content-type"], "application/apply-patch+yaml");
     }
 
     #[test]

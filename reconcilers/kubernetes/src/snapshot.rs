@@ -14,10 +14,12 @@ use trueup_core::facts::{Desired, Live, Matched, Observation, Pair, Problem};
 use trueup_core::object::ObjectId;
 
 use crate::autoscaling::{self, Autoscaler};
+use crate::conversion::converted;
 use crate::expect::Expecting;
 use crate::manifest;
 use crate::normal;
-use crate::observe::SecretsMode;
+use crate::observe::{SECRETS_OFF, SecretsMode, absent};
+use crate::schema::{self, Schemas};
 
 /// Why a snapshot cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -140,13 +142,13 @@ pub fn observe(folder: &Path, desired: Vec<Desired>, secrets: SecretsMode, expec
     let mut seen = Observation { pairs: Vec::new(), problems: contents.problems.clone() };
     for desired in desired {
         let desired = normal::desired(desired);
-        if secrets == SecretsMode::Off && desired.id.kind == "Secret" && desired.id.group().is_empty() {
-            seen.pairs.push(Pair::Skipped(desired));
+        if secrets == SecretsMode::Off && desired.id.is_secret() {
+            seen.pairs.push(Pair::Skipped(desired, SECRETS_OFF.to_owned()));
             continue;
         }
         seen.pairs.push(match (find(&by_key, &desired.id), &blind) {
             ([held], _) => judge(desired, held, expecting, &autoscalers),
-            ([], None) => Pair::Missing(desired),
+            ([], None) => absent(desired),
             ([], Some(reason)) => Pair::Unseen(desired, format!("a part of the snapshot cannot be read: {reason}")),
             ([first, second, ..], _) => {
                 let error = twice(first, second);
@@ -158,12 +160,29 @@ pub fn observe(folder: &Path, desired: Vec<Desired>, secrets: SecretsMode, expec
     seen
 }
 
+/// The schemas of custom resources that Git declares and, counting more, those that the folder holds.
+#[must_use]
+pub fn schemas(folder: &Path, desired: &[Desired]) -> Schemas {
+    // A folder that cannot be read is told by `observe`.
+    let held = read_folder(folder).map(|contents| contents.held).unwrap_or_default();
+    let objects = desired.iter().chain(held.iter().map(|held| &held.object));
+    schema::among(objects.map(|object| (&object.id, &object.value)))
+}
+
 /// The object as the folder holds it; `None` if there is none.
 ///
 /// # Errors
 /// If the folder cannot be read as a whole: then nothing is known to be missing.
 pub fn read(folder: &Path, id: &ObjectId) -> Result<Option<Live>, SnapshotError> {
     Ok(locate(folder, id)?.map(|held| live(&held)))
+}
+
+/// The object with all that stands in the folder of it, as its status; `None` if there is none.
+///
+/// # Errors
+/// If the folder cannot be read as a whole.
+pub fn read_whole(folder: &Path, id: &ObjectId) -> Result<Option<Value>, SnapshotError> {
+    Ok(locate(folder, id)?.map(|held| held.object.value))
 }
 
 /// Applies a merge patch (RFC 7386) to one object, as an API server would: preconditions, resourceVersion, managedFields. The
@@ -211,12 +230,15 @@ fn check(held: &Held, preconditions: Preconditions<'_>) -> Result<(), SnapshotEr
 }
 
 fn judge(mut desired: Desired, held: &Held, expecting: &Expecting<'_>, autoscalers: &[Autoscaler]) -> Pair {
-    if held.object.id.api_version != desired.id.api_version {
+    let same_version = held.object.id.api_version == desired.id.api_version;
+    let value = if same_version { Some(held.object.value.clone()) } else { converted(&held.object.value, &desired.id) };
+    let Some(value) = value else {
         let reason = format!("the snapshot holds `{}` as `{}`, which is not converted", desired.id, held.object.id.api_version);
         return Pair::Unseen(desired, reason);
-    }
+    };
     desired.id.namespace.clone_from(&held.object.id.namespace);
-    let mut matched: Matched = expecting.by_table(desired, live(held));
+    let id = ObjectId { api_version: desired.id.api_version.clone(), ..held.object.id.clone() };
+    let mut matched: Matched = expecting.by_table(desired, normal::live(id, value));
     if autoscaling::is_scaled(&matched) {
         matched.expected.allowances.extend(autoscaling::allowance(&matched.live, autoscalers));
     }

@@ -11,7 +11,8 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::Value;
 use trueup_core::object::ObjectId;
-use trueup_core::shape::{Shape, Types};
+use trueup_core::path::{Path, Segment};
+use trueup_core::shape::{Merge, Shape, Types};
 
 use crate::discovery::Scope;
 use rule::Rule;
@@ -21,6 +22,9 @@ mod image;
 mod place;
 mod said;
 mod completed;
+
+/// The type of every object's metadata.
+pub(crate) const METADATA: &str = "meta.v1.ObjectMeta";
 
 /// What is known of the built-in kinds of one minor version of Kubernetes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -54,15 +58,57 @@ enum ScopeText {
     Cluster,
 }
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../data/1.36.json")).expect("the table is part of the program, and a test reads it")
-});
+/// The tables that are part of the program, the newest first.
+static TABLES: [LazyLock<Table>; 3] = [
+    LazyLock::new(|| Table::parse(include_str!("../data/1.36.json"))),
+    LazyLock::new(|| Table::parse(include_str!("../data/1.35.json"))),
+    LazyLock::new(|| Table::parse(include_str!("../data/1.34.json"))),
+];
+
+/// Their minor versions, in the same order, so that no other table is read than the one that is asked for.
+const MINORS: [u32; 3] = [36, 35, 34];
+
+/// Lists whose order the API keeps and nobody means: type and field.
+const WITHOUT_ORDER: [(&str, &str); 5] = [
+    ("autoscaling.v2.HorizontalPodAutoscalerSpec", "metrics"),
+    ("core.v1.EndpointSubset", "addresses"),
+    ("core.v1.EndpointSubset", "notReadyAddresses"),
+    ("core.v1.EndpointSubset", "ports"),
+    ("core.v1.Endpoints", "subsets"),
+];
+
+/// The table with lists as sets where OpenAPI does not say so.
+fn without_order(mut table: Table) -> Table {
+    for (name, field) in WITHOUT_ORDER {
+        if let Some(Shape::List { merge, .. }) = table.types.0.get_mut(name).and_then(|fields| fields.get_mut(field)) {
+            *merge = Merge::Set;
+        }
+    }
+    table
+}
 
 impl Table {
-    /// The table that is part of the program.
+    fn parse(text: &str) -> Self {
+        without_order(serde_json::from_str(text).expect("the table is part of the program, and a test reads it"))
+    }
+
+    /// The newest table.
     #[must_use]
     pub fn load() -> &'static Self {
-        &TABLE
+        &TABLES[0]
+    }
+
+    /// The table for a server of this version (`v1.35.4`): that of its minor, else the nearest one.
+    #[must_use]
+    pub fn nearest(server_version: &str) -> &'static Self {
+        let distance = |index: &usize| minor(server_version).unwrap_or(MINORS[0]).abs_diff(MINORS[*index]);
+        &TABLES[(0..TABLES.len()).min_by_key(distance).unwrap_or_default()]
+    }
+
+    /// Whether the table was made from this very minor.
+    #[must_use]
+    pub fn is_of(&self, server_version: &str) -> bool {
+        minor(server_version).is_some_and(|minor| self.kubernetes == format!("1.{minor}"))
     }
 
     /// The minor version of Kubernetes that the table was made from: `1.36`.
@@ -106,9 +152,52 @@ impl Table {
         }
     }
 
+    /// The fields in a manifest that its kind does not have; none for a kind that is not built in.
+    #[must_use]
+    pub fn unknown_fields(&self, id: &ObjectId, desired: &Value) -> Vec<Path> {
+        let mut unknown = Vec::new();
+        self.collect_unknown(&Path::root(), &self.root_shape(id), desired, &mut unknown);
+        unknown
+    }
+
+    fn collect_unknown(&self, at: &Path, shape: &Shape, value: &Value, unknown: &mut Vec<Path>) {
+        match (shape, value) {
+            (Shape::Object(name), Value::Object(fields)) => {
+                for (field, value) in fields {
+                    match self.types.0.get(name).and_then(|known| known.get(field)) {
+                        Some(shape) => self.collect_unknown(&at.key(field), shape, value, unknown),
+                        None => unknown.push(at.key(field)),
+                    }
+                }
+            }
+            (Shape::Map(inner), Value::Object(entries)) => {
+                for (key, value) in entries {
+                    self.collect_unknown(&at.key(key), inner, value, unknown);
+                }
+            }
+            (Shape::List { item, .. }, Value::Array(entries)) => {
+                for (index, value) in entries.iter().enumerate() {
+                    self.collect_unknown(&at.child(Segment::Index(index)), item, value, unknown);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An object's metadata as the server keeps it, of whatever kind the object is.
+    pub(crate) fn metadata(&self, metadata: &Value) -> Option<Value> {
+        self.said(&Shape::Object(METADATA.to_owned()), metadata)
+    }
+
     fn kind(&self, id: &ObjectId) -> Option<&Kind> {
         self.kinds.get(&format!("{} {}", id.api_version, id.kind))
     }
+}
+
+/// The minor of `v1.35.4-gke.100`.
+fn minor(server_version: &str) -> Option<u32> {
+    let text = server_version.strip_prefix("v1.")?;
+    text[..text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len())].parse().ok()
 }
 
 #[cfg(test)]
@@ -124,14 +213,36 @@ mod tests {
     fn named(shape: &Shape) -> Option<&str> {
         match shape {
             Shape::Object(name) => Some(name),
-            Shape::Map(inner) | Shape::List { item: inner, .. } => named(inner),
-            Shape::Any | Shape::Quantity | Shape::IntOrString | Shape::Duration => None,
+            Shape::Map(inner) | Shape::List { item: inner, .. } | Shape::Verbatim(inner) => named(inner),
+            Shape::Any | Shape::Quantity | Shape::IntOrString | Shape::Duration | Shape::Time | Shape::MicroTime => None,
+        }
+    }
+
+    #[test]
+    fn each_server_has_the_nearest_table() {
+        for (version, kubernetes) in [
+            ("v1.36.3", "1.36"),
+            ("v1.35.4-gke.100", "1.35"),
+            ("v1.34.0+k3s1", "1.34"),
+            ("v1.33.9", "1.34"),
+            ("v1.30", "1.34"),
+            ("v1.40.0", "1.36"),
+            ("odd", "1.36"),
+        ] {
+            let table = Table::nearest(version);
+            assert_eq!(table.kubernetes(), kubernetes, "{version}");
+            assert_eq!(table.is_of(version), version.starts_with(&format!("v{kubernetes}.")), "{version}");
         }
     }
 
     #[test]
     fn every_name_leads_somewhere() {
-        let table = Table::load();
+        for table in &TABLES {
+            leads_somewhere(table);
+        }
+    }
+
+    fn leads_somewhere(table: &Table) {
         let shapes = table.types.0.values().flat_map(BTreeMap::values).filter_map(named);
         let kinds = table.kinds.values().map(|kind| kind.type_name.as_str());
         for name in shapes.chain(kinds) {

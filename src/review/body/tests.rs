@@ -28,6 +28,7 @@ fn finding(path: Path, desired: Option<Seen>, live: Option<Seen>, word: &str) ->
         subresource: None,
         time: Some("2026-11-21T02:31:40Z".to_owned()),
         confidence: Confidence::Reported,
+        formerly: None,
     };
     let difference = Difference {
         target: TargetName("prod-eu".to_owned()),
@@ -229,5 +230,21 @@ proptest! {
         assert_inert(&body(&finding, &word, &edit(&live, &word)), &word);
         let plain = title(&finding) + &commit_message(&finding);
         prop_assert!(plain.chars().all(|c| c == '\n' || !crate::visible::is_hidden(c)) && !plain.contains(['@', '#', '<', '`']));
+    }
+}
+
+#[test]
+fn a_line_with_a_secret_is_not_shown_beside_a_change() {
+    let manifest = |image: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  template:\n    spec:\n      containers:\n      - name: app\n        \
+             env:\n        - name: DB_PASSWORD\n          value: hunter2\n        image: shop/web:{image}\n"
+        )
+    };
+    let finding = image("shop/web:1.4.3-hot", "kubectl-set");
+    let text = body(&finding, "4f2c9e1", &edit(&manifest("1.4.2"), &manifest("1.4.3-hot")));
+    assert!(!text.contains("hunter2"), "{text}");
+    for line in ["         - name: DB_PASSWORD", " (not shown: a secret value)", "+        image: shop/web:1.4.3-hot"] {
+        assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
     }
 }

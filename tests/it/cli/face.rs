@@ -74,7 +74,7 @@ fn help_of_commands() {
 
     Arguments:
       <WHAT>  A finding's id, or KIND/NAME or KIND/NAMESPACE/NAME
-      [PATH]  A path in that object, as in `data.LOG_LEVEL`
+      [PATH]  A path in that object, a finding or not, as in `data.LOG_LEVEL`
 
     Options:
       -h, --help     Print help
@@ -86,9 +86,10 @@ fn help_of_commands() {
     Usage: trueup diff [OPTIONS]
 
     Options:
-          --watch    Show it again after each save (with --work-tree) or new commit
-      -h, --help     Print help
-      -V, --version  Print version
+          --watch                  Show it again after each save (with --work-tree) or new commit
+          --all-paths <KIND/NAME>  Show one object whole: each path, and why it is a finding or none
+      -h, --help                   Print help
+      -V, --version                Print version
     ");
 }
 
@@ -187,7 +188,7 @@ fn explain_takes_the_path_that_the_report_shows() {
       change     changed
       Git        registry.example/checkout:1.4.2   manifests/deployment.yaml:20:18
       live       registry.example/checkout:1.4.3-hot
-      writer     kubectl-set 2026-11-21T02:47:03Z (as managedFields reports it)
+      writer     kubectl-set Update 2026-11-21T02:47:03Z (as managedFields reports it)
       judged by  table (the defaults of Kubernetes, without asking the server)
       class      image-change
       lane       review at stage recommend
@@ -197,9 +198,9 @@ fn explain_takes_the_path_that_the_report_shows() {
       change it  change manifests/deployment.yaml:20, or live; a class in policies/ decides lane and stage
     ");
     let none = world.run(&["explain", "Deployment/checkout", "spec.colour"]);
-    assert!(none.code == 0 && none.stdout.contains("no finding: neither Git nor live has this path"), "{}", none.stdout);
+    assert!(none.code == 0 && none.stdout.contains("neither Git nor live has this path"), "{}", none.stdout);
     let same = world.run(&["explain", "Deployment/checkout", "spec.replicas"]);
-    assert!(same.code == 0 && same.stdout.contains("true: live is what the server makes of Git's words"), "{}", same.stdout);
+    assert!(same.code == 0 && same.stdout.contains("as Git declares it"), "{}", same.stdout);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::git::git;
 use crate::world::{Rights, World, is_dry_run};
 
 /// Objects of kube-prometheus, as they are but for their namespace.
-const OBJECTS: [&str; 20] = [
+pub(super) const OBJECTS: [&str; 20] = [
     "blackboxExporter-configuration.yaml",
     "blackboxExporter-deployment.yaml",
     "blackboxExporter-networkPolicy.yaml",

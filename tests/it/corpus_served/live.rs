@@ -92,12 +92,14 @@ impl Live<'_> {
             if changes(schemas, before, now).is_empty() {
                 return;
             }
-            // A PUT would take from the volume binder what it has written: these are made anew.
-            let is_bound = before["kind"].as_str().is_some_and(|kind| kind.starts_with("PersistentVolume"));
+            // A PUT would take from the volume binder what it has written, and own what the server has allocated: these are
+            // made anew.
+            let kind = text(&before["kind"]);
+            let is_allocated = kind == "Service" || kind == "Pod" || kind.starts_with("PersistentVolume");
             let mut wanted = before.clone();
             wanted["metadata"]["resourceVersion"] = self.api.get(&path).body["metadata"]["resourceVersion"].clone();
             let put = self.api.call("PUT", &path, "application/json", Some(&wanted));
-            if !is_bound && put.is_ok() && changes(schemas, before, &put.body).is_empty() {
+            if !is_allocated && put.is_ok() && changes(schemas, before, &put.body).is_empty() {
                 return;
             }
             assert_ne!(before["kind"], "CustomResourceDefinition", "{path} is not put back: {}", put.body);

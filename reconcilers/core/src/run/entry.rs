@@ -3,7 +3,7 @@
 //! **No secret value may be in an entry.** Two places guard that: `decide` sends an action whose patch or pre-image would
 //! hold a secret value to review, so that no patch of it is ever made; whoever writes texts (reasons, messages) takes them
 //! from [`Seen`](crate::seen::Seen), whose masks cannot become values. [`Entry::secret_at`] is the last look before the
-//! ledger, and it knows only what a Secret's fields are called.
+//! ledger, and it knows only what a Secret's fields are called, and what [`secret`] knows by its name.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{EffectKind, Event, Fate, Outcome, Outlook, RunId};
 use crate::finding::{FindingId, Place, Subject};
 use crate::object::TargetName;
+use crate::secret;
 
 /// The version of the stored form. A reader refuses a later one rather than guess.
 pub const FORMAT: u32 = 1;
@@ -311,16 +312,16 @@ impl Entry {
         Ok(entry)
     }
 
-    /// The field of a Secret whose value this entry would keep, if there is one. Such an entry is a defect of its maker
+    /// The field whose secret value this entry would keep, if there is one. Such an entry is a defect of its maker
     /// and is never recorded.
     #[must_use]
     pub fn secret_at(&self) -> Option<&'static str> {
         let Self::Intent(intent) = self else { return None };
         let (Subject::Object(id), Effect::Patch(effect)) = (&intent.subject, &intent.effect) else { return None };
-        if id.kind != "Secret" || !id.group().is_empty() {
-            return None;
-        }
         let kept = [&effect.patch, &effect.pre_image, &effect.inverse];
+        if !id.is_secret() {
+            return kept.into_iter().any(secret::is_within).then_some("env");
+        }
         ["data", "stringData"].into_iter().find(|field| kept.iter().any(|value| value.get(field).is_some()))
     }
 }

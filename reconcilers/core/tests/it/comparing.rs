@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trueup_core::diff::{Comparison, compare};
-use trueup_core::facts::{Desired, Evidence, Expected, Live, Matched, Origin, Secrecy};
+use trueup_core::facts::{Desired, Evidence, Expected, Live, Matched, Origin, Secrecy, Tracking};
 use trueup_core::finding::Change;
 use trueup_core::object::ObjectId;
 use trueup_core::path::{Path, Segment};
@@ -55,9 +55,13 @@ pub fn matched(declared: &Value, expected: &Value, live: &Value) -> Matched {
             uid: Some("u".into()),
             resource_version: Some("7".into()),
             deleting_since: None,
+            created: None,
+            tracking: Tracking::NotShown,
+            last_applied: None,
         },
         expected: Expected { value: expected.clone(), evidence: Evidence::Baseline, allowances: Vec::new() },
         secrecy: Secrecy::Open,
+        former: Vec::new(),
     }
 }
 
@@ -308,4 +312,20 @@ fn the_last_writer_of_an_atomic_value_wrote_all_of_it() {
     // Owning a container is not owning what others put into it.
     assert_eq!(at("spec.type"), None);
     assert_eq!(Segment::entry(&[("b", &json!(1)), ("a", &json!(2))]), Segment::entry(&[("a", &json!(2)), ("b", &json!(1))]));
+}
+
+#[test]
+fn durations_of_one_length_are_the_same() {
+    let same = |a: &str, b: &str| trueup_core::equal::same(&Types::default(), &Shape::Duration, Some(&json!(a)), Some(&json!(b)));
+    assert!(same("90s", "1m30s") && same("1h", "60m") && same("0s", "0"));
+    assert!(!same("90s", "90m") && !same("90", "90s"), "what is no duration is text");
+}
+
+#[test]
+fn a_set_has_each_entry_once_and_finalizers_keep_their_order() {
+    let shape = Shape::List { item: Box::new(Shape::Any), merge: Merge::Set };
+    let same = |key: &str, a: Value, b: Value| trueup_core::equal::same_field(&Types::default(), &shape, key, Some(&a), Some(&b));
+    assert!(same("metrics", json!(["a", "b"]), json!(["b", "a", "b"])));
+    assert!(!same("metrics", json!(["a", "b"]), json!(["a", "a"])));
+    assert!(!same("finalizers", json!(["a", "b"]), json!(["b", "a"])));
 }

@@ -45,6 +45,38 @@ fn every_key_reads_alone_and_as_a_list() {
 }
 
 #[test]
+fn a_known_writer_is_read_or_refused_at_its_place() {
+    let writer = |more: &str| format!("\n[[known-writer]]\nmanager = \"m\"\nreason = \"r\"\n{more}\n");
+    let read = policy(&writer("kind = \"Service\"\npath = \"metadata.labels.x\"\nvalue = \"number\"\nsubresource = \"status\""));
+    let [known] = &read.known_writers[..] else { panic!("one, not {:?}", read.known_writers) };
+    assert_eq!((known.managers[0].as_str(), known.subresource.as_deref(), known.group.as_str()), ("m", Some("status"), ""));
+    for (more, expected) in [
+        (
+            "kind = \"Pod\"\npath = \"spec.containers[name=app].image\"",
+            "a.toml:2:1: policy: `spec.containers[name=app].image` of `Pod` is never excused: it decides what runs, with which rights, or who reaches it",
+        ),
+        (
+            "kind = \"*\"\npath = \"data.x\"",
+            "a.toml:2:1: policy: a known writer names one `kind` and each `manager` exactly: `*` does not",
+        ),
+        (
+            "kind = \"ConfigMap\"\npath = \"data.*\"",
+            "a.toml:2:1: policy: `data.*` leaves open which key is meant: a known writer names each key exactly; `*` is for list entries, as in `[name=*]`",
+        ),
+        (
+            "kind = \"ConfigMap\"\npath = \"data..x\"",
+            "a.toml:2:1: policy: `data..x` is not a path: an empty segment at character 6",
+        ),
+        (
+            "kind = \"ConfigMap\"\npath = \"data.x\"\nsub = \"status\"",
+            "a.toml:7:1: policy: unknown field `sub`, expected one of `manager`, `subresource`, `group`, `kind`, `path`, `value`, `reason`",
+        ),
+    ] {
+        assert_eq!(refused(&writer(more)), expected);
+    }
+}
+
+#[test]
 fn mistakes_are_named_at_their_place() {
     let class = |more: &str| format!("[[class]]\nname = \"a\"\nlane = \"auto\"\n{more}\n");
     for (text, expected) in [

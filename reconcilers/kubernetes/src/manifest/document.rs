@@ -92,7 +92,7 @@ fn yaml_documents<'a>(text: &'a str, from: usize, documents: &mut Vec<Split<'a>>
                 number += 1;
             }
             separated = true;
-            separator = check_separator(text_line, behind, line, number);
+            separator = check_separator(behind, line, number);
             (start, start_line) = (next, line + 1);
         }
         at = next;
@@ -102,12 +102,12 @@ fn yaml_documents<'a>(text: &'a str, from: usize, documents: &mut Vec<Split<'a>>
     documents.push(separator.map(|()| document));
 }
 
-fn check_separator(line: &str, behind: &str, number: u32, document: u32) -> Result<(), (Flaw, u32)> {
+fn check_separator(behind: &str, number: u32, document: u32) -> Result<(), (Flaw, u32)> {
     let behind = behind.trim();
     if behind.is_empty() || behind.starts_with('#') {
         return Ok(());
     }
-    let fault = Fault::Separator { line: line.trim_end().to_owned() };
+    let fault = Fault::Separator;
     Err((Flaw { fault, line: number, column: 1 }, document))
 }
 

@@ -1,4 +1,5 @@
-//! What can be wrong with a manifest, each with a stable code and what to do about it.
+//! What can be wrong with a manifest, each with a stable code and what to do about it. No message repeats a value: it may be
+//! a secret one.
 
 use trueup_core::facts::{Origin, Position, Problem};
 
@@ -11,8 +12,10 @@ pub(super) enum Fault {
     TooLarge { bytes: usize, limit: usize },
     #[error("the document is not YAML: {reason}; correct it at this place")]
     Syntax { reason: String },
-    #[error("`{line}` separates no documents for Kubernetes (only a comment may follow `---`); move the rest to the next line")]
-    Separator { line: String },
+    #[error(
+        "`---` with text behind it separates no documents for Kubernetes (only a comment may follow `---`); move the rest to the next line"
+    )]
+    Separator,
     #[error("U+{code:04X} is no plain text for Kubernetes' YAML reader; remove it or escape it in double quotes", code = u32::from(*.character))]
     Character { character: char },
     #[error("Kubernetes drops what stands behind `...` without a word; begin a document with `---` instead")]
@@ -23,15 +26,15 @@ pub(super) enum Fault {
     AnchorName { name: String },
     #[error("Kubernetes' YAML reader takes no tab here; use spaces")]
     Tab,
-    #[error("`{text}` is not what its tag `{tag}` says; remove the tag or correct the value")]
-    TagDisagrees { text: String, tag: &'static str },
+    #[error("the value is not what its tag `{tag}` says; remove the tag or correct the value")]
+    TagDisagrees { tag: &'static str },
     #[error("the text of `!!binary` is not base64; correct it or remove the tag")]
     NotBase64 {
         #[source]
         source: base64::DecodeError,
     },
-    #[error("`{number}` has no form in JSON, so that no API server can take it; put it in quotes or remove it")]
-    NotJson { number: String },
+    #[error("the number has no form in JSON, so that no API server can take it; put it in quotes or remove it")]
+    NotJson,
     #[error("`{key}` cannot be a key for Kubernetes; put it in quotes")]
     KeyWithoutText { key: String },
     #[error("a key is a list or a mapping, which Kubernetes does not take; write keys as text")]
@@ -73,7 +76,7 @@ impl Fault {
             Self::NotUtf8 { .. } => "not-utf8",
             Self::TooLarge { .. } => "too-large",
             Self::Syntax { .. }
-            | Self::Separator { .. }
+            | Self::Separator
             | Self::Character { .. }
             | Self::Escape { .. }
             | Self::AnchorName { .. }
@@ -82,7 +85,7 @@ impl Fault {
             | Self::MergesNoMapping => "yaml-syntax",
             Self::BehindDocumentEnd => "behind-document-end",
             Self::TagDisagrees { .. } | Self::NotBase64 { .. } => "bad-tag",
-            Self::NotJson { .. } => "not-json",
+            Self::NotJson => "not-json",
             Self::KeyWithoutText { .. } | Self::KeyIsCollection => "bad-key",
             Self::DuplicateKey { .. } => "duplicate-key",
             Self::TooDeep { .. } => "too-deep",
@@ -111,9 +114,15 @@ impl Flaw {
         Self { fault, line: position.line, column: position.column }
     }
 
-    /// Every fault hides an object, so that the target's verdict is unknown.
+    /// Every fault hides an object, so that the target's verdict is unknown. What has only `generateName` is none: each
+    /// create makes another one.
     pub(super) fn into_problem(self, file: &str, document: u32) -> Problem {
-        let origin = Origin { file: file.to_owned(), line: self.line, column: self.column, document };
-        Problem::blind(self.fault.code(), self.fault.to_string(), Some(origin))
+        let origin = Some(Origin { file: file.to_owned(), line: self.line, column: self.column, document });
+        let (code, message) = (self.fault.code(), self.fault.to_string());
+        if matches!(self.fault, Fault::GenerateName { .. }) {
+            Problem::note(code, message, origin)
+        } else {
+            Problem::blind(code, message, origin)
+        }
     }
 }

@@ -111,7 +111,7 @@ impl Written {
             | (Tag::Null, found @ Scalar::Null) => Ok(found),
             #[expect(clippy::cast_precision_loss, reason = "`!!float 9007199254740993` loses precision in Kubernetes, too")]
             (Tag::Float, Scalar::Integer(number)) => Ok(Scalar::Float(number as f64)),
-            _ => Err(Fault::TagDisagrees { text: self.text.clone(), tag: self.tag.name() }),
+            _ => Err(Fault::TagDisagrees { tag: self.tag.name() }),
         }
     }
 }
@@ -125,7 +125,7 @@ impl Scalar {
             Self::Integer(number) => Ok(Value::from(number)),
             #[expect(clippy::cast_precision_loss, reason = "Kubernetes has no integers above 63 bits")]
             Self::Unsigned(number) => Ok(Value::from(number as f64)),
-            Self::Float(number) => number::json_number(number).ok_or(Fault::NotJson { number: number::key_text(number) }),
+            Self::Float(number) => number::json_number(number).ok_or(Fault::NotJson),
             Self::Timestamp(text) | Self::Text(text) => Ok(Value::String(text)),
         }
     }
@@ -151,7 +151,7 @@ pub(super) fn resolve_json(text: &str) -> Result<Scalar, Fault> {
         "false" => Ok(Scalar::Bool(false)),
         _ => match text.parse::<i64>() {
             Ok(number) => Ok(Scalar::Integer(number)),
-            Err(_) => number::float(text).map(Scalar::Float).ok_or_else(|| Fault::NotJson { number: text.to_owned() }),
+            Err(_) => number::float(text).map(Scalar::Float).ok_or(Fault::NotJson),
         },
     }
 }

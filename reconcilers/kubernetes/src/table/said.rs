@@ -37,7 +37,8 @@ impl Table {
     /// An entry of a list or map stays; null decodes to its type's zero value.
     fn said_entry(&self, shape: &Shape, entry: &Value) -> Value {
         self.said(shape, entry).unwrap_or_else(|| match shape {
-            Shape::Any | Shape::Duration => "".into(),
+            Shape::Any | Shape::Duration | Shape::Time | Shape::MicroTime => "".into(),
+            Shape::Verbatim(_) => Value::Null,
             Shape::Quantity => "0".into(),
             Shape::IntOrString => 0.into(),
             Shape::Object(_) | Shape::Map(_) => Value::Object(Map::new()),

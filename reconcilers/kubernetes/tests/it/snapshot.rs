@@ -113,7 +113,7 @@ fn told(observation: &Observation) -> Vec<String> {
         }
         Pair::Missing(desired) => format!("{}: missing", desired.id),
         Pair::Unseen(desired, reason) => format!("{}: unseen: {reason}", desired.id),
-        Pair::Skipped(desired) => format!("{}: skipped", desired.id),
+        Pair::Skipped(desired, _) => format!("{}: skipped", desired.id),
     };
     observation.pairs.iter().map(tell).collect()
 }

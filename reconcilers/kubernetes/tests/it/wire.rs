@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use trueup_core::facts::{Desired, Origin};
 use trueup_core::object::ObjectId;
+use trueup_kubernetes::baseline::{DryRunCreate, ask_for};
 use trueup_kubernetes::cluster::{Cluster, ClusterError, connect_by, identity};
 use trueup_kubernetes::discovery::{Resource, Scaling, Scope, Server};
 use trueup_kubernetes::list::{ListError, list_one};
@@ -202,4 +204,49 @@ async fn who_is_not_known_is_told_so() {
     let script = Script::default().on("GET /api/v1/namespaces/kube-system", &[status(401, "Unauthorized")]);
     let error = identity(&serve(script).await).await.expect_err("an error");
     assert!(matches!(error, ClusterError::Unauthorized { .. }), "{error}");
+}
+
+/// A refusal that repeats the object, as the API server's for a Pod that changes, and many a webhook's.
+fn echo(canary: &str) -> Answer {
+    let message = format!("Deployment \"web\" is invalid: spec: Invalid value: {{\"env\":[{{\"value\":\"{canary}\"}}]}}");
+    let cause = json!({"field": "spec.template", "message": format!("Invalid value: \"{canary}\"")});
+    let details = json!({"causes": [cause]});
+    Answer::Json(422, json!({"kind": "Status", "reason": "Invalid", "message": message, "details": details}))
+}
+
+#[tokio::test]
+async fn a_refusal_that_repeats_a_secret_is_told_without_its_words() {
+    const CANARY: &str = "canary-5eb63bbb";
+    let path = "/api/v1/namespaces/n/configmaps";
+    let create = format!("POST {path}?dryRun=All&fieldManager=trueup");
+    let cluster = serve(Script::default().on(&create, &[echo(CANARY)])).await;
+    let resource = Resource { verbs: ["create".to_owned()].into(), ..config_maps() };
+    let told = async |kind: &str, data: Value| {
+        let id = ObjectId { api_version: "v1".into(), kind: kind.into(), namespace: Some("n".into()), name: "a".into() };
+        let value = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "a"}, "spec": data});
+        let origin = Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 };
+        let desired = Desired { id, value, origin, positions: BTreeMap::new() };
+        let error = ask_for(&cluster, &DryRunCreate::of(&resource, &desired).expect("allowed")).await.expect_err("refused");
+        (error.to_string(), format!("{error:?}"))
+    };
+    for (kind, data) in [("Secret", json!({})), ("ConfigMap", json!({"env": [{"name": "A_KEY", "value": CANARY}]}))] {
+        let (shown, debugged) = told(kind, data).await;
+        assert!(!shown.contains(CANARY) && !debugged.contains(CANARY), "{kind}: {debugged}");
+        assert!(shown.contains("Invalid about `spec.template`") && shown.contains("422"), "{shown}");
+    }
+    let (open, _) = told("ConfigMap", json!({"level": "info"})).await;
+    assert!(open.contains(CANARY), "what holds no secret is told in the server's own words: {open}");
+}
+
+#[tokio::test]
+async fn a_refused_patch_is_told_without_words_where_the_object_holds_a_secret() {
+    const CANARY: &str = "canary-5eb63bbb";
+    let patch = "PATCH /api/v1/namespaces/n/configmaps/a?fieldManager=trueup";
+    let cluster = serve(Script::default().on(patch, &[echo(CANARY)])).await;
+    let id = ObjectId { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: Some("n".into()), name: "a".into() };
+    let body = json!({"metadata": {"uid": "u", "resourceVersion": "1"}});
+    let error = send(&cluster, &config_maps(), &id, &body).await.expect_err("refused");
+    assert!(error.to_string().contains(CANARY));
+    let error = error.without_words();
+    assert!(matches!(error, PatchError::Invalid { .. }) && !format!("{error} {error:?}").contains(CANARY), "{error:?}");
 }

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use trueup_core::facts::{Desired, Evidence, Pair};
 use trueup_core::object::ObjectId;
+use trueup_kubernetes::baseline::Baselines;
 use trueup_kubernetes::discovery::{Lookup, Scope, discover};
 use trueup_kubernetes::expect::DryRuns;
 use trueup_kubernetes::manifest;
 
+use super::evidence::{self, kinds, look};
 use super::{World, differences, world};
 
 #[tokio::test]
@@ -31,6 +33,9 @@ async fn kube_prometheus_as_applied_has_no_difference() {
     let applied = world.kubectl.run(&["apply", "--server-side", "-f", "-"], Some(&list.to_string()));
     let generated = |names: &str| names.lines().filter(|name| name.contains("/trueup-")).map(str::to_owned).collect::<Vec<_>>();
     let observation = world.look(&world.cluster, desired.clone(), DryRuns::Fresh).await;
+    let known = kinds(&world, &desired).await;
+    let moment = (DryRuns::Off, jiff::Timestamp::now());
+    let by_table = look((&world, &world.cluster, &known), desired.clone(), moment, &mut Baselines::default()).await;
     let kinds = "all,configmaps,secrets,serviceaccounts,networkpolicies,pdb,servicemonitors,prometheusrules,roles,rolebindings";
     let names = world.kubectl.must(&["get", kinds, "-o", "name"]);
     let cluster_wide: Vec<&Desired> = desired.iter().filter(|one| one.id.namespace.is_none()).collect();
@@ -41,13 +46,14 @@ async fn kube_prometheus_as_applied_has_no_difference() {
     assert!(desired.len() >= 80, "{}", desired.len());
     assert_eq!(differences(&observation), [""; 0]);
     assert_eq!(observation.problems, []);
+    assert_eq!(evidence::differences(&by_table, &known), [""; 0], "by the table and the schemas alone");
     assert_eq!(generated(&names), [""; 0], "a dry run left something");
     let mut evidence: BTreeMap<&str, usize> = BTreeMap::new();
     for pair in &observation.pairs {
         let name = match pair {
             Pair::Matched(matched) if matched.expected.evidence == Evidence::Baseline => "baseline",
             Pair::Matched(_) => "as declared",
-            Pair::Skipped(_) => "skipped",
+            Pair::Skipped(..) => "skipped",
             Pair::Missing(_) | Pair::Unseen(..) => "not seen",
         };
         *evidence.entry(name).or_default() += 1;
