@@ -19,12 +19,8 @@ pub fn changes(schemas: &Schemas, before: &Value, after: &Value) -> BTreeSet<Pat
     let (before, after) = (said(before), said(after));
     let mut found = BTreeSet::new();
     let root = schemas.root(&before);
-    Comparing { schemas, found: &mut found, is_custom: is_custom(&before) }.values(
-        &Path::root(),
-        root,
-        Some(&before),
-        Some(&after),
-    );
+    let kind = before["kind"].as_str().unwrap_or_default();
+    Comparing { schemas, found: &mut found, kind }.values(&Path::root(), root, Some(&before), Some(&after));
     found
 }
 
@@ -51,8 +47,48 @@ pub fn said(object: &Value) -> Value {
     object
 }
 
+/// Whether Git says something at a path. A key of an entry that Git leaves to its default is as good as said.
+pub fn is_said(declared: &Value, path: &Path) -> bool {
+    let mut at = declared;
+    for segment in &path.0 {
+        let inside = match segment {
+            Segment::Key(key) => at.get(key),
+            Segment::Index(index) => at.get(*index),
+            Segment::Entry(keys) => at.as_array().and_then(|entries| entries.iter().find(|entry| is_named(entry, keys))),
+        };
+        match inside {
+            Some(value) if !value.is_null() => at = value,
+            Some(_) | None => return false,
+        }
+    }
+    true
+}
+
+fn is_named(entry: &Value, keys: &[(String, String)]) -> bool {
+    let mut same = keys.iter().filter_map(|(key, text)| Some(entry.get(key)?.to_string() == *text)).peekable();
+    same.peek().is_some() && same.all(|same| same)
+}
+
+/// Lists whose order and repetitions nobody means, whatever the server keeps: an autoscaler takes the largest of its metrics,
+/// and Endpoints are a set of sets.
+const WITHOUT_ORDER: [(&str, &str); 2] = [("HorizontalPodAutoscaler", "spec.metrics"), ("Endpoints", "subsets")];
+
+/// A list without its order.
+fn unordered(value: &Value) -> Value {
+    match value {
+        Value::Array(entries) => {
+            let mut entries: Vec<Value> = entries.iter().map(unordered).collect();
+            entries.sort_by_key(Value::to_string);
+            entries.dedup();
+            entries.into()
+        }
+        Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), unordered(value))).collect(),
+        other => other.clone(),
+    }
+}
+
 struct Comparing<'a> {
-    is_custom: bool,
+    kind: &'a str,
     schemas: &'a Schemas,
     found: &'a mut BTreeSet<Path>,
 }
@@ -83,8 +119,14 @@ impl Comparing<'_> {
     }
 
     fn lists(&mut self, at: &Path, schema: Option<&Value>, a: &[Value], b: &[Value]) {
-        // trueup compares the lists of custom resources whole.
-        let names = match if self.is_custom { Keys::Whole } else { keys(schema) } {
+        if WITHOUT_ORDER.contains(&(self.kind, at.to_string().as_str())) {
+            let is_same = unordered(&a.into()) == unordered(&b.into());
+            if !is_same {
+                self.differs(at);
+            }
+            return;
+        }
+        let names = match keys(schema) {
             Keys::Set if sorted(a) == sorted(b) => return,
             Keys::Set | Keys::Whole => return self.differs(at),
             Keys::By(names) => names,

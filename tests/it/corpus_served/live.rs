@@ -40,6 +40,12 @@ pub fn snapshot(live: &Live<'_>, objects: &[Object]) -> BTreeMap<String, Value> 
 }
 
 impl Live<'_> {
+    /// An object as it is now.
+    pub fn read(&self, object: &Value) -> Option<Value> {
+        let reply = self.api.get(&path_of(&self.kinds, object)?);
+        reply.is_ok().then_some(reply.body)
+    }
+
     /// Makes an edit; returns the object as admitted, or `None` where the server refuses it.
     pub fn perform(&self, call: &Call, object: &Value) -> Option<Value> {
         let path = path_of(&self.kinds, object)?;

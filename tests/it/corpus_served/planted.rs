@@ -9,7 +9,7 @@ use trueup_core::path::{Path, Segment};
 
 use super::edit::{Call, Dice, EDITS, Subject};
 use super::ground::{Ground, Way};
-use super::judge::{changes, is_custom};
+use super::judge::{changes, is_custom, is_said};
 use super::live::{Live, snapshot};
 use super::objects::{Object, group, label};
 use super::read_back::look;
@@ -49,6 +49,8 @@ struct Tally {
     refused: usize,
     of_meaning: usize,
     found: usize,
+    /// Only something that Git never said is gone: nothing to find.
+    unsaid: usize,
     missed: usize,
     wrong: usize,
 }
@@ -73,12 +75,12 @@ fn planted_changes_are_found_and_nothing_else() {
     kept.reverse();
     for fresh in 0.. {
         let planted: usize = tallies.iter().map(|tally| tally.planted).sum();
-        let seed = match kept.pop() {
-            Some(seed) => seed,
+        let (seed, size) = match kept.pop() {
+            Some(seed) => (seed, BATCH),
             None if planted >= wanted => break,
-            None => since.wrapping_mul(1000) + fresh,
+            None => (since.wrapping_mul(1000) + fresh, (wanted - planted).min(BATCH)),
         };
-        faults.extend(field.batch(seed, wanted.saturating_sub(planted).clamp(1, BATCH), &mut tallies));
+        faults.extend(field.batch(seed, size, &mut tallies));
     }
     println!("found, missed and false count both accounts:");
     print!("{}", table(&tallies));
@@ -150,7 +152,11 @@ impl Field<'_> {
                 let kind = dice.pick(&kinds).unwrap();
                 let (object, mut own) = (*dice.pick(kind).unwrap(), Dice(u64::try_from(dice.roll(usize::MAX)).unwrap()));
                 let key = label(&object.value);
-                let Some(value) = before.get(&key).filter(|_| !planted.contains_key(&key)) else { continue };
+                if planted.contains_key(&key) || !before.contains_key(&key) {
+                    continue;
+                }
+                // A controller may have been at it since.
+                let Some(value) = &live.read(&object.value) else { continue };
                 let Some(call) = EDITS[edit].1(&Subject::of_object(self.schemas, value, &object.value), &mut own) else {
                     continue;
                 };
@@ -203,10 +209,14 @@ impl Field<'_> {
             let edit = edits.get(key);
             let expected = self.expected(was, now.get(key), edit.map(|edit| &edit.changed));
             let seen = found.remove(key).unwrap_or_default();
-            let missed: Vec<&String> = expected.difference(&seen).collect();
+            let unsaid = self.unsaid(key, now.get(key), &expected);
+            let expected: BTreeSet<String> = expected.iter().map(name).collect();
+            let missed: Vec<&String> = expected.difference(&seen).filter(|path| !unsaid.contains(*path)).collect();
             let wrong: Vec<&String> = seen.difference(&expected).collect();
             if let Some(tally) = edit.map(|edit| &mut tallies[edit.edit]) {
-                tally.found += usize::from(!expected.is_empty() && missed.is_empty());
+                let is_unsaid = !expected.is_empty() && seen.is_empty() && missed.is_empty();
+                tally.unsaid += usize::from(is_unsaid);
+                tally.found += usize::from(!expected.is_empty() && missed.is_empty() && !is_unsaid);
                 tally.missed += usize::from(!missed.is_empty());
                 tally.wrong += usize::from(!wrong.is_empty());
             }
@@ -226,13 +236,26 @@ impl Field<'_> {
     }
 
     /// What has to be found of one object: where it differs from before by the edit and not by a controller's hand. Custom
-    /// resources have no controller here, and change with their definitions.
-    fn expected(&self, before: &Value, now: Option<&Value>, changed: Option<&BTreeSet<Path>>) -> BTreeSet<String> {
-        let Some(now) = now else { return BTreeSet::from(["missing".to_owned()]) };
+    /// resources have no controller here, and change with their definitions. An object that is gone differs as a whole.
+    fn expected(&self, before: &Value, now: Option<&Value>, changed: Option<&BTreeSet<Path>>) -> BTreeSet<Path> {
+        let Some(now) = now else { return BTreeSet::from([Path::root()]) };
         let differing = changes(self.schemas, before, now).into_iter();
-        let by_edit = differing.filter(|path| is_custom(before) || changed.is_some_and(|changed| changed.contains(path)));
-        by_edit.map(|path| path.to_string()).collect()
+        differing.filter(|path| is_custom(before) || changed.is_some_and(|changed| changed.contains(path))).collect()
     }
+
+    /// Paths of which Git says nothing and where nothing is any more: what admission or a controller once added is not Git's,
+    /// and the server keeps the object without it as it keeps one from before that admission (`c22-before-the-webhook`).
+    fn unsaid(&self, key: &str, now: Option<&Value>, changed: &BTreeSet<Path>) -> BTreeSet<String> {
+        let declared = self.objects.iter().find(|object| label(&object.value) == *key);
+        let (Some(declared), Some(now)) = (declared, now) else { return BTreeSet::new() };
+        let unsaid = changed.iter().filter(|path| !is_said(&declared.value, path) && !is_said(now, path));
+        unsaid.map(name).collect()
+    }
+}
+
+/// A path as findings name it.
+fn name(path: &Path) -> String {
+    if path.0.is_empty() { "missing".to_owned() } else { path.to_string() }
 }
 
 /// The paths of a report's findings, by object.
@@ -248,12 +271,14 @@ fn found(report: &Value) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 fn table(tallies: &[Tally]) -> String {
-    let mut text =
-        format!("{:<26}{:>8}{:>9}{:>9}{:>8}{:>8}{:>8}\n", "edit", "planted", "refused", "meaning", "found", "missed", "false");
+    let mut text = format!(
+        "{:<26}{:>8}{:>9}{:>9}{:>8}{:>8}{:>8}{:>8}\n",
+        "edit", "planted", "refused", "meaning", "found", "unsaid", "missed", "false"
+    );
     let mut all = Tally::default();
     let mut line = |name: &str, tally: &Tally| {
-        let Tally { planted, refused, of_meaning, found, missed, wrong } = tally;
-        writeln!(text, "{name:<26}{planted:>8}{refused:>9}{of_meaning:>9}{found:>8}{missed:>8}{wrong:>8}").unwrap();
+        let Tally { planted, refused, of_meaning, found, unsaid, missed, wrong } = tally;
+        writeln!(text, "{name:<26}{planted:>8}{refused:>9}{of_meaning:>9}{found:>8}{unsaid:>8}{missed:>8}{wrong:>8}").unwrap();
     };
     for ((name, _), tally) in EDITS.iter().zip(tallies) {
         line(name, tally);
@@ -261,6 +286,7 @@ fn table(tallies: &[Tally]) -> String {
         all.refused += tally.refused;
         all.of_meaning += tally.of_meaning;
         all.found += tally.found;
+        all.unsaid += tally.unsaid;
         all.missed += tally.missed;
         all.wrong += tally.wrong;
     }
