@@ -100,11 +100,11 @@ pub const EDITS: [(&str, Make); 26] = [
 ];
 
 /// Fields that no edit touches: who the object is, what the server alone writes, and what would have a controller delete
-/// the object or take its kind from its neighbours.
+/// the object, take its kind from its neighbours, or write rules of its own behind whoever puts them back.
 fn is_left_alone(tokens: &[String]) -> bool {
     let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
     match tokens[..] {
-        ["apiVersion" | "kind" | "status", ..]
+        ["apiVersion" | "kind" | "status" | "aggregationRule", ..]
         | ["spec", "names" | "group" | "scope" | "conversion", ..]
         | ["spec", "versions", _, "name" | "served" | "storage"] => true,
         ["metadata", "labels" | "annotations" | "finalizers", ..] => tokens.last() == Some(&LAST_APPLIED),

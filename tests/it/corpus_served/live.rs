@@ -98,14 +98,14 @@ impl Live<'_> {
             if changes(schemas, before, now).is_empty() {
                 return;
             }
-            // A PUT would take from the volume binder what it has written, and own what the server has allocated: these are
-            // made anew.
+            // A PUT would take from the volume binder what it has written, own what the server has allocated, and bring no
+            // owners back: these are made anew.
             let kind = text(&before["kind"]);
             let is_allocated = kind == "Service" || kind == "Pod" || kind.starts_with("PersistentVolume");
             let mut wanted = before.clone();
             wanted["metadata"]["resourceVersion"] = self.api.get(&path).body["metadata"]["resourceVersion"].clone();
             let put = self.api.call("PUT", &path, "application/json", Some(&wanted));
-            if !is_allocated && put.is_ok() && changes(schemas, before, &put.body).is_empty() {
+            if !is_allocated && is_tracked(now) && put.is_ok() && changes(schemas, before, &put.body).is_empty() {
                 return;
             }
             assert_ne!(before["kind"], "CustomResourceDefinition", "{path} is not put back: {}", put.body);
@@ -123,4 +123,9 @@ impl Live<'_> {
         let made = self.api.call("POST", collection, "application/json", Some(declared));
         assert!(made.is_ok(), "{path}: {}", made.body);
     }
+}
+
+/// Whether the server notes who wrote what of an object.
+pub fn is_tracked(object: &Value) -> bool {
+    object["metadata"]["managedFields"].as_array().is_some_and(|entries| !entries.is_empty())
 }
