@@ -15,6 +15,7 @@ mod pull_request;
 mod act;
 mod world;
 mod cluster;
+mod corpus_served;
 mod former;
 mod daemon;
 mod deploy;

@@ -59,8 +59,22 @@ struct Allocated {
     entries: Option<Entries>,
     when_declared: Option<Path>,
     extent: Reaches,
-    managers: Option<Vec<String>>,
+    by: By,
     reason: String,
+}
+
+/// Who puts an allocated value there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum By {
+    /// Anybody may: a program that is not known, or the server in the name of whoever asks.
+    #[default]
+    Anybody,
+    /// The API server itself, after it has noted who owns what: a value that somebody owns is that one's, not allocated.
+    Server,
+    /// One of these wrote it last; or nobody can tell, as managers were not saved.
+    #[serde(untagged)]
+    Managers(Vec<String>),
 }
 
 /// Whether what Git declares gives way, too.
@@ -83,7 +97,17 @@ struct KindName {
 #[serde(deny_unknown_fields)]
 struct Entries {
     field: Option<String>,
-    one_of: Vec<String>,
+    one_of: Vec<Entry>,
+}
+
+/// One of these entries.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    /// The entry itself, or its field, has such a name.
+    Named(String),
+    /// Exactly this.
+    Whole(Value),
 }
 
 #[derive(Deserialize)]
@@ -103,7 +127,8 @@ struct AllocatedText {
     when_declared: Option<String>,
     #[serde(default)]
     extent: Reaches,
-    managers: Option<Vec<String>>,
+    #[serde(default)]
+    by: By,
     reason: String,
 }
 
@@ -156,15 +181,7 @@ impl AllocatedText {
             let source = KnownWriterError::Protected { kind: kind.kind, path: path.to_string() };
             return Err(RulesError::Refused { file, source });
         }
-        Ok(Allocated {
-            kind,
-            paths,
-            entries: self.entries,
-            when_declared,
-            extent: self.extent,
-            managers: self.managers,
-            reason: self.reason,
-        })
+        Ok(Allocated { kind, paths, entries: self.entries, when_declared, extent: self.extent, by: self.by, reason: self.reason })
     }
 }
 
@@ -187,6 +204,24 @@ pub fn allowances(rules: &Rules, desired: &Desired, live: &Live, types: &Types, 
     allocated.chain(writers).collect()
 }
 
+impl Rules {
+    /// Takes out of the server's answer to a dry run what it allocates and Git does not declare: for the object itself it
+    /// allocated something else, and by the next dry run it would be another value again.
+    pub(crate) fn forget_allocated(&self, answer: &mut Value, desired: &Desired, types: &Types, shape: &Shape) {
+        let is_value = |rule: &&Allocated| rule.by == By::Server && rule.entries.is_none();
+        let by_server = self.allocated.iter().filter(is_value).filter(|rule| rule.kind.names(&desired.id));
+        let patterns: Vec<&Path> = by_server.flat_map(|rule| &rule.paths).collect();
+        let paths: Vec<Path> = patterns.into_iter().flat_map(|pattern| places(pattern, answer, types, shape)).collect();
+        for path in paths.iter().filter(|path| path.find(&desired.value).is_none_or(Value::is_null)) {
+            let (Some(around), Some(Segment::Key(key))) = (path.parent(), path.0.last()) else { continue };
+            let around = around.pointer_in(answer).and_then(|pointer| answer.pointer_mut(&pointer));
+            if let Some(fields) = around.and_then(Value::as_object_mut) {
+                fields.remove(key);
+            }
+        }
+    }
+}
+
 impl KindName {
     fn names(&self, id: &ObjectId) -> bool {
         self.group == id.group() && self.kind == id.kind
@@ -198,8 +233,8 @@ fn allocated_here(rule: &Allocated, desired: &Desired, live: &Live, types: &Type
     if rule.when_declared.as_ref().is_some_and(|path| declared(path).is_none()) {
         return Vec::new();
     }
-    let is_by = |path: &Path| rule.managers.as_ref().is_none_or(|managers| is_written_by(live, path, managers));
-    let places = rule.paths.iter().flat_map(|pattern| places(&named(pattern, &live.id), &live.value, types, shape)).filter(is_by);
+    let places = rule.paths.iter().flat_map(|pattern| places(&named(pattern, &live.id), &live.value, types, shape));
+    let places = places.filter(|path| rule.by.wrote(live, path));
     let allowance = |path: Path| {
         let extent = match &rule.entries {
             None => match rule.extent {
@@ -214,6 +249,19 @@ fn allocated_here(rule: &Allocated, desired: &Desired, live: &Live, types: &Type
     places.filter_map(allowance).collect()
 }
 
+impl By {
+    /// Whether a live value is theirs, as far as the server has noted who wrote it.
+    fn wrote(&self, live: &Live, path: &Path) -> bool {
+        match (self, live.writer_of(path)) {
+            (Self::Anybody, _) | (Self::Server, None) => true,
+            // The first server-side apply of an object without managed fields gives everything in it to this name.
+            (Self::Server, Some(writer)) => writer.manager == "before-first-apply",
+            (Self::Managers(managers), Some(writer)) => managers.contains(&writer.manager),
+            (Self::Managers(_), None) => live.tracking == Tracking::NotShown,
+        }
+    }
+}
+
 /// A pattern with the object's own name for `{name}`.
 fn named(pattern: &Path, id: &ObjectId) -> Path {
     let with_name = |segment: &Segment| match segment {
@@ -226,25 +274,35 @@ fn named(pattern: &Path, id: &ObjectId) -> Path {
 }
 
 impl Entries {
-    /// Whether the live list is the declared one and nothing beside it but these entries.
+    /// Whether the live list is the declared one and nothing beside it but these entries: each at most once, and those of a
+    /// list of objects in this order.
     fn explain(&self, declared: Option<&Value>, live: Option<&Value>, id: &ObjectId) -> bool {
         let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
-        let (declared, live) = (list(declared), list(live));
-        declared.iter().all(|entry| live.contains(entry))
-            && live.iter().all(|entry| declared.contains(entry) || self.allows(entry, id))
+        let (mut declared, live) = (list(declared), list(live));
+        let mut added = Vec::new();
+        for entry in &live {
+            match (declared.iter().position(|one| one == entry), self.allows(entry, id)) {
+                (Some(at), _) => drop(declared.remove(at)),
+                (None, Some(rank)) => added.push(rank),
+                (None, None) => return false,
+            }
+        }
+        if live.iter().all(Value::is_string) {
+            added.sort_unstable();
+        }
+        declared.is_empty() && added.is_sorted_by(|a, b| a < b)
     }
 
-    fn allows(&self, entry: &Value, id: &ObjectId) -> bool {
-        let value = self.field.as_ref().map_or(Some(entry), |field| entry.get(field));
-        let text = value.and_then(Value::as_str);
-        let matches = |pattern: &String, text| NamePattern::new(&pattern.replace("{name}", &id.name)).matches(text);
-        text.is_some_and(|text| self.one_of.iter().any(|pattern| matches(pattern, text)))
+    /// Which of the allowed entries this is.
+    fn allows(&self, entry: &Value, id: &ObjectId) -> Option<usize> {
+        let named = self.field.as_ref().map_or(Some(entry), |field| entry.get(field)).and_then(Value::as_str);
+        self.one_of.iter().position(|one| match one {
+            Entry::Named(pattern) => {
+                named.is_some_and(|text| NamePattern::new(&pattern.replace("{name}", &id.name)).matches(text))
+            }
+            Entry::Whole(value) => value == entry,
+        })
     }
-}
-
-/// Whether one of these wrote a value last, or nobody can tell as managers were not saved.
-fn is_written_by(live: &Live, path: &Path, managers: &[String]) -> bool {
-    live.writer_of(path).map_or(live.tracking == Tracking::NotShown, |writer| managers.contains(&writer.manager))
 }
 
 fn written_here(rule: &KnownWriter, live: &Live, types: &Types, shape: &Shape) -> Vec<Allowance> {
@@ -297,6 +355,43 @@ mod tests {
         let found = allowed("v1", "Service", json!({}), live);
         let undeclared = |text: &str| (text.to_owned(), Extent::Undeclared);
         assert_eq!(found, [undeclared("spec.clusterIP"), undeclared("spec.ports[0].nodePort")]);
+    }
+
+    #[test]
+    fn an_allocated_value_that_somebody_owns_is_theirs() {
+        let owned = |manager: &str| {
+            let fields = json!({"f:spec": {"f:clusterIP": {}, "f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}}}}});
+            let live = json!({"spec": {"clusterIP": "10.96.0.7", "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]},
+                "metadata": {"managedFields": [{"manager": manager, "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": fields}]}});
+            allowed("v1", "Service", json!({}), live).into_iter().map(|(path, _)| path).collect::<Vec<_>>()
+        };
+        assert_eq!(owned("kubectl-patch"), ["spec.ports[0].nodePort"]);
+        assert_eq!(owned("before-first-apply"), ["spec.clusterIP", "spec.ports[0].nodePort"]);
+    }
+
+    #[test]
+    fn admission_adds_each_toleration_once_as_it_is_and_in_its_order() {
+        let toleration = |key: &str| match key {
+            "memory-pressure" => {
+                json!({"key": "node.kubernetes.io/memory-pressure", "operator": "Exists", "effect": "NoSchedule"})
+            }
+            key => json!({"key": format!("node.kubernetes.io/{key}"), "operator": "Exists", "effect": "NoExecute",
+                "tolerationSeconds": 300}),
+        };
+        let found = |tolerations: Vec<Value>| {
+            let owned = json!([{"manager": "kubectl-patch", "operation": "Update", "fieldsType": "FieldsV1",
+                "fieldsV1": {"f:spec": {"f:tolerations": {}}}}]);
+            let live = |fields: &Value| json!({"spec": {"tolerations": tolerations}, "metadata": {"managedFields": fields}});
+            let count = |fields: &Value| allowed("v1", "Pod", json!({}), live(fields)).len();
+            (count(&owned) > 0, count(&json!([])) > 0)
+        };
+        let of = |keys: &[&str]| keys.iter().map(|key| toleration(key)).collect::<Vec<_>>();
+        assert_eq!(found(of(&["not-ready", "unreachable", "memory-pressure"])), (true, true));
+        assert_eq!(found(of(&["not-ready", "unreachable", "unreachable"])), (false, false));
+        assert_eq!(found(of(&["unreachable", "not-ready"])), (false, false));
+        let mut longer = of(&["not-ready", "unreachable"]);
+        longer[0]["tolerationSeconds"] = 301.into();
+        assert_eq!(found(longer), (false, true), "nobody wrote it: the server is set up so");
     }
 
     #[test]

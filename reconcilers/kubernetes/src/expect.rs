@@ -182,7 +182,10 @@ async fn by_server(
 ) -> (Matched, Option<String>) {
     let refused = match answer {
         Ok((question, Ok(answer))) => {
-            matched.expected.value = question.create.named(answer.clone());
+            let mut answer = question.create.named(answer.clone());
+            let shape = (expecting.shape)(&matched.desired.id);
+            expecting.rules.forget_allocated(&mut answer, &matched.desired, expecting.types, &shape);
+            matched.expected.value = answer;
             matched.expected.evidence = Evidence::Baseline;
             return (matched, None);
         }
