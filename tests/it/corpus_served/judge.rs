@@ -65,7 +65,8 @@ pub fn is_said(declared: &Value, path: &Path) -> bool {
 }
 
 fn is_named(entry: &Value, keys: &[(String, String)]) -> bool {
-    let mut same = keys.iter().filter_map(|(key, text)| Some(entry.get(key)?.to_string() == *text)).peekable();
+    let own = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let mut same = keys.iter().filter_map(|(key, text)| Some(Some(entry.get(key)?) == own(text).as_ref())).peekable();
     same.peek().is_some() && same.all(|same| same)
 }
 
