@@ -11,7 +11,7 @@ use trueup_core::secret;
 use trueup_core::seen::DigestKey;
 
 /// The reader's own text, and that of the libraries' versions: with any change of it, nothing kept counts.
-const READER: [&str; 12] = [
+const READER: [&str; 13] = [
     include_str!("../manifest.rs"),
     include_str!("document.rs"),
     include_str!("refused.rs"),
@@ -21,6 +21,7 @@ const READER: [&str; 12] = [
     include_str!("compose.rs"),
     include_str!("template.rs"),
     include_str!("object.rs"),
+    include_str!("metadata.rs"),
     include_str!("fault.rs"),
     include_str!("kept.rs"),
     include_str!("../../../../Cargo.lock"),
