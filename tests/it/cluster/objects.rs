@@ -14,7 +14,12 @@ fn custom_resources_are_judged_once_the_account_may_see_them() {
     let (plural, monitor) = (own("servicemonitors.monitoring.coreos.com"), own(&world.corpus("grafana-serviceMonitor.yaml")));
     let definition = shipped(&world.corpus("setup/0servicemonitorCustomResourceDefinition.yaml"));
     world.install.apply_text(&definition);
-    world.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", &format!("crd/{plural}")]);
+    world.kubectl(&[
+        "wait",
+        r#"--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"#,
+        "--timeout=30s",
+        &format!("crd/{plural}"),
+    ]);
     world.repo.write("manifests/monitor.yaml", monitor);
     world.declare(&["grafana-service.yaml"]);
     let blind = world.json(&["diff"], 3);

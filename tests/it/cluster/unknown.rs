@@ -131,7 +131,12 @@ fn define_widgets(world: &mut World, conversion: &Value) -> String {
     world.install.apply_text(&role.to_string());
     let group = format!("widgets.{}", world.namespace);
     let plural = format!("widgets.{group}");
-    world.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", &format!("crd/{plural}")]);
+    world.kubectl(&[
+        "wait",
+        r#"--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"#,
+        "--timeout=30s",
+        &format!("crd/{plural}"),
+    ]);
     eventually(|| world.install.ask(&["get", &plural, "-A"]), |answer| answer.ok);
     group
 }

@@ -89,7 +89,14 @@ impl Ground {
         let own = |object: &Object| format!("crd/{}", text(&object.value["metadata"]["name"]));
         let names: Vec<String> = place.definitions(&self.corpus).iter().map(own).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.must(&[&["wait", "--for=condition=Established", "--timeout=60s"], &names[..]].concat(), "");
+        self.must(
+            &[
+                &["wait", r#"--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"#, "--timeout=60s"],
+                &names[..],
+            ]
+            .concat(),
+            "",
+        );
         let moved = place.moved(&self.corpus, &self.api);
         self.must(&["create", "-f", "-"], &namespace_list(&moved.namespaces).to_string());
         for namespace in &moved.namespaces {

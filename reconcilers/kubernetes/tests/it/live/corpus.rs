@@ -25,7 +25,13 @@ async fn kube_prometheus_as_applied_has_no_difference() {
     let setup = corpus.join("manifests/kube-prometheus/setup");
     let definitions = setup.to_str().expect("a path of text");
     world.kubectl.must(&["apply", "--server-side", "--force-conflicts", "-f", definitions]);
-    world.kubectl.must(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
+    world.kubectl.must(&[
+        "wait",
+        r#"--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"#,
+        "crd",
+        "--all",
+        "--timeout=60s",
+    ]);
     world.catalog = discover(&world.cluster).await.expect("discovery");
 
     let desired = relocated(&world, declared(&corpus.join("manifests/kube-prometheus")));

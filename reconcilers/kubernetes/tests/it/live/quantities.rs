@@ -217,7 +217,12 @@ async fn hold(world: &World, client: &kube::Client, (kind, rule): (&str, &str), 
         "names": {"plural": plural, "singular": kind.to_lowercase(), "kind": kind},
         "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema":
             {"type": "object", "properties": {"pairs": list}}}}]}})]);
-    world.kubectl.must(&["wait", "--for=condition=Established", &format!("crd/{name}"), "--timeout=60s"]);
+    world.kubectl.must(&[
+        "wait",
+        r#"--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"#,
+        &format!("crd/{name}"),
+        "--timeout=60s",
+    ]);
     let collection = format!("/apis/{group}/v1/namespaces/{}/{plural}", world.namespace);
     let object = |pairs: &[Value]| json!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {"generateName": "trueup-"}, "pairs": pairs});
     // A definition takes a moment until it is served.

@@ -48,7 +48,12 @@ async fn define(world: &mut World, versions: &[(&str, Value)]) {
     let definition = definition(world, versions);
     let name = definition["metadata"]["name"].as_str().expect("a name").to_owned();
     world.kubectl.apply(&[definition]);
-    world.kubectl.must(&["wait", "--for=condition=Established", &format!("crd/{name}"), "--timeout=60s"]);
+    world.kubectl.must(&[
+        "wait",
+        r#"--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"#,
+        &format!("crd/{name}"),
+        "--timeout=60s",
+    ]);
     for _ in 0..100 {
         world.catalog = discover(&world.cluster).await.expect("discovery");
         if world.kubectl.run(&["get", &name], None).is_ok() {
