@@ -1,5 +1,6 @@
 //! Step 5: differences become findings by policy.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use crate::finding::{
 };
 use crate::leftover::Traces;
 use crate::object::TargetName;
-use crate::path::{Path, Segment};
+use crate::path::{Path, Places, Segment};
 use crate::pattern::PathPattern;
 use crate::policy::{Class, Facts, Holds, IgnoreRule, Policy, Precedence};
 use crate::risk::assess;
@@ -44,6 +45,8 @@ pub fn differences(target: &TargetName, pair: &Pair, drifts: Vec<Drift>) -> Vec<
             let around = Around {
                 target,
                 matched,
+                declared: Places::of(&matched.desired.value),
+                traces: OnceCell::new(),
                 ignored: &ignored,
                 desired: shown(matched, &matched.desired.value),
                 live: shown(matched, &matched.live.value),
@@ -77,6 +80,9 @@ pub fn extra(target: &TargetName, former: &Former, live: &Live) -> Difference {
 struct Around<'a> {
     target: &'a TargetName,
     matched: &'a Matched,
+    declared: Places<'a>,
+    /// Read at the first value that Git declared once.
+    traces: OnceCell<Traces<'a>>,
     ignored: &'a [PathPattern],
     desired: Arc<Value>,
     live: Arc<Value>,
@@ -88,9 +94,9 @@ impl Around<'_> {
         Difference {
             target: self.target.clone(),
             subject: Subject::Object(matched.desired.id.clone()),
-            cause: cause(matched, &drift),
+            cause: self.cause(&drift),
             evidence: Some(matched.expected.evidence),
-            origin: matched.desired.origin_of(&drift.path),
+            origin: matched.desired.origin_among(&self.declared, &drift.path),
             labels: labels(&matched.desired.value),
             ignored_in_git: self.ignored.iter().any(|pattern| pattern.covers_at(&drift.path, &drift.pointer)),
             surroundings: Surroundings {
@@ -101,6 +107,21 @@ impl Around<'_> {
             },
             divergence: Divergence::Field(drift),
         }
+    }
+
+    /// Who wrote a path. What was removed is owned by nobody, so nothing tells who removed it.
+    fn cause(&self, drift: &Drift) -> Cause {
+        let formerly = match drift.change {
+            Change::Leftover => self.traces.get_or_init(|| Traces::of(self.matched)).declared_once(&drift.path),
+            Change::Changed | Change::Removed | Change::Undeclared | Change::MissingObject | Change::ExtraObject => None,
+        };
+        let written = match drift.change {
+            Change::Removed | Change::MissingObject => Cause::default(),
+            Change::Changed | Change::Undeclared | Change::Leftover | Change::ExtraObject => {
+                cause_at(&self.matched.live, &drift.path)
+            }
+        };
+        Cause { formerly, ..written }
     }
 }
 
@@ -116,19 +137,6 @@ fn shown(matched: &Matched, value: &Value) -> Arc<Value> {
             "metadata": {"name": at("/metadata/name"), "namespace": at("/metadata/namespace"), "labels": at("/metadata/labels")},
         }),
     })
-}
-
-/// Who wrote a path. What was removed is owned by nobody, so nothing tells who removed it.
-fn cause(matched: &Matched, drift: &Drift) -> Cause {
-    let formerly = match drift.change {
-        Change::Leftover => Traces::of(matched).declared_once(&drift.path),
-        Change::Changed | Change::Removed | Change::Undeclared | Change::MissingObject | Change::ExtraObject => None,
-    };
-    let written = match drift.change {
-        Change::Removed | Change::MissingObject => Cause::default(),
-        Change::Changed | Change::Undeclared | Change::Leftover | Change::ExtraObject => cause_at(&matched.live, &drift.path),
-    };
-    Cause { formerly, ..written }
 }
 
 /// Who wrote the value at a path last, by managedFields.
@@ -266,8 +274,9 @@ impl Vote<'_> {
 }
 
 fn ballot<'a>(facts: &Facts<'_>, policy: &'a Policy) -> Vec<Vote<'a>> {
+    let asked: Vec<&Class> = policy.classes.iter().collect();
     let counting = |precedence| {
-        let classes = policy.classes.iter().filter(move |class| class.precedence == precedence);
+        let classes = asked.iter().copied().filter(move |class| class.precedence == precedence);
         let vote = |class: &'a Class| match class.matches.holds(facts) {
             Holds::Yes => Some(Vote { class, failure: None }),
             Holds::Failed(failure) => Some(Vote { class, failure: Some(failure) }),

@@ -4,7 +4,7 @@ mod account;
 mod entries;
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ use crate::equal::{entry_names, is_in_order, same_field};
 use crate::facts::{Extent, Matched};
 use crate::finding::{Change, Drift};
 use crate::leftover::Traces;
-use crate::path::{Path, Segment};
+use crate::path::{Path, Places, Segment};
 use crate::secret::seen;
 use crate::seen::DigestKey;
 use crate::shape::{Merge, Shape, Types};
@@ -57,7 +57,16 @@ pub fn accounts(matched: &Matched, types: &Types, shape: &Shape, key: &DigestKey
 }
 
 fn walk(matched: &Matched, (types, shape): (&Types, &Shape), key: &DigestKey, depth: Depth) -> Vec<Account> {
-    let mut walk = Walk { matched, types, key, depth, traces: OnceCell::new(), found: Vec::new() };
+    let mut walk = Walk {
+        matched,
+        types,
+        key,
+        depth,
+        places: [&matched.live.value, &matched.expected.value, &matched.desired.value].map(Places::of),
+        traces: OnceCell::new(),
+        declared_at: OnceCell::new(),
+        found: Vec::new(),
+    };
     let sides = Sides {
         declared: Some(&matched.desired.value),
         expected: Some(&matched.expected.value),
@@ -106,8 +115,12 @@ struct Walk<'a> {
     types: &'a Types,
     key: &'a DigestKey,
     depth: Depth,
+    /// Of live, of what is expected, and of what is declared.
+    places: [Places<'a>; 3],
     /// Read at the first value that Git does not declare.
     traces: OnceCell<Traces<'a>>,
+    /// The JSON pointer of each declared value, by the very value.
+    declared_at: OnceCell<BTreeMap<*const Value, String>>,
     found: Vec<Account>,
 }
 
@@ -239,16 +252,26 @@ impl Walk<'_> {
         self.traces.get_or_init(|| Traces::of(self.matched)).declared_once(at).is_some()
     }
 
+    /// The JSON pointer (RFC 6901) of this very value as Git declares it: Git may write an entry without all of its keys, so
+    /// that its path does not lead to it.
+    fn declared_at(&self, declared: &Value) -> Option<String> {
+        let all = self.declared_at.get_or_init(|| {
+            let mut all = BTreeMap::new();
+            pointers(&self.matched.desired.value, "", &mut all);
+            all
+        });
+        all.get(&std::ptr::from_ref(declared)).cloned()
+    }
+
     fn record(&mut self, at: &Path, sides: Sides<'_>, verdict: Verdict) {
-        let Matched { desired, live, expected, secrecy, .. } = self.matched;
         let everything = self.depth == Depth::Everything;
-        let roots = [(sides.live, &live.value), (sides.expected, &expected.value), (sides.declared, &desired.value)];
-        let root = roots.into_iter().find(|(side, _)| side.is_some());
-        let shown = |side| present(side).map(|value| seen(*secrecy, at, value, self.key));
+        let mut sides_at = [sides.live, sides.expected, sides.declared].into_iter().zip(&self.places);
+        let places = sides_at.find(|(side, _)| side.is_some()).map(|(_, places)| places);
+        let shown = |side| present(side).map(|value| seen(self.matched.secrecy, at, value, self.key));
         self.found.push(Account {
             path: at.clone(),
-            pointer: root.and_then(|(_, root)| at.pointer_in(root)).unwrap_or_default(),
-            declared_at: sides.declared.filter(|_| everything).and_then(|declared| pointer_to(&desired.value, declared)),
+            pointer: places.and_then(|places| places.pointer(at)).unwrap_or_default(),
+            declared_at: sides.declared.filter(|_| everything).and_then(|declared| self.declared_at(declared)),
             declared: shown(sides.declared),
             expected: shown(sides.expected),
             live: shown(sides.live),
@@ -283,22 +306,21 @@ fn spelling(shape: &Shape, live: &Value) -> Spelling {
     }
 }
 
-/// The JSON pointer (RFC 6901) of this very value inside `root`: Git may write an entry without all of its keys, so that
-/// its path does not lead to it.
-fn pointer_to(root: &Value, value: &Value) -> Option<String> {
-    if std::ptr::eq(root, value) {
-        return Some(String::new());
-    }
-    match root {
-        Value::Object(fields) => fields.iter().find_map(|(key, inside)| {
-            let below = pointer_to(inside, value)?;
-            Some(format!("/{}{below}", key.replace('~', "~0").replace('/', "~1")))
-        }),
-        Value::Array(entries) => {
-            let below = |(index, inside)| pointer_to(inside, value).map(|below| format!("/{index}{below}"));
-            entries.iter().enumerate().find_map(below)
+/// The JSON pointers (RFC 6901) of a value that stands at `at`, and of all values in it.
+fn pointers(value: &Value, at: &str, all: &mut BTreeMap<*const Value, String>) {
+    all.insert(value, at.to_owned());
+    match value {
+        Value::Object(fields) => {
+            for (key, inside) in fields {
+                pointers(inside, &format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), all);
+            }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        Value::Array(entries) => {
+            for (index, inside) in entries.iter().enumerate() {
+                pointers(inside, &format!("{at}/{index}"), all);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::object::ObjectId;
-use crate::path::Path;
+use crate::path::{Path, Places};
 
 /// A place in a source file. Lines, columns and documents count from 1; columns count characters.
 ///
@@ -102,9 +102,15 @@ impl Desired {
     /// Where the value at `path` is declared, or the nearest value around it.
     #[must_use]
     pub fn origin_of(&self, path: &Path) -> Origin {
+        self.origin_among(&Places::of(&self.value), path)
+    }
+
+    /// The same for many paths: `places` are those of `value`.
+    #[must_use]
+    pub fn origin_among(&self, places: &Places<'_>, path: &Path) -> Origin {
         let mut nearest = Some(path.clone());
         while let Some(path) = nearest {
-            let position = path.pointer_in(&self.value).and_then(|pointer| self.positions.get(&pointer));
+            let position = places.pointer(&path).and_then(|pointer| self.positions.get(&pointer));
             if let Some(position) = position {
                 return Origin { line: position.line, column: position.column, ..self.origin.clone() };
             }

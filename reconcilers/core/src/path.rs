@@ -1,9 +1,13 @@
 //! A path into an object: printed for people by merge keys, for programs as a JSON pointer (RFC 6901).
 
+mod places;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde_json::Value;
+
+pub use places::Places;
 
 /// One step from a value to a value inside it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,10 +75,10 @@ impl Path {
         other.0.starts_with(&self.0)
     }
 
-    /// The value at this path, if there is one.
+    /// The value at this path, if there is one. For many paths into one value, see [`Places`].
     #[must_use]
     pub fn find<'a>(&self, root: &'a Value) -> Option<&'a Value> {
-        self.0.iter().try_fold(root, |value, segment| segment.find(value).map(|(_, found)| found))
+        Places::of(root).find(self)
     }
 
     /// The value at this path, to be changed.
@@ -94,15 +98,15 @@ impl Path {
     /// The JSON pointer (RFC 6901) of this path in `root`: entries become indices. `None` where `root` has no such value.
     #[must_use]
     pub fn pointer_in(&self, root: &Value) -> Option<String> {
-        let mut pointer = String::new();
-        let mut value = root;
-        for segment in &self.0 {
-            let (token, found) = segment.find(value)?;
-            pointer.push('/');
-            pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
-            value = found;
-        }
-        Some(pointer)
+        Places::of(root).pointer(self)
+    }
+}
+
+/// A segment as a token of a JSON pointer; `at` is where a list entry stands.
+fn token(segment: &Segment, at: usize) -> String {
+    match segment {
+        Segment::Key(key) => key.replace('~', "~0").replace('/', "~1"),
+        Segment::Index(_) | Segment::Entry(_) => at.to_string(),
     }
 }
 
@@ -130,19 +134,6 @@ impl Segment {
     pub fn position_in(&self, entries: &[Value]) -> Option<usize> {
         let mut positions = entries.iter().enumerate().filter(|(_, entry)| self.names_entry(entry)).map(|(at, _)| at);
         positions.next().filter(|_| positions.next().is_none())
-    }
-
-    /// The pointer token and value of this segment inside `value`.
-    fn find<'a>(&self, value: &'a Value) -> Option<(String, &'a Value)> {
-        match self {
-            Self::Key(key) => value.get(key).map(|found| (key.clone(), found)),
-            Self::Index(index) => value.get(index).map(|found| (index.to_string(), found)),
-            Self::Entry(_) => {
-                let entries = value.as_array()?;
-                let index = self.position_in(entries)?;
-                Some((index.to_string(), &entries[index]))
-            }
-        }
     }
 }
 

@@ -59,7 +59,10 @@ pub fn shown(secrecy: Secrecy, object: &Value, key: &DigestKey) -> Value {
         }
     }
     match secrecy {
-        Secrecy::Open => serde_json::json!(seen(Secrecy::Open, &Path::root(), object, key)),
+        Secrecy::Open => match seen(Secrecy::Open, &Path::root(), object, key) {
+            Seen::Plain(value) => value,
+            masked @ Seen::Masked(_) => serde_json::json!(masked),
+        },
         Secrecy::Secret => inside(&Path::root(), object, key),
     }
 }
