@@ -274,7 +274,7 @@ impl Vote<'_> {
 }
 
 fn ballot<'a>(facts: &Facts<'_>, policy: &'a Policy) -> Vec<Vote<'a>> {
-    let asked: Vec<&Class> = policy.classes.iter().collect();
+    let asked: Vec<&Class> = policy.classes.for_facts(facts).collect();
     let counting = |precedence| {
         let classes = asked.iter().copied().filter(move |class| class.precedence == precedence);
         let vote = |class: &'a Class| match class.matches.holds(facts) {
@@ -300,7 +300,7 @@ fn ignoring<'a>(facts: &Facts<'_>, policy: &'a Policy) -> (Vec<&'a IgnoreRule>, 
             false
         }
     };
-    let rules = policy.ignores.iter().filter(&mut covers).collect();
+    let rules = policy.ignores.for_facts(facts).filter(&mut covers).collect();
     (rules, problems)
 }
 

@@ -165,6 +165,17 @@ pub struct OutputId {
     pub output: String,
 }
 
+impl Subject {
+    /// Kind, group, namespace and name as policies name them; empty where there is none.
+    #[must_use]
+    pub fn names(&self) -> (&str, &str, &str, &str) {
+        match self {
+            Self::Object(id) => (&id.kind, id.group(), id.namespace.as_deref().unwrap_or_default(), &id.name),
+            Self::Output(id) => ("Output", "terraform", "", &id.output),
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

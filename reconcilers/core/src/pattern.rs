@@ -1,5 +1,6 @@
 //! Path patterns and name patterns of policies.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -57,27 +58,30 @@ impl PathPattern {
                 return false;
             }
         }
-        self.along(path, pointer).last().is_some_and(Reached::is_end)
+        self.follow(path, pointer, |_| ()).is_end()
     }
 
     /// Whether `path` or a value around it matches: what a rule names, it names with all that is inside.
     #[must_use]
     pub fn covers_at(&self, path: &Path, pointer: &str) -> bool {
-        self.along(path, pointer).iter().any(Reached::is_end)
+        let mut covers = false;
+        self.follow(path, pointer, |reached| covers |= reached.is_end());
+        covers
     }
 
     /// Whether something below `path` might match, and neither `path` nor a value around it does.
     #[must_use]
     pub fn reaches_below(&self, path: &Path, pointer: &str) -> bool {
-        let along = self.along(path, pointer);
-        !along.iter().any(Reached::is_end) && along.last().is_some_and(Reached::goes_on)
+        let mut covers = false;
+        let reached = self.follow(path, pointer, |reached| covers |= reached.is_end());
+        !covers && reached.goes_on()
     }
 
     /// Takes all that matches below `path` out of `value`, which stands there; whether there was any. Entries of a list
     /// match by their number, and by any of their fields.
     #[must_use]
     pub fn leave_out(&self, path: &Path, pointer: &str, value: &mut Value) -> bool {
-        self.along(path, pointer).last().is_some_and(|reached| self.leave_out_of(reached, value))
+        self.leave_out_of(&self.follow(path, pointer, |_| ()), value)
     }
 
     fn leave_out_of(&self, reached: &Reached, value: &mut Value) -> bool {
@@ -90,12 +94,12 @@ impl PathPattern {
         match value {
             Value::Object(fields) => fields.retain(|key, inner| {
                 let segment = Segment::Key(key.clone());
-                keeps(&self.advance(reached, |step| step.takes(&segment, Some(key))), inner)
+                keeps(&self.advanced(reached, |step| step.takes(&segment, Some(key))), inner)
             }),
             Value::Array(entries) => {
                 let mut at = 0;
                 entries.retain_mut(|entry| {
-                    let next = self.advance(reached, |step| step.takes_entry(at, entry));
+                    let next = self.advanced(reached, |step| step.takes_entry(at, entry));
                     at += 1;
                     keeps(&next, entry)
                 });
@@ -105,23 +109,46 @@ impl PathPattern {
         any
     }
 
-    /// How far the pattern has come at the root and after each segment: linear in pattern × path, whatever the pattern.
-    fn along(&self, path: &Path, pointer: &str) -> Vec<Reached> {
+    /// The steps that are one text: each is a text ([`texts_of`]) of every path that the pattern matches or covers.
+    pub(crate) fn literals(&self) -> impl Iterator<Item = String> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Exactly(Segment::Key(text)) | Step::Token(text) => Some(text.clone()),
+            Step::Exactly(Segment::Index(index)) => Some(index.to_string()),
+            Step::Exactly(Segment::Entry(_)) | Step::AnySegment | Step::AnyDepth | Step::AnyEntry => None,
+        })
+    }
+
+    /// How far the pattern has come at the end of a path; `passes` is told at the root and after each segment. Linear in
+    /// pattern × path, whatever the pattern.
+    fn follow(&self, path: &Path, pointer: &str, mut passes: impl FnMut(&Reached)) -> Reached {
         let mut tokens = pointer.split('/').skip(1).map(unescaped);
+        let mut reached = self.begun();
+        let mut next = Reached(vec![false; reached.0.len()]);
+        passes(&reached);
+        for segment in &path.0 {
+            let token = tokens.next();
+            self.advance(&reached, &mut next, |step| step.takes(segment, token.as_deref()));
+            std::mem::swap(&mut reached, &mut next);
+            passes(&reached);
+        }
+        reached
+    }
+
+    fn begun(&self) -> Reached {
         let mut reached = Reached(vec![false; self.steps.len() + 1]);
         reached.0[0] = true;
         self.skip_depths(&mut reached);
-        let mut along = vec![reached];
-        for segment in &path.0 {
-            let token = tokens.next();
-            let next = self.advance(&along[along.len() - 1], |step| step.takes(segment, token.as_deref()));
-            along.push(next);
-        }
-        along
+        reached
     }
 
-    fn advance(&self, reached: &Reached, takes: impl Fn(&Step) -> bool) -> Reached {
-        let mut next = Reached(vec![false; self.steps.len() + 1]);
+    fn advanced(&self, reached: &Reached, takes: impl Fn(&Step) -> bool) -> Reached {
+        let mut next = Reached(vec![false; reached.0.len()]);
+        self.advance(reached, &mut next, takes);
+        next
+    }
+
+    fn advance(&self, reached: &Reached, next: &mut Reached, takes: impl Fn(&Step) -> bool) {
+        next.0.fill(false);
         for (at, step) in self.steps.iter().enumerate().filter(|(at, _)| reached.0[*at]) {
             match step {
                 Step::AnyDepth => next.0[at] = true,
@@ -129,8 +156,7 @@ impl PathPattern {
                 Step::Exactly(_) | Step::AnySegment | Step::AnyEntry | Step::Token(_) => {}
             }
         }
-        self.skip_depths(&mut next);
-        next
+        self.skip_depths(next);
     }
 
     /// `**` may stand for nothing.
@@ -145,19 +171,30 @@ impl PathPattern {
     /// Whether this pattern matches whatever `narrower` matches: `true` is proven, `false` only means that it is not.
     #[must_use]
     pub fn includes(&self, narrower: &Self) -> bool {
-        let mut reached = Reached(vec![false; self.steps.len() + 1]);
-        reached.0[0] = true;
-        self.skip_depths(&mut reached);
+        let mut reached = self.begun();
         for theirs in &narrower.steps {
-            reached = self.advance(&reached, |step| step.includes(theirs));
+            reached = self.advanced(&reached, |step| step.includes(theirs));
         }
         reached.is_end()
     }
 }
 
+/// Each segment of a path as a literal step names it: a key, or the number of an entry, where the pointer tells it.
+pub(crate) fn texts_of(path: &Path, pointer: &str) -> impl Iterator<Item = String> {
+    let mut tokens = pointer.split('/').skip(1).map(unescaped);
+    path.0.iter().filter_map(move |segment| {
+        let token = tokens.next();
+        match segment {
+            Segment::Key(key) => Some(key.clone()),
+            Segment::Index(index) => Some(index.to_string()),
+            Segment::Entry(_) => token.map(Cow::into_owned),
+        }
+    })
+}
+
 /// A reference token of a JSON pointer as the key that it stands for.
-fn unescaped(token: &str) -> String {
-    token.replace("~1", "/").replace("~0", "~")
+fn unescaped(token: &str) -> Cow<'_, str> {
+    if token.contains('~') { Cow::Owned(token.replace("~1", "/").replace("~0", "~")) } else { Cow::Borrowed(token) }
 }
 
 impl Step {
@@ -230,7 +267,7 @@ fn pointer_steps(text: &str, pointer: &str) -> Result<Vec<Step>, PathError> {
             return Err(PathError { text: text.to_owned(), reason, at: text[..at].chars().count() + 1 });
         }
     }
-    Ok(pointer.split('/').map(|token| Step::Token(unescaped(token))).collect())
+    Ok(pointer.split('/').map(|token| Step::Token(unescaped(token).into_owned())).collect())
 }
 
 impl fmt::Display for PathPattern {
@@ -259,16 +296,21 @@ impl NamePattern {
     /// Whether the whole of `name` matches.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let first = parts.next().unwrap_or_default();
+        let Some((first, behind)) = self.0.split_once('*') else { return self.0 == name };
         let Some(mut rest) = name.strip_prefix(first) else { return false };
-        let mut parts: Vec<&str> = parts.collect();
-        let Some(last) = parts.pop() else { return rest.is_empty() };
+        let mut parts = behind.split('*');
+        let last = parts.next_back().unwrap_or_default();
         for part in parts {
             let Some(at) = rest.find(part) else { return false };
             rest = &rest[at + part.len()..];
         }
         rest.ends_with(last)
+    }
+
+    /// What every name begins with that matches, and whether that is the whole name.
+    #[must_use]
+    pub fn beginning(&self) -> (&str, bool) {
+        self.0.split_once('*').map_or((&self.0, true), |(first, _)| (first, false))
     }
 
     /// Whether this pattern matches whatever `narrower` matches: `true` is proven, `false` only means that it is not.

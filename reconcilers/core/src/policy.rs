@@ -2,6 +2,7 @@
 
 mod condition;
 mod file;
+mod indexed;
 mod matching;
 mod unreachable;
 
@@ -15,6 +16,7 @@ use crate::finding::{Lane, Stage};
 use crate::known_writer::KnownWriter;
 
 pub use condition::{Condition, VARIABLES};
+pub use indexed::Indexed;
 pub use matching::{Facts, Holds, Match};
 pub use unreachable::unreachable;
 
@@ -22,11 +24,11 @@ pub use unreachable::unreachable;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Policy {
     /// The classes.
-    pub classes: Vec<Class>,
+    pub classes: Indexed<Class>,
     /// Programs that write by right, beside those that are known anyway.
     pub known_writers: Vec<KnownWriter>,
     /// The ignore rules.
-    pub ignores: Vec<IgnoreRule>,
+    pub ignores: Indexed<IgnoreRule>,
     /// SHA-256 over the files' names and texts, as hexadecimal digits.
     pub digest: String,
 }
@@ -90,21 +92,29 @@ pub enum Ownership {
 }
 
 impl Policy {
+    /// A policy of these classes and ignore rules alone.
+    #[must_use]
+    pub fn of(classes: Vec<Class>, ignores: Vec<IgnoreRule>) -> Self {
+        let classes = Indexed::new(classes, |class| &class.matches);
+        Self { classes, ignores: Indexed::new(ignores, |rule| &rule.matches), ..Self::default() }
+    }
+
     /// Reads policy files, each a name and its text. One mistake and there is no policy: a class that was not understood
     /// might have been the strict one.
     ///
     /// # Errors
     /// Every mistake that was found, each at its `file:line:column`.
     pub fn read(files: &[(String, String)]) -> Result<Self, Vec<Problem>> {
-        let mut policy = Self { digest: digest(files), ..Self::default() };
-        let mut problems = Vec::new();
+        let mut all = file::Read::default();
         for (file, text) in files {
             let read = file::read(file, text);
-            policy.classes.extend(read.classes);
-            policy.ignores.extend(read.ignores);
-            policy.known_writers.extend(read.known_writers);
-            problems.extend(read.problems);
+            all.classes.extend(read.classes);
+            all.ignores.extend(read.ignores);
+            all.known_writers.extend(read.known_writers);
+            all.problems.extend(read.problems);
         }
+        let policy = Self { known_writers: all.known_writers, digest: digest(files), ..Self::of(all.classes, all.ignores) };
+        let mut problems = all.problems;
         problems.extend(policy.named_twice());
         if problems.is_empty() { Ok(policy) } else { Err(problems) }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::direction::Direction;
 use crate::finding::{Change, Difference, Divergence, Subject};
 use crate::path::Path;
-use crate::pattern::{NamePattern, PathPattern};
+use crate::pattern::{NamePattern, PathPattern, texts_of};
 use crate::policy::condition::{Condition, Variables};
 use crate::security::Category;
 
@@ -70,6 +70,17 @@ impl<'a> Facts<'a> {
         self.variables.get_or_init(|| Variables::of(self.difference, self.category(), self.direction()))
     }
 
+    /// What an index of rules looks up: each of the difference's names, and each segment of its path, as
+    /// [`Match::beginnings`] writes them.
+    pub(super) fn texts(&self) -> Vec<String> {
+        let difference = self.difference;
+        let (kind, _, namespace, name) = difference.subject.names();
+        let manager = difference.cause.manager.as_deref().unwrap_or_default();
+        let names = [(KIND, kind), (NAMESPACE, namespace), (NAME, name), (MANAGER, manager)];
+        let names = names.into_iter().map(|(mark, text)| written(mark, text));
+        names.chain(texts_of(&self.path, self.pointer()).map(|text| written(STEP, &text))).collect()
+    }
+
     fn pointer(&self) -> &str {
         match &self.difference.divergence {
             Divergence::Field(drift) => &drift.pointer,
@@ -78,10 +89,49 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// What marks the texts of an index: which of a difference's names one is, or that it is a step of its path.
+const KIND: char = 'k';
+const NAMESPACE: char = 's';
+const NAME: char = 'n';
+const MANAGER: char = 'm';
+const STEP: char = 'p';
+
+/// A whole text with its mark. Its end is written, so that only the whole begins with the whole.
+fn written(mark: char, text: &str) -> String {
+    format!("{mark}{text}\0")
+}
+
 impl Match {
+    /// What a difference must have so that the conditions can hold: of each list here, at least one of the difference's texts
+    /// ([`Facts::texts`]) begins with one of the entries. Conditions of which nothing can be looked up have no list.
+    pub(super) fn beginnings(&self) -> Vec<Vec<String>> {
+        let names = [(KIND, &self.kinds), (NAMESPACE, &self.namespaces), (NAME, &self.names), (MANAGER, &self.managers)];
+        let of_names = |(mark, patterns): (char, &Vec<NamePattern>)| {
+            let beginning = |pattern: &NamePattern| match pattern.beginning() {
+                (text, true) => Some(written(mark, text)),
+                ("", false) => None,
+                (text, false) => Some(format!("{mark}{text}")),
+            };
+            (!patterns.is_empty()).then(|| patterns.iter().map(beginning).collect::<Option<Vec<_>>>()).flatten()
+        };
+        let mut all: Vec<Vec<String>> = names.into_iter().filter_map(of_names).collect();
+        // Each literal step of a pattern is in each path that it matches or covers; with several patterns, the last of each is
+        // taken, which tells the most.
+        if let [pattern] = &self.paths[..] {
+            all.extend(pattern.literals().map(|text| vec![written(STEP, &text)]));
+        } else if !self.paths.is_empty() {
+            let last = |pattern: &PathPattern| pattern.literals().last().map(|text| written(STEP, &text));
+            all.extend(self.paths.iter().map(last).collect::<Option<Vec<_>>>());
+        }
+        all
+    }
+
     /// Whether a class with these conditions means the difference: a path is met as a whole.
     #[must_use]
     pub fn holds(&self, facts: &Facts<'_>) -> Holds {
+        if !self.matches_subject(&facts.difference.subject) {
+            return Holds::No;
+        }
         let on_path = |pattern: &PathPattern| pattern.matches_at(&facts.path, facts.pointer());
         if !self.paths.is_empty() && !self.paths.iter().any(on_path) {
             return Holds::No;
@@ -95,6 +145,9 @@ impl Match {
     /// concerns security.
     #[must_use]
     pub fn covers(&self, facts: &Facts<'_>) -> Holds {
+        if !self.matches_subject(&facts.difference.subject) {
+            return Holds::No;
+        }
         let on_path = |pattern: &PathPattern| pattern.covers_at(&facts.path, facts.pointer());
         if !self.paths.is_empty() && !self.paths.iter().any(on_path) {
             return Holds::No;
@@ -108,6 +161,9 @@ impl Match {
 
     /// The paths that lead to something below the difference, where all else holds for it.
     pub(crate) fn paths_below(&self, facts: &Facts<'_>) -> Vec<&PathPattern> {
+        if !self.matches_subject(&facts.difference.subject) {
+            return Vec::new();
+        }
         let below = self.paths.iter().filter(|pattern| pattern.reaches_below(&facts.path, facts.pointer()));
         let below: Vec<&PathPattern> = below.collect();
         if below.is_empty() || self.holds_beside_its_path(facts) != Holds::Yes { Vec::new() } else { below }
@@ -131,16 +187,17 @@ impl Match {
         self.cel.is_some()
     }
 
+    /// The conditions beside the subject and the path.
     fn holds_beside_its_path(&self, facts: &Facts<'_>) -> Holds {
         let difference = facts.difference;
         let owners = &difference.surroundings.owners;
-        let holds = self.matches_subject(&difference.subject)
-            && self.labels.iter().all(|(key, pattern)| difference.labels.get(key).is_some_and(|value| pattern.matches(value)))
-            && (self.changes.is_empty() || self.changes.contains(&difference.change()))
-            && any(&self.managers, difference.cause.manager.as_deref().unwrap_or_default())
-            && (self.owned_by.is_empty() || (!owners.is_empty() && owners.iter().all(|owner| any(&self.owned_by, owner))))
-            && self.category.is_none_or(|category| facts.category() == Some(category))
-            && self.direction.is_none_or(|direction| facts.direction().may_be(direction));
+        let holds =
+            self.labels.iter().all(|(key, pattern)| difference.labels.get(key).is_some_and(|value| pattern.matches(value)))
+                && (self.changes.is_empty() || self.changes.contains(&difference.change()))
+                && any(&self.managers, difference.cause.manager.as_deref().unwrap_or_default())
+                && (self.owned_by.is_empty() || (!owners.is_empty() && owners.iter().all(|owner| any(&self.owned_by, owner))))
+                && self.category.is_none_or(|category| facts.category() == Some(category))
+                && self.direction.is_none_or(|direction| facts.direction().may_be(direction));
         match &self.cel {
             _ if !holds => Holds::No,
             None => Holds::Yes,
@@ -149,20 +206,8 @@ impl Match {
     }
 
     fn matches_subject(&self, subject: &Subject) -> bool {
-        match subject {
-            Subject::Object(id) => {
-                any(&self.kinds, &id.kind)
-                    && any(&self.groups, id.group())
-                    && any(&self.namespaces, id.namespace.as_deref().unwrap_or_default())
-                    && any(&self.names, &id.name)
-            }
-            Subject::Output(id) => {
-                any(&self.kinds, "Output")
-                    && any(&self.groups, "terraform")
-                    && any(&self.namespaces, "")
-                    && any(&self.names, &id.output)
-            }
-        }
+        let (kind, group, namespace, name) = subject.names();
+        any(&self.kinds, kind) && any(&self.groups, group) && any(&self.namespaces, namespace) && any(&self.names, name)
     }
 }
 

@@ -7,6 +7,7 @@ mod conditions;
 mod deciding;
 mod generate;
 mod ignoring;
+mod indexing;
 mod judge;
 mod policies;
 mod repairing;

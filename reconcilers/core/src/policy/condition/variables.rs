@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::bound::Size;
 use crate::direction::Direction;
-use crate::finding::{Difference, Divergence, Subject};
+use crate::finding::{Difference, Divergence};
 use crate::security::Category;
 use crate::seen::Seen;
 
@@ -49,10 +49,7 @@ impl<'a> Variables<'a> {
     /// Of a difference, of which these two are known.
     pub(in crate::policy) fn of(difference: &'a Difference, category: Option<Category>, direction: Direction) -> Self {
         let mut variables = Self::none();
-        let (group, kind, namespace, name) = match &difference.subject {
-            Subject::Object(id) => (id.group(), id.kind.as_str(), id.namespace.as_deref().unwrap_or_default(), id.name.as_str()),
-            Subject::Output(id) => ("terraform", "Output", "", id.output.as_str()),
-        };
+        let (kind, group, namespace, name) = difference.subject.names();
         let pointer = match &difference.divergence {
             Divergence::Field(drift) => drift.pointer.as_str(),
             Divergence::Object(_) | Divergence::Expectation(_) => "",
