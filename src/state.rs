@@ -36,7 +36,17 @@ pub struct StateFolder {
 /// the process ends.
 #[derive(Debug)]
 pub struct ActLock {
-    _file: File,
+    file: File,
+}
+
+/// To close the file is not enough: a child that another thread is just starting has it, too, until it begins its program, and
+/// would hold the lock for that long.
+impl Drop for ActLock {
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!("cannot give the lock of the state folder back before its file is closed: {error}");
+        }
+    }
 }
 
 /// Why the state folder cannot be used.
@@ -157,7 +167,7 @@ impl StateFolder {
             Err(TryLockError::Error(source)) => return Err(error(source)),
         }
         sign(&mut file, now).map_err(error)?;
-        Ok(ActLock { _file: file })
+        Ok(ActLock { file })
     }
 }
 
