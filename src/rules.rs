@@ -1,7 +1,7 @@
 //! What a round tells about the policy's own rules: conditions that could not be evaluated, and ignore rules that match
 //! nothing for long. The state folder keeps when each ignore rule last matched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 
@@ -94,12 +94,13 @@ fn failures<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<Problem> {
 /// Brings the record to now; whether it has to be written.
 fn mark(record: &mut Record, policy: &Policy, targets: &[Judged], now: Timestamp) -> bool {
     let before = record.rules.clone();
+    let (names, inside) = used_by(targets.iter().flat_map(Judged::findings));
     let known = |rule: &IgnoreRule| {
         let digest = digest(rule);
         let known = before.get(&rule.name).filter(|used| used.digest == digest);
         let mut used = known.cloned().unwrap_or(Used { digest, since: now, matched: None });
         let is_due = used.matched.is_none_or(|matched| now.duration_since(matched) >= OFTEN);
-        if is_due && targets.iter().flat_map(Judged::findings).any(|finding| is_used(rule, finding)) {
+        if is_due && (names.contains(rule.name.as_str()) || inside.contains(rule.to_string().as_str())) {
             used.matched = Some(now);
         }
         (rule.name.clone(), used)
@@ -108,13 +109,17 @@ fn mark(record: &mut Record, policy: &Policy, targets: &[Judged], now: Timestamp
     record.rules != before
 }
 
-/// Whether a rule covers a finding, or names something inside its values.
-fn is_used(rule: &IgnoreRule, finding: &Finding) -> bool {
-    let inside = match &finding.difference.surroundings.inside {
-        Inside::Nothing => &[][..],
-        Inside::Part(rules) | Inside::All(rules) => rules,
-    };
-    finding.meant_by.contains(&rule.name) || inside.contains(&rule.to_string())
+/// The rules that cover a finding, by name, and those that name something inside its values, as reports show them.
+fn used_by<'a>(findings: impl Iterator<Item = &'a Finding>) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {
+    let (mut names, mut within) = (BTreeSet::new(), BTreeSet::new());
+    for finding in findings {
+        names.extend(finding.meant_by.iter().map(String::as_str));
+        match &finding.difference.surroundings.inside {
+            Inside::Nothing => {}
+            Inside::Part(rules) | Inside::All(rules) => within.extend(rules.iter().map(String::as_str)),
+        }
+    }
+    (names, within)
 }
 
 fn too_long(record: &Record, policy: &Policy, now: Timestamp) -> Vec<Problem> {
