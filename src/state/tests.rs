@@ -136,6 +136,18 @@ fn one_acts_at_a_time_and_the_other_is_told_who() {
     state.lock(now()).expect("free again");
 }
 
+/// As a child that another thread starts has it for a moment: the same open file. The lock was taken for held then.
+#[test]
+fn a_lock_that_is_given_back_is_free_whoever_has_the_file_open() {
+    let root = tempfile::tempdir().expect("a folder");
+    let state = folder(root.path());
+    let held = state.lock(now()).expect("free");
+    let open_elsewhere = held.file.try_clone().expect("a second handle");
+    drop(held);
+    state.lock(now()).expect("free again");
+    drop(open_elsewhere);
+}
+
 #[test]
 #[ignore = "the child process of the test below, which starts it"]
 fn child_that_holds_the_lock() {
