@@ -132,14 +132,16 @@ pub fn observe(folder: &Path, desired: Vec<Desired>, secrets: SecretsMode, expec
             Contents { held: Vec::new(), problems: vec![Problem::blind("snapshot-unreadable", error.to_string(), None)] }
         }
     };
-    let mut by_key: BTreeMap<Key, Vec<&Held>> = BTreeMap::new();
-    for held in &contents.held {
-        let id = &held.object.id;
-        by_key.entry(key(id, id.namespace.as_deref())).or_default().push(held);
-    }
     let blind = contents.problems.first().map(ToString::to_string);
     let autoscalers = autoscalers(&desired, &contents.held);
-    let mut seen = Observation { pairs: Vec::new(), problems: contents.problems.clone() };
+    let mut seen = Observation { pairs: Vec::new(), problems: contents.problems };
+    let mut by_key: BTreeMap<Key, Vec<Held>> = BTreeMap::new();
+    for mut held in contents.held {
+        let id = &held.object.id;
+        // Where something is declared is asked of Git's words alone.
+        held.object.positions = BTreeMap::new();
+        by_key.entry(key(id, id.namespace.as_deref())).or_default().push(held);
+    }
     for desired in desired {
         let desired = normal::desired(desired);
         if secrets == SecretsMode::Off && desired.id.is_secret() {
@@ -265,7 +267,7 @@ fn key(id: &ObjectId, namespace: Option<&str>) -> Key {
 
 /// The object of this id. There is no discovery here: an id without a namespace may be cluster-scoped or in `default`, and
 /// one with a namespace may be cluster-scoped all the same.
-fn find<'a>(by_key: &'a BTreeMap<Key, Vec<&'a Held>>, id: &ObjectId) -> &'a [&'a Held] {
+fn find<'a>(by_key: &'a BTreeMap<Key, Vec<Held>>, id: &ObjectId) -> &'a [Held] {
     let other = if id.namespace.is_some() { None } else { Some("default") };
     let at = |namespace| by_key.get(&key(id, namespace)).map(Vec::as_slice);
     at(id.namespace.as_deref()).or_else(|| at(other)).unwrap_or_default()
