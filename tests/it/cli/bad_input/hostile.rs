@@ -1,6 +1,7 @@
 //! Input that is meant to break a reader, or that nobody thought of: one table of cases, each with the program's exit code and
 //! what it must say. Every one of them in at most 64 MB beside what the program takes for a small look, unless it says otherwise.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::{Ran, SNAPSHOT, World, config_map, live_config_map};
@@ -10,6 +11,9 @@ const MEMORY: u64 = 64 * 1024;
 
 /// Of a processor, not of a clock: far more than any case takes in a debug build, and less than a quadratic algorithm would.
 const SECONDS: u32 = 30;
+
+/// Names a folder: then the cases are put there and not tried.
+const KEEP_IN: &str = "TRUEUP_HOSTILE";
 
 const TERRAFORM: &str = "[source]\nrepo = \".\"\n\n[[target]]\nname = \"data\"\nkind = \"terraform\"\nstate = \"infra/terraform.tfstate\"\n\
                          expect = [\"infra/data.expect.toml\"]\n";
@@ -48,6 +52,15 @@ impl Case {
         Self { memory, ..self }
     }
 
+    /// Puts the case into a folder of its own, for `scripts/bench hostile`.
+    fn keep(&self, world: &World, folder: &Path) {
+        let at = folder.join(self.name);
+        std::fs::create_dir_all(&at).expect("a folder");
+        let copied = Command::new("cp").arg("-a").arg(world.folder()).arg(at.join("repository")).status();
+        assert!(copied.expect("cp").success(), "{}", self.name);
+        std::fs::write(at.join("code"), self.code.to_string()).expect("written");
+    }
+
     /// What is wrong with the program's answer; nothing, if all is as it should be.
     fn fault(&self, floor: u64) -> Option<String> {
         let world = World::of(&[("manifests/ok.yaml", &config_map("ok", "info"))]);
@@ -56,6 +69,10 @@ impl Case {
             world.write(path, bytes);
         }
         world.commit();
+        if let Some(folder) = std::env::var_os(KEEP_IN) {
+            self.keep(&world, Path::new(&folder));
+            return None;
+        }
         let (ran, peak) = measured(&world, &["diff"]);
         let said = ran.stdout.clone() + &ran.stderr;
         let shown: String = said.chars().take(2000).collect();
