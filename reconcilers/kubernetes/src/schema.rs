@@ -162,6 +162,21 @@ mod tests {
     }
 
     #[test]
+    fn a_duration_is_what_its_definition_calls_one() {
+        let text = |format: Option<&str>| json!({"type": "string", "format": format});
+        let (schemas, id) = schemas(&json!({"every": text(Some("duration")), "note": text(None)}));
+        let mut types = Types::default();
+        schemas.add_types(&mut types);
+        let shape = schemas.root_shape(&id).expect("known");
+        let same = |field: &str, a: &str, b: &str| {
+            same(&types, &shape, Some(&json!({"spec": {field: a}})), Some(&json!({"spec": {field: b}})))
+        };
+        assert!(same("every", "90s", "1m30s") && same("every", "1.5h", "90m"));
+        assert!(!same("every", "90s", "91s") && !same("every", "1 day", "24h"));
+        assert!(!same("note", "90s", "1m30s"), "only a text");
+    }
+
+    #[test]
     fn an_empty_list_of_a_custom_resource_is_not_none() {
         let item = json!({"type": "object", "properties": {"name": {"type": "string"}}});
         let list = |kind: &str| json!({"type": "array", "items": item, "x-kubernetes-list-type": kind, "x-kubernetes-list-map-keys": ["name"]});

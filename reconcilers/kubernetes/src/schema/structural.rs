@@ -19,6 +19,9 @@ pub(super) struct Structural {
     items: Option<Box<Structural>>,
     default: Option<Value>,
     nullable: bool,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    format: Option<String>,
     #[serde(rename = "x-kubernetes-preserve-unknown-fields")]
     preserves_unknown_fields: bool,
     #[serde(rename = "x-kubernetes-embedded-resource")]
@@ -95,6 +98,9 @@ impl Structural {
         if self.is_int_or_string {
             return Shape::IntOrString;
         }
+        if self.is_duration() {
+            return Shape::Duration;
+        }
         if let Some(items) = &self.items {
             let merge = match self.list_type.as_deref() {
                 Some("map") => Merge::Keyed(self.list_map_keys.clone()),
@@ -117,6 +123,11 @@ impl Structural {
         }
         types.0.insert(name.to_owned(), fields);
         Shape::Object(name.to_owned())
+    }
+
+    /// The server refuses what `time.ParseDuration` does not read, but for words as `1 day`, which are compared by letter.
+    fn is_duration(&self) -> bool {
+        self.kind.as_deref() == Some("string") && self.format.as_deref() == Some("duration")
     }
 
     /// The shapes of an object's fields.
