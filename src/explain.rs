@@ -209,6 +209,7 @@ async fn whole(
     page.line("live", &shown(live));
     page.line("writer", &writer(&difference.cause));
     page.line("judged by", difference.evidence.map_or("Git alone", evidence));
+    page.value("admission", admission(judged, case));
     page.line("class", finding.class.as_deref().unwrap_or("none matches"));
     page.line("lane", &format!("{} at stage {}", finding.lane, finding.stage.name()));
     let factors: Vec<String> = finding.risk.factors.iter().map(|factor| format!("{} {}", factor.name, factor.points)).collect();
@@ -219,6 +220,13 @@ async fn whole(
     page.line("next", &next(session, round, judged, case, finding).await?);
     page.line("change it", &of_change(finding));
     Ok(page.text)
+}
+
+/// Who may rewrite each write to the object; which of them did, the server does not say.
+fn admission(judged: &Judged, case: &JudgedCase) -> Option<String> {
+    let Some(Pair::Matched(matched)) = &case.pair else { return None };
+    let names = judged.rewriters.get(&matched.live.id)?;
+    Some(format!("by their rules these may rewrite each write to it: `{}`", names.join("`, `")))
 }
 
 /// What `sync` would do about it now.

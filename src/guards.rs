@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use trueup_core::decide::{Ground, Guards, HeldPlace};
+use trueup_core::facts::{Owner, Pair};
 use trueup_core::object::ObjectId;
 use trueup_core::run::{Entry, RunId, Standing};
 
@@ -13,6 +14,8 @@ use crate::ledger::Ledger;
 use crate::session::Session;
 use crate::target::{Judged, identity};
 
+/// The manager that trueup's writes go by.
+const FIELD_MANAGER: &str = "trueup";
 /// A fight is counted over this long.
 const FIGHT_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -85,18 +88,54 @@ async fn seen_cluster(session: &Session, standing: &Standing, judged: &Judged) -
 /// Holds every finding of the objects on which an earlier run's effect is not known yet.
 pub fn hold_unresolved(guards: &mut Guards, judged: &Judged, unresolved: &BTreeMap<ObjectId, RunId>) {
     for (object, run) in unresolved {
-        for finding in judged.case_of(object).iter().flat_map(|case| &case.findings) {
-            let reason = format!("whether run {run} has changed this object is not known yet: nothing is done before it is");
-            let held = HeldPlace { reason, findings: BTreeSet::from([finding.id.clone()]) };
-            guards.held.insert(finding.place.clone(), held);
-        }
+        let reason = format!("whether run {run} has changed this object is not known yet: nothing is done before it is");
+        hold_object(guards, judged, object, &reason);
     }
+}
+
+fn hold_object(guards: &mut Guards, judged: &Judged, object: &ObjectId, reason: &str) {
+    for finding in judged.case_of(object).iter().flat_map(|case| &case.findings) {
+        let held = HeldPlace { reason: reason.to_owned(), findings: BTreeSet::from([finding.id.clone()]) };
+        guards.held.insert(finding.place.clone(), held);
+    }
+}
+
+/// Without the ledger of earlier writes nothing counts fights, limits and holds. That there was one is told by objects that
+/// carry trueup's own entries from before this ledger's first record.
+fn lost_ledger(standing: &Standing, judged: &Judged) -> Option<String> {
+    if standing.has_written_to(&judged.name) {
+        return None;
+    }
+    let is_earlier = |owner: &Owner| {
+        let at = owner.time.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+        match (at, standing.begun()) {
+            (Some(at), Some(begun)) => at < begun,
+            (None, _) | (_, None) => true,
+        }
+    };
+    let is_ours = |owner: &Owner| owner.manager == FIELD_MANAGER && owner.subresource.is_none();
+    let written = |pair: &Pair| match pair {
+        Pair::Matched(matched) if matched.live.owners.iter().any(|owner| is_ours(owner) && is_earlier(owner)) => {
+            Some(matched.live.id.clone())
+        }
+        Pair::Matched(_) | Pair::Missing(_) | Pair::Skipped(..) | Pair::Unseen(..) => None,
+    };
+    let object = judged.cases.iter().filter_map(|case| case.pair.as_ref()).find_map(written)?;
+    Some(format!(
+        "trueup wrote to `{object}` before this ledger's first record, as managedFields say: without the earlier ledger fights, \
+         limits and holds of target `{}` cannot be counted; bring it back (`TRUEUP_STATE_DIR`)",
+        judged.name
+    ))
 }
 
 fn guards(standing: &Standing, judged: &Judged, seen: Cluster, now: Timestamp) -> Guards {
     let mut guards = Guards::none(judged.ground);
     if let Cluster::Unseen(error) = seen {
         guards.frozen = Some(format!("which cluster this is cannot be read: {error}"));
+    }
+    guards.frozen = guards.frozen.or_else(|| lost_ledger(standing, judged));
+    for (object, reason) in &judged.contested {
+        hold_object(&mut guards, judged, object, reason);
     }
     for (place, hold) in standing.holds() {
         let findings = hold.findings.iter().cloned().collect();

@@ -61,7 +61,8 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
     let pinned = session::pin(session).await?;
     let policy = session::policy(session, &pinned)?;
     let judging = session.settings.targets.iter().map(|target| target::judge(session, &pinned, &policy, target, freshness));
-    let targets = join_all(judging).await;
+    let mut targets = join_all(judging).await;
+    target::shared::tell(&mut targets).await;
     let source = SourceState {
         repo: pinned.name.clone(),
         reference: pinned.reference.clone(),

@@ -2,7 +2,9 @@
 
 mod cluster;
 mod former;
+mod order;
 mod reach;
+pub(crate) mod shared;
 mod snapshot;
 pub(crate) mod terraform;
 
@@ -65,6 +67,10 @@ pub struct Judged {
     pub reach: Reach,
     /// What is known of their kinds.
     pub kinds: Kinds,
+    /// Admission that may rewrite each write to an object, by name.
+    pub rewriters: BTreeMap<ObjectId, Vec<String>>,
+    /// Objects that another target declares, too, and why nothing is written to them.
+    pub contested: BTreeMap<ObjectId, String>,
 }
 
 /// One declared object (or expected output) and what came of it.
@@ -96,6 +102,8 @@ impl Judged {
             rendered: Vec::new(),
             reach: Reach::None,
             kinds: Kinds::built_in(),
+            rewriters: BTreeMap::new(),
+            contested: BTreeMap::new(),
         }
     }
 
@@ -300,11 +308,13 @@ fn judged(
     (reach, kinds): (Reach, Kinds),
 ) -> Judged {
     problems.extend(observation.problems);
+    let rewriters = observation.rewriters;
     let (pairs, ambiguous) = told_apart(observation.pairs);
     let ambiguous: Vec<_> = ambiguous.into_iter().filter(|problem| !problems.contains(problem)).collect();
     problems.extend(ambiguous);
-    let cases = pairs.into_iter().map(|pair| JudgedCase::of(pair, (&target.name, &kinds), judging)).collect();
-    Judged { cases, reach, kinds, ..Judged::unseen(target, problems) }
+    let mut cases: Vec<_> = pairs.into_iter().map(|pair| JudgedCase::of(pair, (&target.name, &kinds), judging)).collect();
+    order::say(&mut cases);
+    Judged { cases, reach, kinds, rewriters, ..Judged::unseen(target, problems) }
 }
 
 /// A target that can be read and written, of which nothing has been judged.

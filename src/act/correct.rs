@@ -160,8 +160,12 @@ fn rewritten(acting: Acting<'_>, judged: &Judged, correction: &Correction, after
     }
     match still_drifting(acting, judged, correction, after) {
         Outlook::Drifting => Some(format!(
-            "admission (a mutating webhook or policy) writes another value than this patch at `{}`, so each correction would be \
+            "admission (a mutating webhook or policy{}) writes another value than this patch at `{}`, so each correction would be \
              undone: not written; put what admission makes of it into Git, or change the admission",
+            judged
+                .rewriters
+                .get(&correction.object)
+                .map_or_else(String::new, |names| { format!("; by their rules it may be `{}`", names.join("`, `")) }),
             correction.paths.join("`, `")
         )),
         Outlook::Settled | Outlook::Pending | Outlook::Unhealthy | Outlook::Unseen => None,
@@ -237,7 +241,7 @@ fn still_drifting(acting: Acting<'_>, judged: &Judged, correction: &Correction, 
 }
 
 /// The object as it is now, decided about from scratch, at the places that were to be corrected: what else has come up
-/// waits for the next round, which judges it by a look of its own.
+/// waits for the next round, which judges it by a look of its own; so does a value that is another one by now.
 async fn decide_again(acting: Acting<'_>, judged: &Judged, guards: &Guards, correction: &Correction) -> Vec<Decision> {
     if correction.undoes.is_some() {
         return Vec::new();
@@ -247,8 +251,14 @@ async fn decide_again(acting: Acting<'_>, judged: &Judged, guards: &Guards, corr
     let Some(mut case) = case else { return Vec::new() };
     let was_there = |finding: &Finding| correction.corrected.iter().any(|(_, place)| *place == finding.place);
     case.findings.retain(|finding| was_there(finding) && is_wanted(&finding.id, acting.only));
-    let cases = [Case { pair: case.pair.as_ref(), findings: &case.findings }];
-    decide(&cases, &[], guards, acting.policy)
+    let is_same = |finding: &Finding| correction.corrected.iter().any(|(id, _)| *id == finding.id);
+    let (same, others): (Vec<Finding>, Vec<Finding>) = case.findings.drain(..).partition(is_same);
+    let cases = [Case { pair: case.pair.as_ref(), findings: &same }];
+    let stopped = others.into_iter().map(|finding| {
+        let reason = "somebody wrote another value while this was to be corrected: judged anew in the next round".to_owned();
+        Decision::Leave(Settled { finding: finding.id, place: finding.place, reasons: vec![reason] })
+    });
+    decide(&cases, &[], guards, acting.policy).into_iter().chain(stopped).collect()
 }
 
 fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Live) -> Option<JudgedCase> {

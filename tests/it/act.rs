@@ -174,6 +174,81 @@ async fn an_object_that_is_declared_twice_is_not_written() {
 }
 
 #[tokio::test]
+async fn an_object_of_two_targets_in_one_place_is_judged_and_not_written() {
+    let world = World::of(&json!({"a": "1"}), &json!({"a": "3"}));
+    let other = SETTINGS.split_once("[[target]]").unwrap().1.replace("\"prod\"", "\"copy\"").replace("manifests", "copies");
+    world.repo.write("trueup.toml", format!("{SETTINGS}\n[[target]]{other}"));
+    world.repo.write("copies/app.yaml", config_map(&json!({"a": "2"}), None).to_string());
+    world.repo.commit("declared by two targets");
+    let report = world.json(&["sync"]);
+    let findings: Vec<_> = report["findings"].as_array().unwrap().iter().map(|it| (&it["target"], &it["desired"])).collect();
+    assert_eq!(findings, [(&json!("copy"), &json!("2")), (&json!("prod"), &json!("1"))], "{report:#}");
+    let runs = report["runs"].as_array().unwrap();
+    assert!(runs.len() == 2 && runs.iter().all(|run| run["status"] == "held"), "{report:#}");
+    for (target, file) in [("prod", "copies/app.yaml"), ("copy", "manifests/app.yaml")] {
+        let problem = report["problems"].as_array().unwrap().iter().find(|it| it["target"] == *target).unwrap();
+        assert_eq!(problem["code"], "declared-by-two-targets");
+        assert!(problem["message"].as_str().unwrap().contains(file), "{problem:#}");
+    }
+    assert_eq!(world.read_live()["data"]["a"], "3");
+    std::fs::remove_file(world.repo.path().join("copies/app.yaml")).unwrap();
+    world.repo.write("copies/other.yaml", config_map(&json!({"a": "2"}), None).to_string().replace("\"app\"", "\"other\""));
+    world.repo.commit("each its own");
+    world.json(&["sync"]);
+    assert_eq!(world.read_live()["data"]["a"], "1");
+}
+
+#[tokio::test]
+async fn what_has_to_be_there_first_is_said_with_its_command() {
+    let world = World::of(&json!({"a": "1"}), &json!({"a": "1"}));
+    let other = config_map(&json!({"a": "1"}), None).to_string().replace("\"shop\"", "\"none\"");
+    world.repo.write("manifests/other.yaml", other);
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "none"}});
+    world.repo.write("manifests/z-namespace.yaml", namespace.to_string());
+    world.repo.commit("not there yet");
+    let report = world.json(&["diff"]);
+    let findings = report["findings"].as_array().unwrap();
+    let of = |kind: &str| findings.iter().find(|it| it["object"]["kind"] == kind).unwrap()["reasons"].to_string();
+    let order = "its namespace `none` is missing, too: first `kubectl apply -f manifests/z-namespace.yaml`, \
+                 then `kubectl apply -f manifests/other.yaml`";
+    assert!(of("ConfigMap").contains(order), "{report:#}");
+    assert!(!of("Namespace").contains("is missing, too"), "{report:#}");
+}
+
+#[tokio::test]
+async fn writes_that_the_ledger_does_not_know_freeze_the_target() {
+    let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
+    let ours = json!([{"manager": "trueup", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:data": {"f:a": {}}}, "time": "2026-11-20T00:00:00Z"}]);
+    let write = |managers: &Value| {
+        let mut live = config_map(&json!({"a": "2"}), Some("7"));
+        live["metadata"]["managedFields"] = managers.clone();
+        world.repo.write("live/app.json", live.to_string());
+    };
+    write(&ours);
+    let report = world.json(&["sync"]);
+    assert_eq!(report["runs"][0]["status"], "held", "{report:#}");
+    assert!(report["runs"][0]["reasons"].to_string().contains("before this ledger's first record"), "{report:#}");
+    assert_eq!(world.read_live()["data"]["a"], "2");
+    let mut others = ours.clone();
+    others[0]["manager"] = json!("kubectl-edit");
+    write(&others);
+    assert_eq!(world.json(&["sync"])["runs"][0]["status"], "settled", "somebody else's entries");
+    write(&ours);
+    assert_eq!(world.json(&["sync"])["runs"][0]["status"], "settled", "a write of this ledger");
+    assert_eq!(world.read_live()["data"]["a"], "1");
+
+    world.repo.write("trueup.toml", SETTINGS.replace("\"prod\"", "\"renamed\""));
+    world.repo.commit("the same target under another name");
+    write(&ours);
+    assert_eq!(world.json(&["sync"])["runs"][0]["status"], "held", "from before the ledger");
+    let mut since = ours.clone();
+    since[0]["time"] = json!(Timestamp::now().to_string());
+    write(&since);
+    assert_eq!(world.json(&["sync"])["runs"][0]["status"], "settled", "from the time of this ledger");
+}
+
+#[tokio::test]
 async fn an_undo_holds_before_it_writes_and_an_undone_undo_holds_no_more() {
     let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
     let first = world.json(&["sync"])["runs"][0]["id"].clone();

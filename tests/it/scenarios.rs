@@ -96,7 +96,7 @@ fn judge_objects(folder: &Path, policy: &Policy) -> Judged {
     let (desired, mut problems) = declared(folder);
     let rules = Rules::load().with(&policy.known_writers);
     let expecting = expecting(&rules);
-    let Observation { mut pairs, problems: seen } =
+    let Observation { mut pairs, problems: seen, .. } =
         snapshot::observe(&folder.join("live"), desired, secrets_mode(folder), &expecting);
     problems.extend(seen);
     let ground = admit(folder, &mut pairs);

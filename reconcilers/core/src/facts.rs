@@ -356,6 +356,9 @@ pub struct Observation {
     pub pairs: Vec<Pair>,
     /// What went wrong while looking.
     pub problems: Vec<Problem>,
+    /// Admission whose rules name an object's kind, so that it may rewrite each write to it, by name; for the objects about
+    /// which the server was asked. Which of it did, the server tells nobody but its audit log.
+    pub rewriters: BTreeMap<ObjectId, Vec<String>>,
 }
 
 /// Something that people must know beside the findings: a bad manifest, a kind that cannot be seen.

@@ -119,6 +119,13 @@ impl Admission {
         }
     }
 
+    /// The webhooks and policies that may rewrite an object of this kind, by name; none where they cannot be read.
+    pub(crate) fn rewriters(&self, resource: &Resource) -> Vec<String> {
+        let concerned = self.mutating.iter().flatten().filter(|one| one.concerns(resource));
+        let names: BTreeSet<&String> = concerned.map(|one| &one.name).collect();
+        names.into_iter().cloned().collect()
+    }
+
     /// A digest of everything beside the words that an answer about this kind in this namespace depends on; `None` where some
     /// of it cannot be seen, so that the answer holds for this moment only.
     pub(crate) fn digest(&self, resource: &Resource, namespace: Option<&str>) -> Option<String> {
@@ -311,6 +318,17 @@ mod tests {
         assert_eq!(digest(&unseen), None);
         let no_namespace = Admission { states: namespace(None), ..here };
         assert_eq!(digest(&no_namespace), None);
+    }
+
+    #[test]
+    fn what_may_rewrite_an_object_is_named_by_its_rules() {
+        let maps = resource("", "ConfigMap", "configmaps");
+        let of = |groups: &[&str], operations: &[&str]| {
+            admission(&configuration(&json!("None"), groups, &["configmaps"], operations)).rewriters(&maps)
+        };
+        assert_eq!(of(&[""], &["UPDATE"]), ["hook.example.com"]);
+        assert!(of(&["apps"], &["UPDATE"]).is_empty(), "another group");
+        assert!(of(&[""], &["DELETE"]).is_empty(), "another operation");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::Value;
 use trueup_core::diff::compare;
-use trueup_core::facts::{Desired, Evidence, Expected, Live, Matched, Problem, Secrecy};
+use trueup_core::facts::{Desired, Evidence, Expected, Live, Matched, Observation, Problem, Secrecy};
 use trueup_core::object::ObjectId;
 use trueup_core::secret;
 use trueup_core::seen::DigestKey;
@@ -118,7 +118,7 @@ pub(crate) async fn expect(
     found: Vec<Found>,
     (expecting, dry_runs, moment): (&Expecting<'_>, DryRuns, Moment<'_>),
     baselines: &mut Baselines,
-    problems: &mut Vec<Problem>,
+    seen: &mut Observation,
 ) -> Vec<Matched> {
     let (mut judged, mut doubtful) = (Vec::new(), Vec::new());
     for (place, Found { desired, live, resource }) in found.into_iter().enumerate() {
@@ -131,9 +131,9 @@ pub(crate) async fn expect(
     }
     if !doubtful.is_empty() {
         let how = (expecting, dry_runs, moment);
-        let (by_server, refusals) = ask_about((cluster, catalog), doubtful, how, baselines).await;
+        let (by_server, refusals) = ask_about((cluster, catalog), doubtful, how, (baselines, &mut seen.rewriters)).await;
         judged.extend(by_server);
-        problems.extend(refusals.into_iter().map(|message| Problem::note("no-baseline", message, None)));
+        seen.problems.extend(refusals.into_iter().map(|message| Problem::note("no-baseline", message, None)));
     }
     judged.sort_by_key(|(place, _)| *place);
     judged.into_iter().map(|(_, matched)| matched).collect()
@@ -144,10 +144,12 @@ async fn ask_about(
     (cluster, catalog): (&Cluster, &Catalog),
     doubtful: Vec<Doubtful>,
     (expecting, dry_runs, moment): (&Expecting<'_>, DryRuns, Moment<'_>),
-    baselines: &mut Baselines,
+    (baselines, rewriters): (&mut Baselines, &mut BTreeMap<ObjectId, Vec<String>>),
 ) -> (Vec<(usize, Matched)>, BTreeSet<String>) {
     let asked = doubtful.iter().map(|one| (&one.resource, one.matched.desired.id.namespace.as_deref())).collect();
     let admission = Admission::read(cluster, catalog, &asked).await;
+    let named = |one: &Doubtful| (one.matched.live.id.clone(), admission.rewriters(&one.resource));
+    rewriters.extend(doubtful.iter().map(named).filter(|(_, names)| !names.is_empty()));
     let questions: Vec<_> = doubtful.iter().map(|one| question(one, &admission, (cluster, moment))).collect();
     let answers = answers(cluster, questions.iter().flatten(), (dry_runs, moment.now), baselines).await;
     let asked = doubtful.into_iter().zip(questions).map(|(one, question)| {

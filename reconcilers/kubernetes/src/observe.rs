@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
-use trueup_core::facts::{Allowance, Desired, Extent, Matched, Observation, Pair, Problem, Rule};
+use trueup_core::facts::{Allowance, Desired, Extent, Matched, Observation, Origin, Pair, Problem, Rule};
 use trueup_core::object::ObjectId;
 
 use crate::autoscaling::{self, Autoscaler};
@@ -90,7 +90,7 @@ pub async fn observe(
     }
     let scalable = scalable(&found);
     let how = (look.expecting, look.dry_runs, look.moment);
-    let mut matched = expect((cluster, catalog), found, how, baselines, &mut seen.problems).await;
+    let mut matched = expect((cluster, catalog), found, how, baselines, &mut seen).await;
     allow_scaling(cluster, catalog, (&mut matched, &scalable), declared_autoscalers, &mut seen.problems).await;
     seen.problems.extend(matched.iter().filter_map(being_deleted));
     seen.pairs.extend(matched.into_iter().map(|matched| Pair::Matched(Box::new(matched))));
@@ -105,6 +105,7 @@ fn place(
 ) -> Vec<(Desired, Resource)> {
     let mut placed = Vec::new();
     let mut reasons = BTreeSet::new();
+    let definitions = definitions(&desired);
     for desired in desired {
         let mut desired = normal::desired(desired);
         if secrets == SecretsMode::Off && desired.id.is_secret() {
@@ -121,7 +122,11 @@ fn place(
                 placed.push((desired, resource.clone()));
             }
             lookup => {
-                let reason = unseen_reason(&desired.id, &lookup);
+                let kind = (desired.id.group().to_owned(), desired.id.kind.clone());
+                let reason = match (&lookup, definitions.get(&kind)) {
+                    (Lookup::NotServed(versions), Some(origin)) if versions.is_empty() => definition_first(&desired, origin),
+                    _ => unseen_reason(&desired.id, &lookup),
+                };
                 reasons.insert(reason.clone());
                 seen.pairs.push(Pair::Unseen(desired, reason));
             }
@@ -135,6 +140,31 @@ fn place(
 fn doubled(placed: &[(Desired, Resource)]) -> BTreeSet<ObjectId> {
     let mut once = BTreeSet::new();
     placed.iter().map(|(desired, _)| &desired.id).filter(|id| !once.insert(*id)).cloned().collect()
+}
+
+/// The custom kinds that Git itself declares, by group and kind, and where.
+fn definitions(desired: &[Desired]) -> BTreeMap<(String, String), Origin> {
+    let definitions = desired.iter().filter(|desired| desired.id.kind == "CustomResourceDefinition");
+    let kinds = definitions.filter_map(|desired| {
+        let spec = desired.value.get("spec")?;
+        let kind = (spec.get("group")?.as_str()?.to_owned(), spec.pointer("/names/kind")?.as_str()?.to_owned());
+        Some((kind, desired.origin.clone()))
+    });
+    kinds.collect()
+}
+
+/// In which order a custom resource and its definition come to be, where Git declares both.
+fn definition_first(desired: &Desired, definition: &Origin) -> String {
+    let ObjectId { api_version, kind, .. } = &desired.id;
+    let first = definition.how_to_apply();
+    let then = if definition.file == desired.origin.file {
+        "and then once more".to_owned()
+    } else {
+        format!("then {}", desired.origin.how_to_apply())
+    };
+    format!(
+        "the cluster serves no `{kind}` in `{api_version}` yet: first {first}, which declares its CustomResourceDefinition, {then}"
+    )
 }
 
 fn unseen_reason(id: &ObjectId, lookup: &Lookup<'_>) -> String {

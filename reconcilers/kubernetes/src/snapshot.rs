@@ -134,7 +134,7 @@ pub fn observe(folder: &Path, desired: Vec<Desired>, secrets: SecretsMode, expec
     };
     let blind = contents.problems.first().map(ToString::to_string);
     let autoscalers = autoscalers(&desired, &contents.held);
-    let mut seen = Observation { pairs: Vec::new(), problems: contents.problems };
+    let mut seen = Observation { problems: contents.problems, ..Observation::default() };
     let mut by_key: BTreeMap<Key, Vec<Held>> = BTreeMap::new();
     for mut held in contents.held {
         let id = &held.object.id;

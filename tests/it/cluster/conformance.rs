@@ -155,7 +155,7 @@ impl Stage {
 
     fn judge(&self) -> Judged {
         let (desired, problems) = scenarios::declared(self.folder.path());
-        let Observation { pairs, problems: seen } = self.look(desired);
+        let Observation { pairs, problems: seen, .. } = self.look(desired);
         let problems = problems.into_iter().chain(seen).collect();
         scenarios::decided(pairs, problems, Ground::Cluster, &scenarios::policy(self.folder.path()))
     }

@@ -56,6 +56,9 @@ fn what_a_webhook_rewrites_at_each_update_is_not_fought() {
     assert_eq!((&proposal["action"], &proposal["status"]), (&json!("pull-request"), &json!("opened")), "{proposal:#}");
     let told = |run: &Value| run["reasons"].to_string().contains("a mutating webhook or policy");
     assert!(told(patch) && told(proposal), "{synced:#}");
+    assert!(patch["reasons"].to_string().contains(&format!("it may be `rewrite-{}`", world.namespace)), "{patch:#}");
+    let explained = world.trueup(&["explain", "ConfigMap/blackbox-exporter-configuration"]);
+    assert!(explained.stdout.contains(&format!("may rewrite each write to it: `rewrite-{}`", world.namespace)), "{explained:?}");
     assert_eq!(world.live(CONFIG, "/metadata/resourceVersion"), version);
     if let Some(writes) = world.writes() {
         assert!(writes.iter().all(is_dry_run), "{writes:#?}");
@@ -124,6 +127,45 @@ fn an_object_of_700_kb_without_owners_is_judged_and_put_right() {
 }
 
 #[test]
+fn durations_of_one_length_are_one_where_the_definition_says_so() {
+    let Some(mut world) = World::new(Rights::Baseline) else { return };
+    let group = format!("timers.{}", world.namespace);
+    let text = |format: Option<&str>| json!({"type": "string", "format": format});
+    let spec = json!({"type": "object", "properties": {"every": text(Some("duration")), "note": {"type": "string"}}});
+    let version = json!({"name": "v1", "served": true, "storage": true,
+        "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}});
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("timers.{group}")},
+        "spec": {"group": group, "scope": "Namespaced", "names": {"plural": "timers", "singular": "timer", "kind": "Timer"},
+            "versions": [version]}});
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": format!("timers-{}", world.namespace), "labels": {"trueup.dev/observe": "true"}},
+        "rules": [{"apiGroups": [group], "resources": ["timers"], "verbs": ["get", "list"]}]});
+    for object in [definition, role] {
+        // What is applied so gets the namespace of this world for that of the example.
+        world.install.apply_text(&object.to_string().replace(&world.namespace, EXAMPLE));
+    }
+    let timer = json!({"apiVersion": format!("{group}/v1"), "kind": "Timer",
+        "metadata": {"name": "nightly", "namespace": world.namespace}, "spec": {"every": "90s", "note": "90s"}});
+    world.repo.write("manifests/timer.json", timer.to_string());
+    world.repo.commit("what we run");
+    let file = world.repo.path().join("manifests/timer.json");
+    let apply = ["apply", "-f", file.to_str().unwrap()];
+    eventually(|| world.install.administer(&apply), |answer| answer.ok);
+    let object = format!("timers.{group}/nightly");
+    let change = |spec: Value| world.kubectl(&["patch", &object, "--type=merge", "-p", &json!({"spec": spec}).to_string()]);
+    change(json!({"every": "1m30s"}));
+    assert_eq!(world.live(&object, "/spec/every"), "1m30s", "the server keeps what is written");
+    let may_list = ["get", &format!("timers.{group}"), "-A"];
+    eventually(|| world.install.ask(&may_list), |answer| answer.ok);
+    assert_eq!(world.json(&["diff"], 0)["findings"], json!([]));
+    change(json!({"every": "91s", "note": "1m30s"}));
+    let report = world.json(&["diff"], 1);
+    let paths: Vec<&Value> = report["findings"].as_array().unwrap().iter().map(|finding| &finding["path"]).collect();
+    assert_eq!(paths, ["spec.every", "spec.note"], "{report:#}");
+}
+
+#[test]
 fn a_custom_resource_before_its_definition_is_unknown_and_its_neighbours_are_judged() {
     let Some(world) = World::new(Rights::Baseline) else { return };
     let own = |text: &str| text.replace("monitoring.coreos.com", &format!("monitoring.{}", world.namespace));
@@ -137,5 +179,7 @@ fn a_custom_resource_before_its_definition_is_unknown_and_its_neighbours_are_jud
     assert_eq!((&objects["declared"], &objects["true"]), (&json!(3), &json!(1)), "{report:#}");
     assert!(objects["unknown"].as_u64() >= Some(1), "{report:#}");
     let problems = report["problems"].to_string();
-    assert!(problems.contains("is its CustomResourceDefinition installed?"), "{problems}");
+    let order = "first `kubectl apply -f manifests/definition.yaml`, which declares its CustomResourceDefinition, then \
+                 `kubectl apply -f manifests/monitor.yaml`";
+    assert!(problems.contains(order), "{problems}");
 }

@@ -70,6 +70,47 @@ fn a_faster_writer_is_not_overwritten() {
     world.records();
 }
 
+#[test]
+fn a_value_that_is_another_one_by_then_is_judged_anew() {
+    let Some(world) = world() else { return };
+    let mut edit = Command::new(world.kubectl_program());
+    let patch = json!({"data": {"config.yml": "by hand, again"}}).to_string();
+    edit.args(["patch", "--namespace", &world.namespace, CONFIG, "-p", &patch]).stdout(std::process::Stdio::null());
+    let (edit, writes) = (Mutex::new(edit), AtomicUsize::new(0));
+    let proxy = Proxy::start(&world, move |moment| {
+        if moment == Moment::Before && writes.fetch_add(1, Ordering::SeqCst) == 0 {
+            assert!(edit.lock().unwrap().status().unwrap().success());
+        }
+        Fate::Pass
+    });
+    let synced = sync_by(&world, &proxy);
+    assert_eq!(synced.code, Some(1), "{synced:?}");
+    let runs = synced.json()["runs"].clone();
+    let ends: Vec<&Value> = runs.as_array().unwrap().iter().map(|run| &run["status"]).collect();
+    assert_eq!(ends, ["void", "left"], "{runs:#}");
+    assert!(runs[1]["reasons"].to_string().contains("somebody wrote another value"), "{runs:#}");
+    assert_eq!(world.live(CONFIG, "/data/config.yml"), "by hand, again");
+    assert!(patches(&world).is_none_or(|codes| codes == [409]), "{:?}", patches(&world));
+    assert_eq!(world.json(&["sync"], 0)["runs"][0]["status"], "settled");
+    assert!(is_right(&world));
+}
+
+#[test]
+fn an_object_of_two_targets_of_one_cluster_is_not_written() {
+    let Some(world) = world() else { return };
+    let settings = std::fs::read_to_string(world.repo.path().join("trueup.toml")).unwrap();
+    let other = "[[target]]\nname = \"copy\"\nkind = \"kubernetes\"\npaths = [\"copies\"]\n";
+    world.repo.write("trueup.toml", format!("{settings}\n{other}"));
+    world.repo.write("copies/config.yaml", world.corpus("blackboxExporter-configuration.yaml"));
+    world.repo.commit("declared by two targets");
+    let synced = world.json(&["sync"], 1);
+    let told = |problem: &&Value| problem["code"] == "declared-by-two-targets";
+    assert_eq!(synced["problems"].as_array().unwrap().iter().filter(told).count(), 2, "{synced:#}");
+    let ends: Vec<&Value> = synced["runs"].as_array().unwrap().iter().map(|run| &run["status"]).collect();
+    assert_eq!(ends, ["held", "held"], "{synced:#}");
+    assert!(patches(&world).is_none_or(|codes| codes.is_empty()));
+}
+
 fn label_by_kubectl(world: &World) -> Mutex<Command> {
     let mut label = Command::new(world.kubectl_program());
     label.args(["label", "--namespace", &world.namespace, CONFIG, "raced=yes"]).stdout(std::process::Stdio::null());

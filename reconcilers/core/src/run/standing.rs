@@ -11,6 +11,7 @@ use crate::object::TargetName;
 /// How things stand after some records. Taking in the rest later gives the same as taking in all at once.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Standing {
+    begun: Option<Timestamp>,
     writes: Vec<Write>,
     inadmissible: Vec<Inadmissible>,
     holds: BTreeMap<Place, Hold>,
@@ -52,6 +53,7 @@ pub struct Inadmissible {
 impl Standing {
     /// Takes in the next record.
     pub fn apply(&mut self, record: &Record) {
+        self.begun.get_or_insert(record.at);
         match &record.entry {
             Entry::Intent(intent) => self.intend(intent, record.at),
             Entry::Outcome { run, outcome } => self.conclude(run, outcome, record.at),
@@ -82,6 +84,18 @@ impl Standing {
     /// The writes since a time, the oldest first.
     pub fn writes_since(&self, since: Timestamp) -> impl Iterator<Item = &Write> {
         self.writes.iter().filter(move |write| write.at >= since)
+    }
+
+    /// When the first record was made; none where there is no record.
+    #[must_use]
+    pub fn begun(&self) -> Option<Timestamp> {
+        self.begun
+    }
+
+    /// Whether any write to a target is known.
+    #[must_use]
+    pub fn has_written_to(&self, target: &TargetName) -> bool {
+        self.writes.iter().any(|write| write.target == *target)
     }
 
     /// What the server did not admit since a time, the oldest first.
