@@ -196,6 +196,7 @@ impl Walk<'_> {
     fn leaf(&mut self, at: &Path, sides: Sides<'_>) {
         // `null` in Git declares nothing.
         let change = match (present(sides.declared), present(sides.live)) {
+            (None, None) if self.matched.expected.filled.contains(at) => Change::Removed,
             (None, None) => return self.record(at, sides, Verdict::Silent(Silence::NotAdmitted)),
             (Some(_), None) => Change::Removed,
             (Some(_), Some(_)) => Change::Changed,

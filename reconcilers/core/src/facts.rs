@@ -251,6 +251,9 @@ pub struct Expected {
     pub evidence: Evidence,
     /// Values that may differ from `value` by right.
     pub allowances: Vec<Allowance>,
+    /// Keys of maps in `value` that Git does not declare and the API server itself fills in, at each write and each read:
+    /// where live has the map and not the key, somebody took it away.
+    pub filled: BTreeSet<Path>,
 }
 
 /// A path whose live value is somebody else's by right.

@@ -44,7 +44,7 @@ pub struct Drift {
 pub enum Change {
     /// Git declares a value, live has another.
     Changed,
-    /// Git declares a value, live has none.
+    /// Git declares a value, or the API server fills it in of its own, and live has none.
     Removed,
     /// Git declares nothing, live differs from what the server makes of that.
     Undeclared,

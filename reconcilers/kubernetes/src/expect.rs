@@ -8,6 +8,7 @@ use serde_json::Value;
 use trueup_core::diff::compare;
 use trueup_core::facts::{Desired, Evidence, Expected, Live, Matched, Observation, Problem, Secrecy};
 use trueup_core::object::ObjectId;
+use trueup_core::path::Path;
 use trueup_core::secret;
 use trueup_core::seen::DigestKey;
 use trueup_core::shape::{Shape, Types};
@@ -75,7 +76,9 @@ impl Expecting<'_> {
         let allowances = allowances(self.rules, &desired, &live, self.types, &shape);
         let value = normal::expected(&desired.id, defaulted);
         let secrecy = if desired.id.is_secret() { Secrecy::Secret } else { Secrecy::Open };
-        let expected = Expected { value, evidence: Evidence::Table, allowances };
+        let mut filled = BTreeSet::new();
+        collect_filled(self.types, &shape, &Path::root(), (Some(&desired.value), &value), &mut filled);
+        let expected = Expected { value, evidence: Evidence::Table, allowances, filled };
         Matched { desired, live, expected, secrecy, former: Vec::new() }
     }
 
@@ -84,6 +87,30 @@ impl Expecting<'_> {
         // Masks made under this key are thrown away with the comparison.
         let key = DigestKey::new(b"agreement");
         compare(matched, self.types, &(self.shape)(&matched.desired.id), &key).drifts.is_empty()
+    }
+}
+
+/// The keys of maps, as of labels, that the API server fills in of its own where Git declares none. It fills a map that is
+/// absent, and so it does not put one key of it back that somebody takes away.
+fn collect_filled(
+    types: &Types,
+    shape: &Shape,
+    at: &Path,
+    (declared, defaulted): (Option<&Value>, &Value),
+    filled: &mut BTreeSet<Path>,
+) {
+    let has_free_keys = match shape {
+        Shape::Verbatim(inner) => matches!(**inner, Shape::Map(_)),
+        other => matches!(other, Shape::Map(_)),
+    };
+    for (key, value) in defaulted.as_object().into_iter().flatten() {
+        let declared = declared.and_then(|declared| declared.get(key));
+        if !has_free_keys || declared.is_some() {
+            collect_filled(types, types.field(shape, key), &at.key(key), (declared, value), filled);
+        } else if value != "" {
+            // A `null` in Git's own map is `""` to the server, and a client-side apply takes it out of the map and its copies.
+            filled.insert(at.key(key));
+        }
     }
 }
 

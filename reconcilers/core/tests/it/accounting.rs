@@ -1,5 +1,7 @@
 //! `accounts` against `compare`: the same walk, so that what is explained is what is found.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trueup_core::diff::{Account, Comparison, Silence, Spelling, Verdict, accounts, compare};
@@ -163,6 +165,21 @@ fn each_silence_has_its_reason() {
             silent("timeout", Silence::Respelt(Spelling::Duration)),
         ]
     );
+}
+
+#[test]
+fn what_the_api_server_fills_in_and_somebody_took_away_is_removed() {
+    let declared = json!({"spec": {"template": {"role": "web"}}});
+    let expected = json!({"labels": {"role": "web", "by": "admission"}, "spec": {"template": {"role": "web"}}});
+    let mut matched = matched(&declared, &expected, &json!({"labels": {"app": "x"}, "spec": {"template": {"role": "web"}}}));
+    matched.expected.filled = BTreeSet::from(["labels.role".parse().expect("a path")]);
+    let found: BTreeMap<String, Verdict> = verdicts(&matched).into_iter().collect();
+    assert_eq!(found["labels.role"], Verdict::Differs(Change::Removed));
+    assert_eq!(found["labels.by"], Verdict::Silent(Silence::NotAdmitted));
+    let (types, shape) = shapes();
+    let drifts = compare(&matched, &types, &shape, &key()).drifts;
+    let role = drifts.iter().find(|drift| drift.change == Change::Removed).expect("found");
+    assert_eq!((&role.desired, &role.live), (&Some(Seen::Plain(json!("web"))), &None));
 }
 
 #[test]

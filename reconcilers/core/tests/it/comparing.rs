@@ -1,6 +1,6 @@
 //! `compare` against the slow judge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ pub fn matched(declared: &Value, expected: &Value, live: &Value) -> Matched {
             tracking: Tracking::NotShown,
             last_applied: None,
         },
-        expected: Expected { value: expected.clone(), evidence: Evidence::Baseline, allowances: Vec::new() },
+        expected: Expected { value: expected.clone(), evidence: Evidence::Baseline, allowances: Vec::new(), filled: BTreeSet::new() },
         secrecy: Secrecy::Open,
         former: Vec::new(),
     }

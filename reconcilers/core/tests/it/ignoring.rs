@@ -1,6 +1,6 @@
 //! Ignore rules: they settle what they name, and nothing beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use trueup_core::classify::{classify, differences};
@@ -52,7 +52,7 @@ fn matched(desired: &Value, live: &Value, owners: Vec<Owner>) -> Matched {
             tracking: Tracking::NotShown,
             last_applied: None,
         },
-        expected: Expected { value: desired.clone(), evidence: Evidence::Baseline, allowances: Vec::new() },
+        expected: Expected { value: desired.clone(), evidence: Evidence::Baseline, allowances: Vec::new(), filled: BTreeSet::new() },
         secrecy: Secrecy::Open,
         former: Vec::new(),
     }

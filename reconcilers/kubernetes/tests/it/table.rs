@@ -1,6 +1,6 @@
 //! The table of defaults against what a real API server answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path as FilePath, PathBuf};
 use std::{env, fs};
 
@@ -159,7 +159,7 @@ fn differences(table: &Table, desired: &Value, admitted: &Value) -> Vec<String> 
     let origin = Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 };
     let desired = normal::desired(Desired { id: id.clone(), value: desired.clone(), origin, positions: BTreeMap::default() });
     let value = normal::expected(&id, table.expected(&id, &desired.value));
-    let expected = Expected { value, evidence: Evidence::Table, allowances: Vec::new() };
+    let expected = Expected { value, evidence: Evidence::Table, allowances: Vec::new(), filled: BTreeSet::new() };
     let live = normal::live(id.clone(), admitted.clone());
     let matched = Matched { desired, live, expected, secrecy: Secrecy::Open, former: Vec::new() };
     let untracked = loss(&matched, true).map(|drift| (drift.path.to_string(), format!("{drift:?}")));
