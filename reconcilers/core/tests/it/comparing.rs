@@ -59,7 +59,12 @@ pub fn matched(declared: &Value, expected: &Value, live: &Value) -> Matched {
             tracking: Tracking::NotShown,
             last_applied: None,
         },
-        expected: Expected { value: expected.clone(), evidence: Evidence::Baseline, allowances: Vec::new(), filled: BTreeSet::new() },
+        expected: Expected {
+            value: expected.clone(),
+            evidence: Evidence::Baseline,
+            allowances: Vec::new(),
+            filled: BTreeSet::new(),
+        },
         secrecy: Secrecy::Open,
         former: Vec::new(),
     }

@@ -52,7 +52,12 @@ fn matched(desired: &Value, live: &Value, owners: Vec<Owner>) -> Matched {
             tracking: Tracking::NotShown,
             last_applied: None,
         },
-        expected: Expected { value: desired.clone(), evidence: Evidence::Baseline, allowances: Vec::new(), filled: BTreeSet::new() },
+        expected: Expected {
+            value: desired.clone(),
+            evidence: Evidence::Baseline,
+            allowances: Vec::new(),
+            filled: BTreeSet::new(),
+        },
         secrecy: Secrecy::Open,
         former: Vec::new(),
     }

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod evidence;
+mod merging;
 mod quantities;
 mod schemas;
 

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "a test that cannot go on says why")]
 
 mod manifest;
+mod merge_patch;
 mod live;
 mod snapshot;
 mod wire;

@@ -5,14 +5,17 @@ use std::path::{Path as FilePath, PathBuf};
 use std::{env, fs};
 
 use http::Request;
-use serde_json::Value;
+use serde_json::{Value, json};
 use trueup_core::diff::compare;
 use trueup_core::facts::{Desired, Evidence, Expected, Matched, Origin, Secrecy};
 use trueup_core::object::ObjectId;
 use trueup_core::seen::DigestKey;
 use trueup_core::tracking::loss;
+use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::cluster;
 use trueup_kubernetes::discovery::{Catalog, Lookup, Scope, discover};
+use trueup_kubernetes::expect::Expecting;
+use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::manifest;
 use trueup_kubernetes::normal;
 use trueup_kubernetes::table::Table;
@@ -30,6 +33,28 @@ fn kept_answers() {
         let differences = differences(Table::load(), &pair["desired"], &pair["admitted"]);
         assert!(differences.is_empty(), "{}:\n{}", file.display(), differences.join("\n"));
     }
+}
+
+#[test]
+fn what_the_server_copies_into_an_empty_map_is_known() {
+    let template = json!({"metadata": {"labels": {"app": "a", "role": "b"}}, "spec": {"containers": []}});
+    let filled = |api_version: &str, kind: &str, metadata: Value| {
+        let value = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": {"template": template}});
+        let kinds = Kinds::built_in();
+        let (defaulted, shape) = (|id: &_, value: &_| kinds.defaulted(id, value), |id: &_| kinds.shape(id));
+        let expecting = Expecting { defaulted: &defaulted, shape: &shape, types: kinds.types(), rules: Rules::load() };
+        let id = id(&value);
+        let origin = Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 };
+        let desired = Desired { id: id.clone(), value: value.clone(), origin, positions: BTreeMap::new() };
+        let paths = expecting.by_table(desired, normal::live(id, value)).expected.filled;
+        paths.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let (bare, labelled) = (json!({"name": "a"}), json!({"name": "a", "labels": {"x": "y"}}));
+    let of_both = ["metadata.labels.app", "metadata.labels.role", "spec.selector.app", "spec.selector.role"];
+    assert_eq!(filled("v1", "ReplicationController", bare.clone()), of_both);
+    assert_eq!(filled("v1", "ReplicationController", labelled), of_both[2..]);
+    assert_eq!(filled("batch/v1", "Job", bare.clone()), of_both[..2]);
+    assert_eq!(filled("apps/v1", "Deployment", bare), [""; 0]);
 }
 
 #[tokio::test]
