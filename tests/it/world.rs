@@ -52,7 +52,14 @@ pub enum Rights {
     Base,
     /// Also to ask for dry runs of creates.
     Baseline,
+    /// Also to ask for dry runs of applies, and not of creates: an operator's own role, as nothing that is shipped needs it.
+    Apply,
 }
+
+/// To patch everything: the server asks for no less before it answers a dry run.
+const PATCH: &str = r#"{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+    "metadata": {"name": "trueup-observe-patch", "labels": {"trueup.dev/observe": "true"}},
+    "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["patch"]}]}"#;
 
 /// How the program ended.
 #[derive(Debug)]
@@ -90,8 +97,10 @@ impl World {
         let namespace = install.named(EXAMPLE);
         install.apply_text(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": EXAMPLE}}).to_string());
         install.apply("base");
-        if rights == Rights::Baseline {
-            install.apply("baseline");
+        match rights {
+            Rights::Base => {}
+            Rights::Baseline => install.apply("baseline"),
+            Rights::Apply => install.apply_text(PATCH),
         }
         install.apply_text(include_str!("../../manifests/example/correct.yaml"));
         let corpus = PathBuf::from(corpus).join("manifests/kube-prometheus");
@@ -108,8 +117,10 @@ impl World {
         eventually(|| self.install.ask(&configmaps), |answer| answer.ok);
         let maps = format!("/api/v1/namespaces/{}/configmaps?dryRun=All", self.namespace);
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "trueup-"}});
-        if rights == Rights::Baseline {
-            eventually(|| self.install.post(&maps, &map), |answer| answer.ok);
+        match rights {
+            Rights::Base => {}
+            Rights::Baseline => eventually(|| self.install.post(&maps, &map), |answer| answer.ok),
+            Rights::Apply => eventually(|| self.install.ask(&["auth", "can-i", "patch", "services", "-A"]), |answer| answer.ok),
         }
     }
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::judge::said;
 use super::schema::{Keys, Schemas, is_quantity, keys};
+use super::values::{larger, other, planted, respelt, word, zero};
 
 /// Random numbers from a seed (splitmix64).
 #[derive(Debug, Clone)]
@@ -34,8 +35,37 @@ pub enum Call {
     Editor(String),
 }
 
+/// The ways in which a body patches an object.
+const PATCHES: [&str; 3] = [JSON, MERGE, STRATEGIC];
+
+impl Call {
+    /// As one line of `kept.jsonl` has it.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Patch(content_type, body) => json!({"patch": content_type, "body": body}),
+            Self::Put(object) => json!({ "put": object }),
+            Self::Kubectl(arguments) => json!({ "kubectl": arguments }),
+            Self::Editor(expression) => json!({ "sed": expression }),
+        }
+    }
+
+    pub fn from_json(value: &Value) -> Option<Self> {
+        if let Some(content_type) = value["patch"].as_str() {
+            let content_type = PATCHES.into_iter().find(|known| *known == content_type)?;
+            return Some(Self::Patch(content_type, value["body"].clone()));
+        }
+        if let Some(arguments) = value["kubectl"].as_array() {
+            return Some(Self::Kubectl(arguments.iter().map(|argument| argument.as_str().unwrap().to_owned()).collect()));
+        }
+        if let Some(expression) = value["sed"].as_str() {
+            return Some(Self::Editor(expression.to_owned()));
+        }
+        value.get("put").map(|object| Self::Put(object.clone()))
+    }
+}
+
 const JSON: &str = "application/json-patch+json";
-const MERGE: &str = "application/merge-patch+json";
+pub const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 /// A value inside the object.
@@ -170,9 +200,13 @@ impl<'a> Subject<'a> {
     }
 
     fn number_as_text(&self, dice: &mut Dice) -> Option<Call> {
+        // Anywhere else the server takes the one or the other.
+        let takes_both = |schema: Option<&Value>| {
+            is_quantity(schema) || schema.is_some_and(|schema| schema["x-kubernetes-int-or-string"] == true)
+        };
         let (tokens, value, _) = self.spot(dice, |spot| match spot.value {
-            Value::Number(_) => true,
-            Value::String(text) => text.parse::<i64>().is_ok(),
+            Value::Number(_) => takes_both(spot.schema),
+            Value::String(text) => text.parse::<i64>().is_ok() && takes_both(spot.schema),
             _ => false,
         })?;
         let text = value.as_str();
@@ -299,110 +333,4 @@ fn kubectl(arguments: &[&str]) -> Call {
 fn pointer(tokens: &[String]) -> String {
     let escaped = tokens.iter().map(|token| token.replace('~', "~0").replace('/', "~1"));
     escaped.fold(String::new(), |pointer, token| pointer + "/" + &token)
-}
-
-fn word(dice: &mut Dice) -> String {
-    (0..4).map(|_| char::from(b'a' + u8::try_from(dice.roll(26)).unwrap())).collect()
-}
-
-/// Words that are one of a few: another of the same few.
-const CHOICES: [&[&str]; 14] = [
-    &["Always", "IfNotPresent", "Never"],
-    &["TCP", "UDP", "SCTP"],
-    &["ClusterIP", "NodePort", "LoadBalancer"],
-    &["RollingUpdate", "Recreate", "OnDelete"],
-    &["ClusterFirst", "Default", "ClusterFirstWithHostNet"],
-    &["File", "FallbackToLogsOnError"],
-    &["OrderedReady", "Parallel"],
-    &["Cluster", "Local"],
-    &["None", "ClientIP"],
-    &["Retain", "Delete", "Recycle"],
-    &["HTTP", "HTTPS"],
-    &["SingleStack", "PreferDualStack"],
-    &["Immediate", "WaitForFirstConsumer"],
-    &["Ingress", "Egress"],
-];
-
-/// Another value of the same type. Numbers stay near: replicas are Pods.
-fn other(value: &Value, dice: &mut Dice) -> Value {
-    match value {
-        Value::Bool(value) => (!value).into(),
-        Value::Number(number) => match number.as_i64() {
-            Some(number) => (number + 1 + i64::try_from(dice.roll(2)).unwrap()).into(),
-            None => (number.as_f64().unwrap() + 0.5).into(),
-        },
-        Value::String(text) => match CHOICES.iter().find(|choices| choices.contains(&text.as_str())) {
-            Some(choices) => (*dice.pick(choices).unwrap()).into(),
-            None => [format!("{text}x"), format!("x{text}"), word(dice), format!("{text}\n")][dice.roll(4)].clone().into(),
-        },
-        _ => value.clone(),
-    }
-}
-
-fn larger(text: &str) -> Option<String> {
-    let (number, suffix) = number_of(text)?;
-    Some(format!("{}{suffix}", number + 1))
-}
-
-/// The same quantity in other words.
-fn respelt(text: &str) -> Option<String> {
-    let (number, suffix) = number_of(text)?;
-    Some(match suffix {
-        "" => format!("{number}000m"),
-        "m" => format!("{}.{:03}", number / 1000, number % 1000),
-        "k" => format!("{number}e3"),
-        "M" => format!("{number}000k"),
-        "G" => format!("{number}000M"),
-        "Ki" => format!("{}", number * 1024),
-        "Mi" => format!("{}Ki", number * 1024),
-        "Gi" => format!("{}Mi", number * 1024),
-        "Ti" => format!("{}Gi", number * 1024),
-        _ => return None,
-    })
-}
-
-fn number_of(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    Some((text[..end].parse().ok()?, &text[end..]))
-}
-
-/// A value for a field that nobody declared.
-fn planted(schemas: &Schemas, schema: &Value, dice: &mut Dice) -> Option<Value> {
-    if is_quantity(Some(schema)) {
-        return Some("1".into());
-    }
-    let schema = schemas.resolved(schema);
-    Some(match schema["type"].as_str()? {
-        "string" => CHOICES[dice.roll(CHOICES.len())][0].into(),
-        "integer" => (1 + dice.roll(3)).into(),
-        "number" => 0.5.into(),
-        "boolean" => true.into(),
-        "array" => Value::Array(vec![planted(schemas, &schema["items"], dice)?]),
-        "object" => {
-            let fields = schemas.fields(Some(schema));
-            let Some((key, inner)) = dice.pick(&fields) else {
-                return Some(json!({"planted": planted(schemas, schema.get("additionalProperties")?, dice)?}));
-            };
-            if dice.roll(4) == 0 {
-                json!({})
-            } else {
-                Value::Object(Map::from_iter([((*key).clone(), planted(schemas, inner, dice)?)]))
-            }
-        }
-        _ => return None,
-    })
-}
-
-/// The zero value of a field's type.
-fn zero(schemas: &Schemas, schema: &Value, _: &mut Dice) -> Option<Value> {
-    if is_quantity(Some(schema)) {
-        return Some("0".into());
-    }
-    Some(match schemas.resolved(schema)["type"].as_str()? {
-        "string" => "".into(),
-        "integer" | "number" => 0.into(),
-        "boolean" => false.into(),
-        "array" => json!([]),
-        _ => json!({}),
-    })
 }

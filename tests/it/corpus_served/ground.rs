@@ -48,7 +48,8 @@ impl Way {
 pub struct Ground {
     pub api: Api,
     pub corpus: Corpus,
-    /// As the shipped account with the shipped rights, without and with the overlay `baseline`.
+    /// As the shipped account with the shipped rights, without and with the overlay `baseline`; and with the right to ask for
+    /// dry runs of applies instead, so that each kind of evidence judges all of the corpus.
     pub accounts: Vec<(Rights, World)>,
     kubectl: String,
     folder: TempDir,
@@ -66,7 +67,7 @@ pub struct Put {
 impl Ground {
     pub fn new() -> Option<Self> {
         let mut accounts = Vec::new();
-        for rights in [Rights::Base, Rights::Baseline] {
+        for rights in [Rights::Base, Rights::Baseline, Rights::Apply] {
             let world = World::new(rights)?;
             world.repo.write("trueup.toml", CONFIGURATION);
             accounts.push((rights, world));

@@ -1,37 +1,40 @@
 //! Planted changes: random edits of the corpus on a real server. The server is the judge: where an object, as admitted,
-//! says something else than before, trueup must find exactly that path, and nothing anywhere else.
+//! says something else than before, trueup must find exactly that path, and nothing anywhere else; and the repair of what
+//! was found must lead back.
 //!
-//! Runs only where `TRUEUP_PLANTED` says how many edits: of a thousand random ones, some still show a case that the judge
-//! does not know, mostly a controller that writes behind an edit or behind its being put back.
+//! Each run makes the edits of `kept.jsonl`, which once showed a fault, and `USUAL` ones that are the same each time.
+//! `TRUEUP_PLANTED=2000` goes on with others, new in each run, up to that many.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
-use serde_json::{Value, json};
-use trueup_core::path::{Path, Segment};
+use serde_json::Value;
+use trueup_core::path::Path;
+use trueup_kubernetes::kinds::Kinds;
 
+use super::api::text;
 use super::edit::{Call, Dice, EDITS, Subject};
 use super::ground::{Ground, Way};
-use super::judge::{changes, is_custom, is_said};
-use super::live::{Live, is_tracked, snapshot};
+use super::judge::changes;
+use super::live::{Live, snapshot};
 use super::objects::{Object, group, label};
 use super::read_back::look;
+use super::repair::{Repairing, kinds};
 use super::schema::Schemas;
+use super::tally::{Tally, planted, table};
+use super::verdict::{Case, Due, edited, found, problems};
+use super::words::words;
 
-/// Seeds whose edits once showed a fault; tried first, each time.
-const KEPT: &str = include_str!("seeds.txt");
+/// Edits that once showed a fault, one a line: the object's place in the corpus, the call, and what it showed.
+const KEPT: &str = include_str!("kept.jsonl");
+
+/// The edits of every run, and their seed.
+const USUAL: (u64, usize) = (1, 60);
 
 /// Edits under one seed: at most one an object, then one look.
-const BATCH: usize = 120;
+const BATCH: usize = 160;
 
 /// On how many objects an edit is tried.
 const TRIES: usize = 10;
-
-/// Annotations that count changes of a template.
-const COUNTS: [&str; 2] = ["deprecated.daemonset.template.generation", "deployment.kubernetes.io/revision"];
-
-/// Fields of a Service that the server allocates when another one asks for it.
-const ALLOCATED: [&str; 6] = ["healthCheckNodePort", "nodePort", "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"];
 
 /// One edit that the server took.
 struct Planted {
@@ -42,86 +45,78 @@ struct Planted {
     changed: BTreeSet<Path>,
 }
 
-/// What came of one type of edit.
-#[derive(Default, Clone)]
-struct Tally {
-    planted: usize,
-    refused: usize,
-    of_meaning: usize,
-    found: usize,
-    /// Only something that Git never said is gone: nothing to find.
-    unsaid: usize,
-    missed: usize,
-    wrong: usize,
-}
-
 #[test]
 fn planted_changes_are_found_and_nothing_else() {
-    let Ok(wanted) = std::env::var("TRUEUP_PLANTED").map(|count| count.parse::<usize>().unwrap()) else {
-        return eprintln!("not run: TRUEUP_PLANTED says how many edits are made");
-    };
     let Some(mut ground) = Ground::new() else { return };
+    let wanted = std::env::var("TRUEUP_PLANTED").map_or(0, |count| count.parse().unwrap());
     let (moved, definitions) = ground.prepare("planted", Way::Apply);
     let put = ground.put(Way::Apply, &moved.objects);
     let objects: Vec<Object> = definitions.admitted.into_iter().chain(put.admitted).collect();
     ground.declare("planted", &objects);
-    let schemas = Schemas::read(&ground.api);
-    let (mut tallies, mut faults) = (vec![Tally::default(); EDITS.len()], Vec::new());
-    let since = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     for (rights, world) in &ground.accounts {
         assert_eq!(found(&look(world)), BTreeMap::new(), "{rights:?}, before any edit");
     }
-    let field = Field { ground: &ground, schemas: &schemas, objects: &objects };
-    let kept = KEPT.lines().filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    let mut kept: Vec<u64> = kept.collect();
-    kept.reverse();
+    let live = Live { api: &ground.api, ground: &ground, kinds: ground.api.kinds() };
+    let field = Field {
+        live: &live,
+        schemas: &Schemas::read(&ground.api),
+        objects: &objects,
+        words: words(&live, &objects),
+        kinds: kinds(&objects, &text(&ground.api.get("/version").body["gitVersion"])),
+    };
+    let mut tallies = vec![Tally::default(); EDITS.len()];
+    let (seed, size) = USUAL;
+    let mut faults = field.batch(seed, size, &mut tallies, true);
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     for fresh in 0.. {
-        let planted: usize = tallies.iter().map(|tally| tally.planted).sum();
-        let (seed, size) = match kept.pop() {
-            Some(seed) => (seed, BATCH),
-            None if planted >= wanted => break,
-            None => (since.wrapping_mul(1000) + fresh, (wanted - planted).min(BATCH)),
-        };
-        faults.extend(field.batch(seed, size, &mut tallies));
+        let done = planted(&tallies);
+        if done >= wanted {
+            break;
+        }
+        faults.extend(field.batch(since.wrapping_mul(1000) + fresh, (wanted - done).min(BATCH), &mut tallies, false));
     }
-    println!("found, missed and false count both accounts:");
+    println!("{} objects; the server itself says of {} what it makes of Git's words", objects.len(), field.words.len());
     print!("{}", table(&tallies));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// Where the edits are made.
 struct Field<'a> {
-    ground: &'a Ground,
+    live: &'a Live<'a>,
     schemas: &'a Schemas,
     objects: &'a [Object],
+    words: BTreeMap<String, Value>,
+    kinds: Kinds,
 }
+
+type Snapshot = BTreeMap<String, Value>;
 
 impl Field<'_> {
     /// All edits of one seed, one look as each account, and everything put back. Returns what was missed or wrong.
-    fn batch(&self, seed: u64, size: usize, tallies: &mut [Tally]) -> Vec<String> {
+    fn batch(&self, seed: u64, size: usize, tallies: &mut [Tally], with_kept: bool) -> Vec<String> {
         let begun = std::time::Instant::now();
-        let live = Live { api: &self.ground.api, ground: self.ground, kinds: self.ground.api.kinds() };
-        let before = snapshot(&live, self.objects);
-        let planted = self.plant(&live, &before, (&mut Dice(seed), size), tallies);
-        let mut faults = Vec::new();
-        for (rights, world) in &self.ground.accounts {
-            let (report, now) = loop {
-                let first = snapshot(&live, self.objects);
-                let report = look(world);
-                let now = snapshot(&live, self.objects);
-                let still =
-                    first.iter().all(|(key, one)| now.get(key).is_some_and(|now| changes(self.schemas, one, now).is_empty()));
-                if still && first.len() == now.len() {
-                    break (report, now);
-                }
-            };
-            let verdict = self.compare((&before, &now), &planted, &report, tallies);
+        let before = snapshot(self.live, self.objects);
+        let mut planted = if with_kept { self.plant_kept(&before) } else { BTreeMap::new() };
+        let all = planted.len() + size;
+        self.plant(&before, (&mut Dice(seed), all), &mut planted, tallies);
+        let (mut faults, mut faulty) = (Vec::new(), BTreeMap::new());
+        let mut now = Snapshot::new();
+        for (rights, world) in &self.live.ground.accounts {
+            let (report, seen) = self.look_at_rest(|| look(world));
+            let verdict = self.compare((&before, &seen), &planted, &report, &mut faulty);
             faults.extend(verdict.into_iter().map(|fault| format!("seed {seed} {rights:?} {fault}")));
+            now = seen;
         }
-        let now = snapshot(&live, self.objects);
-        for one in &planted {
-            let declared = self.objects.iter().find(|object| label(&object.value) == one.object).unwrap();
-            live.put_back(self.schemas, &before[&one.object], now.get(&one.object), &declared.value);
+        for one in planted.values() {
+            let due = self.case(&one.object, (&before, &now), &planted).due(self.schemas);
+            let (is_missed, is_wrong) = faulty.get(&one.object).copied().unwrap_or_default();
+            tallies[one.edit].add(due.meaning, is_missed, is_wrong);
+            let repaired = self.repair(one, (&before, &now), &due, &mut tallies[one.edit]);
+            faults.extend(repaired.err().map(|fault| format!("seed {seed} {}: {fault} after {}", one.object, one.told)));
+        }
+        let latest = snapshot(self.live, self.objects);
+        for one in planted.keys() {
+            self.live.put_back(self.schemas, &before[one], latest.get(one), &self.object(one).value);
         }
         println!("seed {seed}: {} planted, {} faults, {:.1} s", planted.len(), faults.len(), begun.elapsed().as_secs_f32());
         for fault in &faults {
@@ -130,20 +125,52 @@ impl Field<'_> {
         faults
     }
 
+    fn object(&self, key: &str) -> &Object {
+        self.objects.iter().find(|object| label(&object.value) == key).unwrap()
+    }
+
+    /// A look while which nothing has changed.
+    fn look_at_rest(&self, look: impl Fn() -> Value) -> (Value, Snapshot) {
+        loop {
+            let first = snapshot(self.live, self.objects);
+            let report = look();
+            let now = snapshot(self.live, self.objects);
+            let is_still =
+                |(key, one): (&String, &Value)| now.get(key).is_some_and(|now| changes(self.schemas, one, now).is_empty());
+            if first.len() == now.len() && first.iter().all(is_still) {
+                return (report, now);
+            }
+        }
+    }
+
+    fn plant_kept(&self, before: &Snapshot) -> BTreeMap<String, Planted> {
+        let mut planted = BTreeMap::new();
+        for line in KEPT.lines() {
+            let kept: Value = serde_json::from_str(line).unwrap();
+            let edit = EDITS.iter().position(|(name, _)| kept["edit"] == *name).expect("a type of edit");
+            let call = Call::from_json(&kept["call"]).expect("a call");
+            let object = self.objects.iter().find(|object| kept["from"] == object.from).expect("an object of the corpus");
+            let key = label(&object.value);
+            let after = self.live.perform(&call, &before[&key]);
+            let after = after.unwrap_or_else(|| panic!("the server does not take {line}"));
+            planted.insert(key.clone(), self.admitted((key, object), edit, &call, (&before[&label(&object.value)], &after)));
+        }
+        planted
+    }
+
     /// At most one edit an object; each type of edit has its turn, on objects of any kind until the server takes one.
     fn plant(
         &self,
-        live: &Live<'_>,
-        before: &BTreeMap<String, Value>,
+        before: &Snapshot,
         (dice, size): (&mut Dice, usize),
+        planted: &mut BTreeMap<String, Planted>,
         tallies: &mut [Tally],
-    ) -> Vec<Planted> {
+    ) {
         let mut by_kind: BTreeMap<String, Vec<&Object>> = BTreeMap::new();
         for object in self.objects {
             by_kind.entry(format!("{}.{}", object.value["kind"], group(&object.value))).or_default().push(object);
         }
         let kinds: Vec<Vec<&Object>> = by_kind.into_values().collect();
-        let mut planted: BTreeMap<String, Planted> = BTreeMap::new();
         let first = dice.roll(EDITS.len());
         for turn in 0..size * 3 {
             if planted.len() == size {
@@ -158,142 +185,73 @@ impl Field<'_> {
                     continue;
                 }
                 // A controller may have been at it since.
-                let Some(value) = &live.read(&object.value) else { continue };
+                let Some(value) = &self.live.read(&object.value) else { continue };
                 let Some(call) = EDITS[edit].1(&Subject::of_object(self.schemas, value, &object.value), &mut own) else {
                     continue;
                 };
-                let Some(after) = live.perform(&call, value) else {
+                let Some(after) = self.live.perform(&call, value) else {
                     tallies[edit].refused += 1;
                     continue;
                 };
-                planted.insert(key.clone(), self.admitted(key, edit, &call, (value, &after)));
+                planted.insert(key.clone(), self.admitted((key, object), edit, &call, (value, &after)));
                 break;
             }
         }
-        for one in planted.values() {
-            tallies[one.edit].planted += 1;
-            tallies[one.edit].of_meaning += usize::from(!one.changed.is_empty());
+    }
+
+    fn admitted(&self, (key, object): (String, &Object), edit: usize, call: &Call, (before, after): (&Value, &Value)) -> Planted {
+        let call = call.to_json();
+        let changed = edited(self.schemas, &call.to_string(), (before, after));
+        let told = serde_json::json!({"from": object.from, "edit": EDITS[edit].0, "call": call}).to_string();
+        Planted { object: key, edit, told, changed }
+    }
+
+    fn case<'a>(
+        &'a self,
+        key: &str,
+        (before, now): (&'a Snapshot, &'a Snapshot),
+        planted: &'a BTreeMap<String, Planted>,
+    ) -> Case<'a> {
+        Case {
+            declared: &self.object(key).value,
+            before: &before[key],
+            now: now.get(key),
+            words: self.words.get(key),
+            edited: planted.get(key).map(|one| &one.changed),
         }
-        planted.into_values().collect()
     }
 
-    fn admitted(&self, object: String, edit: usize, call: &Call, (before, after): (&Value, &Value)) -> Planted {
-        let told: String = format!("{call:?}").chars().take(400).collect();
-        let mut changed = changes(self.schemas, before, after);
-        // The server and a controller count changes; whoever makes one does not write the count.
-        let is_count = |path: &Path| COUNTS.iter().any(|count| path.to_string().contains(count) && !told.contains(count));
-        changed.retain(|path| !is_count(path));
-        // What was not there, and the call does not say either, is the server's own: nobody has written it.
-        let is_allocated = |path: &Path| match path.0.last() {
-            Some(Segment::Key(key)) => {
-                ALLOCATED.contains(&key.as_str())
-                    && path.find(after).is_some()
-                    && !told.contains(&format!("{key}\""))
-                    && !told.contains(&format!("/{key}"))
-            }
-            _ => false,
-        };
-        changed.retain(|path| before["kind"] != "Service" || !is_allocated(path));
-        Planted { object, edit, told, changed }
-    }
-
+    /// What an account missed, and what it found that is not so.
     fn compare(
         &self,
-        (before, now): (&BTreeMap<String, Value>, &BTreeMap<String, Value>),
-        planted: &[Planted],
+        snapshots: (&Snapshot, &Snapshot),
+        planted: &BTreeMap<String, Planted>,
         report: &Value,
-        tallies: &mut [Tally],
+        faulty: &mut BTreeMap<String, (bool, bool)>,
     ) -> Vec<String> {
         let mut found = found(report);
-        let mut faults = Vec::new();
-        let edits: BTreeMap<&String, &Planted> = planted.iter().map(|one| (&one.object, one)).collect();
-        for (key, was) in before {
-            let edit = edits.get(key);
-            let expected = self.expected(was, now.get(key), edit.map(|edit| &edit.changed));
-            let seen = found.remove(key).unwrap_or_default();
-            let unsaid = self.unsaid(key, now.get(key), &expected);
-            let expected: BTreeSet<String> = expected.iter().map(name).collect();
-            let missed: Vec<&String> = expected.difference(&seen).filter(|path| !unsaid.contains(*path)).collect();
-            // Of an object with a list entry that lacks its key, the server itself gives up every note of who wrote what.
-            let is_lost = |path: &&String| *path == "metadata.managedFields" && now.get(key).is_some_and(|now| !is_tracked(now));
-            let wrong: Vec<&String> = seen.difference(&expected).filter(|path| !is_lost(path)).collect();
-            if let Some(tally) = edit.map(|edit| &mut tallies[edit.edit]) {
-                let is_unsaid = !expected.is_empty() && seen.is_empty() && missed.is_empty();
-                tally.unsaid += usize::from(is_unsaid);
-                tally.found += usize::from(!expected.is_empty() && missed.is_empty() && !is_unsaid);
-                tally.missed += usize::from(!missed.is_empty());
-                tally.wrong += usize::from(!wrong.is_empty());
+        let mut faults = problems(report);
+        for key in snapshots.0.keys() {
+            let case = self.case(key, snapshots, planted);
+            let fault = case.fault(&case.due(self.schemas), &found.remove(key).unwrap_or_default());
+            if fault.is_none() {
+                continue;
             }
-            if !missed.is_empty() || !wrong.is_empty() {
-                let (kind, told) = edit.map_or(("untouched", ""), |edit| (EDITS[edit.edit].0, &edit.told));
-                faults.push(format!("{key}: {kind}: missed {missed:?}, false {wrong:?} by {told}"));
-            }
+            let (is_missed, is_wrong) = faulty.entry(key.clone()).or_default();
+            *is_missed |= !fault.missed.is_empty();
+            *is_wrong |= !fault.wrong.is_empty();
+            let told = planted.get(key).map_or("nobody's edit", |one| &one.told);
+            faults.push(format!("{key}: missed {:?}, false {:?} after {told}", fault.missed, fault.wrong));
         }
         faults.extend(found.iter().map(|(key, paths)| format!("{key}: not in the corpus: {paths:?}")));
-        for problem in report["problems"].as_array().unwrap() {
-            // A manifest's own words, and what the server refuses of them, are there before any edit.
-            if problem["code"] != "no-baseline" && problem["code"] != "unknown-field" {
-                faults.push(format!("problem: {problem}"));
-            }
-        }
         faults
     }
 
-    /// What has to be found of one object: where it differs from before by the edit and not by a controller's hand. Custom
-    /// resources have no controller here, and change with their definitions. An object that is gone differs as a whole.
-    fn expected(&self, before: &Value, now: Option<&Value>, changed: Option<&BTreeSet<Path>>) -> BTreeSet<Path> {
-        let Some(now) = now else { return BTreeSet::from([Path::root()]) };
-        let differing = changes(self.schemas, before, now).into_iter();
-        differing.filter(|path| is_custom(before) || changed.is_some_and(|changed| changed.contains(path))).collect()
+    fn repair(&self, one: &Planted, (before, now): (&Snapshot, &Snapshot), due: &Due, tally: &mut Tally) -> Result<(), String> {
+        let Some(now) = now.get(&one.object).filter(|_| !due.paths.is_empty()) else { return Ok(()) };
+        let repairing = Repairing { kinds: &self.kinds, schemas: self.schemas, live: self.live };
+        let sides = (&self.object(&one.object).value, &before[&one.object], now);
+        tally.repaired(repairing.attempt(sides, &due.paths)?);
+        Ok(())
     }
-
-    /// Paths of which Git says nothing and where nothing is any more: what admission or a controller once added is not Git's,
-    /// and the server keeps the object without it as it keeps one from before that admission (`c22-before-the-webhook`).
-    fn unsaid(&self, key: &str, now: Option<&Value>, changed: &BTreeSet<Path>) -> BTreeSet<String> {
-        let declared = self.objects.iter().find(|object| label(&object.value) == *key);
-        let (Some(declared), Some(now)) = (declared, now) else { return BTreeSet::new() };
-        let unsaid = changed.iter().filter(|path| !is_said(&declared.value, path) && !is_said(now, path));
-        unsaid.map(name).collect()
-    }
-}
-
-/// A path as findings name it.
-fn name(path: &Path) -> String {
-    if path.0.is_empty() { "missing".to_owned() } else { path.to_string() }
-}
-
-/// The paths of a report's findings, by object.
-fn found(report: &Value) -> BTreeMap<String, BTreeSet<String>> {
-    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for finding in report["findings"].as_array().unwrap() {
-        let object = &finding["object"];
-        let named = json!({"apiVersion": object["apiVersion"], "kind": object["kind"],
-            "metadata": {"namespace": object["namespace"], "name": object["name"]}});
-        found.entry(label(&named)).or_default().insert(finding["path"].as_str().unwrap_or("missing").to_owned());
-    }
-    found
-}
-
-fn table(tallies: &[Tally]) -> String {
-    let mut text = format!(
-        "{:<26}{:>8}{:>9}{:>9}{:>8}{:>8}{:>8}{:>8}\n",
-        "edit", "planted", "refused", "meaning", "found", "unsaid", "missed", "false"
-    );
-    let mut all = Tally::default();
-    let mut line = |name: &str, tally: &Tally| {
-        let Tally { planted, refused, of_meaning, found, unsaid, missed, wrong } = tally;
-        writeln!(text, "{name:<26}{planted:>8}{refused:>9}{of_meaning:>9}{found:>8}{unsaid:>8}{missed:>8}{wrong:>8}").unwrap();
-    };
-    for ((name, _), tally) in EDITS.iter().zip(tallies) {
-        line(name, tally);
-        all.planted += tally.planted;
-        all.refused += tally.refused;
-        all.of_meaning += tally.of_meaning;
-        all.found += tally.found;
-        all.unsaid += tally.unsaid;
-        all.missed += tally.missed;
-        all.wrong += tally.wrong;
-    }
-    line("all", &all);
-    text
 }

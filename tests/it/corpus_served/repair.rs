@@ -1,0 +1,113 @@
+//! The repair of what was found, as the server answers it: it leads back to what was there before the edit, and its inverse
+//! to the edit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use trueup_core::diff::compare;
+use trueup_core::facts::{Desired, Matched, Origin};
+use trueup_core::finding::Drift;
+use trueup_core::object::ObjectId;
+use trueup_core::patch::{Repair, repair, with_preconditions};
+use trueup_core::path::Path;
+use trueup_core::seen::DigestKey;
+use trueup_kubernetes::allowances::Rules;
+use trueup_kubernetes::expect::Expecting;
+use trueup_kubernetes::kinds::Kinds;
+use trueup_kubernetes::normal;
+use trueup_kubernetes::schema;
+use trueup_kubernetes::table::Table;
+
+use super::api::{path_of, text};
+use super::edit::MERGE;
+use super::judge::changes;
+use super::live::Live;
+use super::objects::Object;
+use super::schema::Schemas;
+use super::tally::Repaired;
+use super::verdict::edited;
+
+/// What the program knows of the kinds of these objects.
+pub fn kinds(objects: &[Object], version: &str) -> Kinds {
+    let ids: Vec<ObjectId> = objects.iter().map(|object| id(&object.value)).collect();
+    let schemas = schema::among(ids.iter().zip(objects.iter().map(|object| &object.value)));
+    Kinds::new(Table::nearest(version), schemas)
+}
+
+/// What the program computes by itself, against what the server makes of it.
+pub struct Repairing<'a> {
+    pub kinds: &'a Kinds,
+    pub schemas: &'a Schemas,
+    pub live: &'a Live<'a>,
+}
+
+impl Repairing<'_> {
+    /// Repairs the differences at `due` alone, by a dry run.
+    pub fn attempt(&self, (declared, before, now): (&Value, &Value, &Value), due: &BTreeSet<Path>) -> Result<Repaired, String> {
+        let matched = self.matched(declared, now);
+        let drifts = self.drifts(&matched);
+        let drifts: Vec<&Drift> = drifts.iter().filter(|drift| due.contains(&drift.path)).collect();
+        if drifts.len() != due.len() {
+            return Err(format!("the table alone finds {drifts:?}"));
+        }
+        let Ok(repair) = repair(&matched.live, &matched.expected.value, &drifts) else { return Ok(Repaired::NotWritten) };
+        let metadata = &now["metadata"];
+        let patch = with_preconditions(&repair.patch, &text(&metadata["uid"]), &text(&metadata["resourceVersion"]));
+        let path = path_of(&self.live.kinds, now).unwrap();
+        let reply = self.live.api.call("PATCH", &format!("{path}?dryRun=All"), MERGE, Some(&patch));
+        if reply.status == 409 {
+            return Ok(Repaired::Refused);
+        }
+        if !reply.is_ok() {
+            return refused(&reply.body, &path);
+        }
+        self.leads_back(&repair, (before, now, &reply.body), due)
+    }
+
+    fn leads_back(
+        &self,
+        repair: &Repair,
+        (before, now, answer): (&Value, &Value, &Value),
+        due: &BTreeSet<Path>,
+    ) -> Result<Repaired, String> {
+        let left: Vec<String> = changes(self.schemas, before, answer).iter().map(Path::to_string).collect();
+        // What else differs is a controller's.
+        let others: BTreeSet<String> = changes(self.schemas, before, now).difference(due).map(Path::to_string).collect();
+        if left.iter().any(|path| !others.contains(path)) {
+            return Err(format!("the repair {} leaves {left:?}", repair.patch));
+        }
+        let mut undone = answer.clone();
+        json_patch::merge(&mut undone, &repair.inverse);
+        let beside = edited(self.schemas, &repair.inverse.to_string(), (now, &undone));
+        if beside.is_empty() { Ok(Repaired::LeadsBack) } else { Err(format!("the inverse {} leaves {beside:?}", repair.inverse)) }
+    }
+
+    fn matched(&self, declared: &Value, now: &Value) -> Matched {
+        let (defaulted, shape) = (|id: &_, value: &_| self.kinds.defaulted(id, value), |id: &_| self.kinds.shape(id));
+        let expecting = Expecting { defaulted: &defaulted, shape: &shape, types: self.kinds.types(), rules: Rules::load() };
+        let origin = Origin { file: "corpus.json".to_owned(), line: 1, column: 1, document: 1 };
+        let id = id(declared);
+        let desired = Desired { id: id.clone(), value: declared.clone(), origin, positions: BTreeMap::new() };
+        expecting.by_table(normal::desired(desired), normal::live(id, now.clone()))
+    }
+
+    fn drifts(&self, matched: &Matched) -> Vec<Drift> {
+        let shape = self.kinds.shape(&matched.desired.id);
+        compare(matched, self.kinds.types(), &shape, &DigestKey::new(&[7; 32])).drifts
+    }
+}
+
+/// A refusal is the server's word on the field, not on the form of the patch.
+fn refused(answer: &Value, path: &str) -> Result<Repaired, String> {
+    let message = text(&answer["message"]);
+    if answer["code"] == 422 || answer["code"] == 403 { Ok(Repaired::Refused) } else { Err(format!("{path}: {message}")) }
+}
+
+fn id(value: &Value) -> ObjectId {
+    ObjectId {
+        api_version: text(&value["apiVersion"]),
+        kind: text(&value["kind"]),
+        namespace: value["metadata"]["namespace"].as_str().map(str::to_owned),
+        name: text(&value["metadata"]["name"]),
+    }
+}
