@@ -7,6 +7,7 @@ mod ground;
 mod read_back;
 mod schema;
 mod judge;
+mod call;
 mod values;
 mod edit;
 mod live;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::api::{Api, Kinds, list, path_of, text};
-use super::edit::Call;
+use super::call::Call;
 use super::ground::Ground;
 use super::judge::changes;
 use super::objects::{Object, label};

@@ -12,7 +12,8 @@ use trueup_core::path::Path;
 use trueup_kubernetes::kinds::Kinds;
 
 use super::api::text;
-use super::edit::{Call, Dice, EDITS, Subject};
+use super::call::Call;
+use super::edit::{Dice, EDITS, Subject};
 use super::ground::{Ground, Way};
 use super::judge::changes;
 use super::live::{Live, snapshot};
@@ -20,7 +21,7 @@ use super::objects::{Object, group, label};
 use super::read_back::look;
 use super::repair::{Repairing, kinds};
 use super::schema::Schemas;
-use super::tally::{Tally, planted, table};
+use super::tally::{Outcome, Tally, table};
 use super::verdict::{Case, Due, edited, found, problems};
 use super::words::words;
 
@@ -64,20 +65,23 @@ fn planted_changes_are_found_and_nothing_else() {
         words: words(&live, &objects),
         kinds: kinds(&objects, &text(&ground.api.get("/version").body["gitVersion"])),
     };
-    let mut tallies = vec![Tally::default(); EDITS.len()];
-    let (seed, size) = USUAL;
-    let mut faults = field.batch(seed, size, &mut tallies, true);
+    let mut outcome = Outcome::nothing_yet();
+    field.batch(USUAL, KEPT, &mut outcome);
     let since = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     for fresh in 0.. {
-        let done = planted(&tallies);
+        let done = outcome.planted();
         if done >= wanted {
             break;
         }
-        faults.extend(field.batch(since.wrapping_mul(1000) + fresh, (wanted - done).min(BATCH), &mut tallies, false));
+        field.batch((since.wrapping_mul(1000) + fresh, (wanted - done).min(BATCH)), "", &mut outcome);
     }
     println!("{} objects; the server itself says of {} what it makes of Git's words", objects.len(), field.words.len());
-    print!("{}", table(&tallies));
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    print!("{}", table(&outcome.tallies));
+    println!("findings by account and evidence: {:?}", outcome.evidence);
+    assert!(outcome.faults.is_empty(), "{}", outcome.faults.join("\n"));
+    for account in ["Base table", "Baseline baseline", "Apply apply"] {
+        assert!(outcome.evidence.contains_key(account), "no finding rests on it: {account}");
+    }
 }
 
 /// Where the edits are made.
@@ -92,26 +96,28 @@ struct Field<'a> {
 type Snapshot = BTreeMap<String, Value>;
 
 impl Field<'_> {
-    /// All edits of one seed, one look as each account, and everything put back. Returns what was missed or wrong.
-    fn batch(&self, seed: u64, size: usize, tallies: &mut [Tally], with_kept: bool) -> Vec<String> {
+    /// The kept edits and all of one seed, one look as each account, and everything put back.
+    fn batch(&self, (seed, size): (u64, usize), kept: &str, outcome: &mut Outcome) {
         let begun = std::time::Instant::now();
         let before = snapshot(self.live, self.objects);
-        let mut planted = if with_kept { self.plant_kept(&before) } else { BTreeMap::new() };
+        let mut planted = self.plant_kept(&before, kept);
         let all = planted.len() + size;
-        self.plant(&before, (&mut Dice(seed), all), &mut planted, tallies);
-        let (mut faults, mut faulty) = (Vec::new(), BTreeMap::new());
+        self.plant(&before, (&mut Dice(seed), all), &mut planted, &mut outcome.tallies);
+        let (mut faults, mut amiss) = (Vec::new(), BTreeMap::new());
         let mut now = Snapshot::new();
         for (rights, world) in &self.live.ground.accounts {
-            let (report, seen) = self.look_at_rest(|| look(world));
-            let verdict = self.compare((&before, &seen), &planted, &report, &mut faulty);
+            let (report, then) = self.look_at_rest(|| look(world));
+            outcome.rest(&format!("{rights:?}"), &report);
+            let verdict = self.compare((&before, &then), &planted, &report, &mut amiss);
             faults.extend(verdict.into_iter().map(|fault| format!("seed {seed} {rights:?} {fault}")));
-            now = seen;
+            now = then;
         }
         for one in planted.values() {
-            let due = self.case(&one.object, (&before, &now), &planted).due(self.schemas);
-            let (is_missed, is_wrong) = faulty.get(&one.object).copied().unwrap_or_default();
-            tallies[one.edit].add(due.meaning, is_missed, is_wrong);
-            let repaired = self.repair(one, (&before, &now), &due, &mut tallies[one.edit]);
+            let case = self.case(&one.object, (&before, &now), &planted);
+            let due = case.due(self.schemas);
+            let (is_missed, is_wrong) = amiss.get(&one.object).copied().unwrap_or_default();
+            outcome.tallies[one.edit].add(due.meaning, is_missed, is_wrong);
+            let repaired = self.repair(&case, &due, &mut outcome.tallies[one.edit]);
             faults.extend(repaired.err().map(|fault| format!("seed {seed} {}: {fault} after {}", one.object, one.told)));
         }
         let latest = snapshot(self.live, self.objects);
@@ -122,7 +128,7 @@ impl Field<'_> {
         for fault in &faults {
             println!("  {fault}");
         }
-        faults
+        outcome.faults.extend(faults);
     }
 
     fn object(&self, key: &str) -> &Object {
@@ -143,9 +149,9 @@ impl Field<'_> {
         }
     }
 
-    fn plant_kept(&self, before: &Snapshot) -> BTreeMap<String, Planted> {
+    fn plant_kept(&self, before: &Snapshot, kept: &str) -> BTreeMap<String, Planted> {
         let mut planted = BTreeMap::new();
-        for line in KEPT.lines() {
+        for line in kept.lines() {
             let kept: Value = serde_json::from_str(line).unwrap();
             let edit = EDITS.iter().position(|(name, _)| kept["edit"] == *name).expect("a type of edit");
             let call = Call::from_json(&kept["call"]).expect("a call");
@@ -227,7 +233,7 @@ impl Field<'_> {
         snapshots: (&Snapshot, &Snapshot),
         planted: &BTreeMap<String, Planted>,
         report: &Value,
-        faulty: &mut BTreeMap<String, (bool, bool)>,
+        amiss: &mut BTreeMap<String, (bool, bool)>,
     ) -> Vec<String> {
         let mut found = found(report);
         let mut faults = problems(report);
@@ -237,7 +243,7 @@ impl Field<'_> {
             if fault.is_none() {
                 continue;
             }
-            let (is_missed, is_wrong) = faulty.entry(key.clone()).or_default();
+            let (is_missed, is_wrong) = amiss.entry(key.clone()).or_default();
             *is_missed |= !fault.missed.is_empty();
             *is_wrong |= !fault.wrong.is_empty();
             let told = planted.get(key).map_or("nobody's edit", |one| &one.told);
@@ -247,11 +253,10 @@ impl Field<'_> {
         faults
     }
 
-    fn repair(&self, one: &Planted, (before, now): (&Snapshot, &Snapshot), due: &Due, tally: &mut Tally) -> Result<(), String> {
-        let Some(now) = now.get(&one.object).filter(|_| !due.paths.is_empty()) else { return Ok(()) };
+    fn repair(&self, case: &Case<'_>, due: &Due, tally: &mut Tally) -> Result<(), String> {
+        let Some(now) = case.now.filter(|_| !due.paths.is_empty()) else { return Ok(()) };
         let repairing = Repairing { kinds: &self.kinds, schemas: self.schemas, live: self.live };
-        let sides = (&self.object(&one.object).value, &before[&one.object], now);
-        tally.repaired(repairing.attempt(sides, &due.paths)?);
+        tally.repaired(repairing.attempt(case, now, &due.paths)?);
         Ok(())
     }
 }

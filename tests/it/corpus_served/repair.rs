@@ -19,13 +19,13 @@ use trueup_kubernetes::schema;
 use trueup_kubernetes::table::Table;
 
 use super::api::{path_of, text};
-use super::edit::MERGE;
+use super::call::MERGE;
 use super::judge::changes;
 use super::live::Live;
 use super::objects::Object;
 use super::schema::Schemas;
 use super::tally::Repaired;
-use super::verdict::edited;
+use super::verdict::{Case, edited};
 
 /// What the program knows of the kinds of these objects.
 pub fn kinds(objects: &[Object], version: &str) -> Kinds {
@@ -43,8 +43,8 @@ pub struct Repairing<'a> {
 
 impl Repairing<'_> {
     /// Repairs the differences at `due` alone, by a dry run.
-    pub fn attempt(&self, (declared, before, now): (&Value, &Value, &Value), due: &BTreeSet<Path>) -> Result<Repaired, String> {
-        let matched = self.matched(declared, now);
+    pub fn attempt(&self, case: &Case<'_>, now: &Value, due: &BTreeSet<Path>) -> Result<Repaired, String> {
+        let matched = self.matched(case.declared, now);
         let drifts = self.drifts(&matched);
         let drifts: Vec<&Drift> = drifts.iter().filter(|drift| due.contains(&drift.path)).collect();
         if drifts.len() != due.len() {
@@ -53,26 +53,29 @@ impl Repairing<'_> {
         let Ok(repair) = repair(&matched.live, &matched.expected.value, &drifts) else { return Ok(Repaired::NotWritten) };
         let metadata = &now["metadata"];
         let patch = with_preconditions(&repair.patch, &text(&metadata["uid"]), &text(&metadata["resourceVersion"]));
-        let path = path_of(&self.live.kinds, now).unwrap();
-        let reply = self.live.api.call("PATCH", &format!("{path}?dryRun=All"), MERGE, Some(&patch));
+        let place = path_of(&self.live.kinds, now).unwrap();
+        let reply = self.live.api.call("PATCH", &format!("{place}?dryRun=All"), MERGE, Some(&patch));
         if reply.status == 409 {
             return Ok(Repaired::Refused);
         }
         if !reply.is_ok() {
-            return refused(&reply.body, &path);
+            return refused(&reply.body, &place);
         }
-        self.leads_back(&repair, (before, now, &reply.body), due)
+        self.leads_back(&repair, case, (now, &reply.body), due)
     }
 
     fn leads_back(
         &self,
         repair: &Repair,
-        (before, now, answer): (&Value, &Value, &Value),
+        case: &Case<'_>,
+        (now, answer): (&Value, &Value),
         due: &BTreeSet<Path>,
     ) -> Result<Repaired, String> {
-        let left: Vec<String> = changes(self.schemas, before, answer).iter().map(Path::to_string).collect();
+        // A node port that the patch takes away is allocated anew, and it is another one.
+        let left = edited(self.schemas, &repair.patch.to_string(), (case.before, answer)).into_iter();
+        let left: Vec<String> = left.filter(|path| !case.is_returned(answer, path)).map(|path| path.to_string()).collect();
         // What else differs is a controller's.
-        let others: BTreeSet<String> = changes(self.schemas, before, now).difference(due).map(Path::to_string).collect();
+        let others: BTreeSet<String> = changes(self.schemas, case.before, now).difference(due).map(Path::to_string).collect();
         if left.iter().any(|path| !others.contains(path)) {
             return Err(format!("the repair {} leaves {left:?}", repair.patch));
         }

@@ -1,10 +1,22 @@
 //! The table of a run: what came of the edits of each type.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+
+use serde_json::Value;
 
 use super::edit::EDITS;
 
-/// What came of one edit, both accounts taken together.
+/// What came of all edits.
+pub struct Outcome {
+    /// One for each type of edit.
+    pub tallies: Vec<Tally>,
+    /// How many findings rest on which evidence, by account.
+    pub evidence: BTreeMap<String, usize>,
+    pub faults: Vec<String>,
+}
+
+/// What came of one edit, all accounts taken together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
     /// To the server, the object is the same as before.
@@ -95,9 +107,23 @@ impl Tally {
     }
 }
 
-/// How many edits the server took.
-pub fn planted(tallies: &[Tally]) -> usize {
-    tallies.iter().map(|tally| tally.planted).sum()
+impl Outcome {
+    pub fn nothing_yet() -> Self {
+        Self { tallies: vec![Tally::default(); EDITS.len()], evidence: BTreeMap::new(), faults: Vec::new() }
+    }
+
+    /// How many edits the server took.
+    pub fn planted(&self) -> usize {
+        self.tallies.iter().map(|tally| tally.planted).sum()
+    }
+
+    /// Counts on what an account's findings rest.
+    pub fn rest(&mut self, account: &str, report: &Value) {
+        for finding in report["findings"].as_array().unwrap() {
+            let evidence = finding["evidence"].as_str().unwrap_or("none");
+            *self.evidence.entry(format!("{account} {evidence}")).or_default() += 1;
+        }
+    }
 }
 
 /// One line for each type of edit, and the sum.

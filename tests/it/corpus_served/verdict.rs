@@ -57,7 +57,7 @@ impl Case<'_> {
 
     /// Whether something is gone that neither Git nor the server's reading of Git has: the object says again what a new one
     /// would. So it is with what the volume binder writes into a `claimRef`.
-    fn is_returned(&self, now: &Value, path: &Path) -> bool {
+    pub fn is_returned(&self, now: &Value, path: &Path) -> bool {
         let is_gone = !is_said(now, path) && !is_said(self.declared, path);
         is_gone && self.words.is_some_and(|words| !is_said(words, path))
     }

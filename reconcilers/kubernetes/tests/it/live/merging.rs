@@ -160,7 +160,7 @@ fn collect<'a>(
             for entry in entries {
                 let parts: Vec<(&str, &Value)> = keys.iter().filter_map(|key| Some((key.as_str(), entry.get(key)?))).collect();
                 let name = Segment::entry(&parts);
-                let around = [around, &[name.clone()]].concat();
+                let around = [around, std::slice::from_ref(&name)].concat();
                 collect(types, item, (entry, &path.child(name)), &around, found);
             }
         }
