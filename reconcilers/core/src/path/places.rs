@@ -11,8 +11,11 @@ use super::{Path, Segment, token};
 pub struct Places<'a> {
     root: &'a Value,
     /// The lists that were looked through once, by the keys that were asked for; from the second time on, with an index.
-    lists: RefCell<BTreeMap<(*const Value, Vec<String>), Option<Positions>>>,
+    lists: RefCell<BTreeMap<ListByKeys, Option<Positions>>>,
 }
+
+/// A list, and the keys by which its entries are looked for.
+type ListByKeys = (*const Value, Vec<String>);
 
 /// Where the entries of a list stand, by the JSON texts of some of their keys; none where two have the same.
 type Positions = BTreeMap<Vec<String>, Option<usize>>;
