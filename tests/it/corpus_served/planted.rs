@@ -5,10 +5,9 @@
 //! Each run makes the edits of `kept.jsonl`, which once showed a fault, and `USUAL` ones that are the same each time.
 //! `TRUEUP_PLANTED=2000` goes on with others, new in each run, up to that many.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
-use trueup_core::path::Path;
 use trueup_kubernetes::kinds::Kinds;
 
 use super::api::text;
@@ -22,7 +21,7 @@ use super::read_back::look;
 use super::repair::{Repairing, kinds};
 use super::schema::Schemas;
 use super::tally::{Outcome, Tally, table};
-use super::verdict::{Case, Due, edited, found, problems};
+use super::verdict::{Answer, Case, Due, edited, found, problems};
 use super::words::words;
 
 /// Edits that once showed a fault, one a line: the object's place in the corpus, the call, and what it showed.
@@ -42,8 +41,7 @@ struct Planted {
     object: String,
     edit: usize,
     told: String,
-    /// The paths at which the server's answer differs from the object before.
-    changed: BTreeSet<Path>,
+    answer: Answer,
 }
 
 #[test]
@@ -209,7 +207,7 @@ impl Field<'_> {
         let call = call.to_json();
         let changed = edited(self.schemas, &call.to_string(), (before, after));
         let told = serde_json::json!({"from": object.from, "edit": EDITS[edit].0, "call": call}).to_string();
-        Planted { object: key, edit, told, changed }
+        Planted { object: key, edit, told, answer: Answer { object: after.clone(), changed } }
     }
 
     fn case<'a>(
@@ -223,7 +221,7 @@ impl Field<'_> {
             before: &before[key],
             now: now.get(key),
             words: self.words.get(key),
-            edited: planted.get(key).map(|one| &one.changed),
+            edit: planted.get(key).map(|one| &one.answer),
         }
     }
 

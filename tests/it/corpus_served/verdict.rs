@@ -19,8 +19,15 @@ pub struct Case<'a> {
     pub now: Option<&'a Value>,
     /// `None`: the server does not say.
     pub words: Option<&'a Value>,
-    /// Where the server's answer to the edit differs from the object before; `None` where nobody edited it.
-    pub edited: Option<&'a BTreeSet<Path>>,
+    /// `None`: nobody edited it.
+    pub edit: Option<&'a Answer>,
+}
+
+/// The server's answer to an edit.
+pub struct Answer {
+    pub object: Value,
+    /// Where it differs from the object before.
+    pub changed: BTreeSet<Path>,
 }
 
 /// What has to be found of one object, and what kind of change that is.
@@ -42,12 +49,12 @@ impl Case<'_> {
     pub fn due(&self, schemas: &Schemas) -> Due {
         let Some(now) = self.now else { return Due { paths: BTreeSet::from([Path::root()]), meaning: Meaning::Changed } };
         let differing = changes(schemas, self.before, now).into_iter();
-        let by_edit = |path: &Path| is_custom(self.before) || self.edited.is_some_and(|edited| edited.contains(path));
+        let by_edit = |path: &Path| is_custom(self.before) || self.edit.is_some_and(|edit| edit.changed.contains(path));
         let (paths, returned): (BTreeSet<Path>, BTreeSet<Path>) =
             differing.filter(by_edit).partition(|path| !self.is_returned(now, path));
-        let meaning = match self.edited {
+        let meaning = match self.edit {
             _ if !paths.is_empty() => Meaning::Changed,
-            Some(edited) if edited.is_empty() => Meaning::None,
+            Some(edit) if edit.changed.is_empty() => Meaning::None,
             Some(_) if !returned.is_empty() => Meaning::Returned,
             Some(_) => Meaning::Undone,
             None => Meaning::None,
@@ -55,11 +62,13 @@ impl Case<'_> {
         Due { paths, meaning }
     }
 
-    /// Whether something is gone that neither Git nor the server's reading of Git has: the object says again what a new one
-    /// would. So it is with what the volume binder writes into a `claimRef`.
+    /// Whether neither Git nor the server's reading of Git says anything at a path where something is gone, so that the object
+    /// says again what a new one would, or where a controller wrote since what the edit had left otherwise. So it is with what
+    /// the volume binder writes into a `claimRef`: an edit of its uid lets it bind the volume anew.
     pub fn is_returned(&self, now: &Value, path: &Path) -> bool {
-        let is_gone = !is_said(now, path) && !is_said(self.declared, path);
-        is_gone && self.words.is_some_and(|words| !is_said(words, path))
+        let is_nobodys = !is_said(self.declared, path) && self.words.is_some_and(|words| !is_said(words, path));
+        let is_written_since = || self.edit.is_some_and(|edit| path.find(&edit.object) != path.find(now));
+        is_nobodys && (!is_said(now, path) || is_written_since())
     }
 
     pub fn fault(&self, due: &Due, seen: &BTreeSet<String>) -> Fault {
