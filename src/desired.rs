@@ -8,24 +8,27 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use git2::Oid;
 use trueup_core::facts::{Desired, Problem};
-use trueup_kubernetes::manifest;
+use trueup_core::shared::Shared;
+use trueup_kubernetes::manifest::{self, kept::restore};
 
 use crate::config::{ManifestPath, RenderSettings};
 use crate::render::{self, Record, Rendered};
 use crate::source::{self, CommitId, Found, Pinned, SourceFile};
 use crate::state::StateFolder;
-use kept::{Kept, Known};
+use crate::target;
+use kept::{Kept, Known, Line, Remembered};
 
 /// Fewer files than this are not worth a thread.
 const SHARE: usize = 64;
 
 /// What Git declares for one target.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Declared {
     /// The objects.
-    pub objects: Vec<Desired>,
-    /// What could not be read.
+    pub objects: Vec<Shared<Desired>>,
+    /// What could not be read, and what is wrong with what could.
     pub problems: Vec<Problem>,
     /// What was rendered, path by path.
     pub rendered: Vec<Record>,
@@ -37,20 +40,25 @@ pub struct Readings {
     programs: RenderSettings,
     /// Where private folders to render from come and go.
     workshop: PathBuf,
+    lasting: Lasting,
     kept: Arc<Mutex<Kept>>,
     renders: Arc<Mutex<Renders>>,
+    wholes: Arc<Mutex<Wholes>>,
 }
 
 /// What the programs made, by commit and path.
 type Renders = BTreeMap<(CommitId, ManifestPath), Arc<Rendered>>;
 
+/// What was read of a whole tree, by the paths that were asked for.
+type Wholes = BTreeMap<Vec<ManifestPath>, (Oid, Declared)>;
+
 impl Readings {
     /// Those of this state folder. With `lasting`, they stay in memory for the next round, too.
     #[must_use]
     pub fn of(state: &StateFolder, programs: RenderSettings, lasting: Lasting) -> Self {
-        let kept = Kept::at(state.path().join("cache").join("manifests"), lasting);
+        let kept = Arc::new(Mutex::new(Kept::at(state.path().join("cache").join("manifests"), lasting)));
         let workshop = state.path().join("render");
-        Self { programs, workshop, kept: Arc::new(Mutex::new(kept)), renders: Arc::default() }
+        Self { programs, workshop, lasting, kept, renders: Arc::default(), wholes: Arc::default() }
     }
 }
 
@@ -66,12 +74,35 @@ pub enum Lasting {
 /// Reads what is declared under some paths at the pinned commit. Blocks.
 #[must_use]
 pub fn read(readings: &Readings, pinned: &Pinned, paths: &[ManifestPath]) -> Declared {
+    let begun = Instant::now();
+    let (declared, parsed) = read_or_recall(readings, pinned, paths);
+    let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::debug!(objects = declared.objects.len(), parsed, took_us, "manifests read");
+    declared
+}
+
+/// What is declared, and how many files were parsed for it.
+fn read_or_recall(readings: &Readings, pinned: &Pinned, paths: &[ManifestPath]) -> (Declared, usize) {
     let is_plain = |path: &&ManifestPath| path.rendering.is_none();
     let plain: Vec<String> = paths.iter().filter(is_plain).map(|path| path.path.clone()).collect();
-    let mut declared = if plain.is_empty() { Declared::default() } else { read_files(readings, pinned, &plain) };
+    // What a program makes also depends on the program.
+    let tree = pinned.tree().filter(|_| readings.lasting == Lasting::Rounds && plain.len() == paths.len());
+    let mut wholes = readings.wholes.lock().unwrap_or_else(PoisonError::into_inner);
+    if let (Some(tree), Some((known, declared))) = (tree, wholes.get(paths))
+        && tree == *known
+    {
+        return (declared.clone(), 0);
+    }
+    wholes.remove(paths);
+    let mut notes = Vec::new();
+    let (mut declared, parsed) =
+        if plain.is_empty() { Default::default() } else { read_files(readings, pinned, &plain, &mut notes) };
+    // A problem may name the commit: those are told anew.
+    let is_whole = declared.problems.is_empty();
     for path in paths.iter().filter(|path| path.rendering.is_some()) {
         match render_path(readings, pinned, path) {
             Ok(rendered) => {
+                notes.extend(rendered.objects.iter().flat_map(|object| target::notes(object)));
                 declared.objects.extend(rendered.objects.iter().cloned());
                 declared.problems.extend(rendered.problems.iter().cloned());
                 declared.rendered.push(rendered.record.clone());
@@ -79,76 +110,122 @@ pub fn read(readings: &Readings, pinned: &Pinned, paths: &[ManifestPath]) -> Dec
             Err(problem) => declared.problems.push(problem),
         }
     }
-    declared
+    declared.problems.extend(target::declared_twice(&declared.objects));
+    declared.problems.extend(target::in_order(notes));
+    if let (Some(tree), true) = (tree, is_whole) {
+        wholes.insert(paths.to_vec(), (tree, declared.clone()));
+    }
+    (declared, parsed)
 }
 
-/// One file's way to its objects.
+/// One file's way to its objects, where they are not in memory.
 enum Way<'a> {
     /// It is read.
     Parse(&'a SourceFile),
-    /// It was read before.
-    Restore(&'a str, Known<'a>),
+    /// It was read before, as this text tells.
+    Restore(&'a str, Line<'a>),
+    /// It was read before, and nothing of that is left.
+    Again(&'a str),
+    /// A file with this content was read before, under another name.
+    Rename(&'a str, &'a Remembered),
 }
 
-fn read_files(readings: &Readings, pinned: &Pinned, paths: &[String]) -> Declared {
-    let begun = Instant::now();
+fn read_files(readings: &Readings, pinned: &Pinned, paths: &[String], notes: &mut Vec<Problem>) -> (Declared, usize) {
     let mut kept = readings.kept.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.begin();
-    let (found, problems) = source::files_but(pinned, paths, &|blob| kept.size_of(blob));
-    let ways: Vec<Way<'_>> = found.iter().filter_map(|found| way(found, &kept)).collect();
-    let results = in_parallel(&ways, |way| walked(pinned, way));
-    let parsed = results.iter().filter(|result| result.parsed).count();
+    let mut trees = kept.begin();
+    let (found, problems) = source::files_but(pinned, paths, &|blob| kept.size_of(blob), &mut trees);
+    kept.trees = trees;
+    let ways: Vec<(usize, Way<'_>)> = found.iter().enumerate().filter_map(|(at, found)| Some((at, way(found, &kept)?))).collect();
+    let results = in_parallel(&ways, |(at, way)| (*at, walked(pinned, way)));
     drop(ways);
-    kept.parsed = parsed;
+    let parsed = results.iter().filter(|(_, result)| result.parsed).count();
+    let mut results = results.into_iter().peekable();
     let mut declared = Declared { problems, ..Declared::default() };
-    let mut read = Vec::new();
-    for (found, result) in found.iter().zip(results) {
-        let (Found::Known { blob, .. } | Found::Read(SourceFile { blob, .. })) = found;
-        if result.problems.is_empty() && kept.wants(blob, result.parsed) {
-            read.push((blob.clone(), result.size, result.objects.clone()));
+    for (at, found) in found.iter().enumerate() {
+        let (blob, path) = place(found);
+        let Some((_, result)) = results.next_if(|(walked, _)| *walked == at) else {
+            if let Some(known) = kept.wanted(blob, path) {
+                declared.objects.extend(known.objects.iter().cloned());
+                notes.extend(known.notes.iter().cloned());
+            }
+            continue;
+        };
+        declared.objects.extend(result.objects.iter().cloned());
+        notes.extend(result.notes.iter().cloned());
+        if result.problems.is_empty() {
+            kept.keep(blob, path, result);
+        } else {
+            declared.problems.extend(result.problems);
         }
-        declared.objects.extend(result.objects);
-        declared.problems.extend(result.problems);
     }
-    kept.end(read);
-    let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-    tracing::debug!(files = found.len(), parsed, took_us, "manifests read");
-    declared
+    kept.end();
+    (declared, parsed)
 }
 
-fn way<'a>(found: &'a Found, kept: &'a Kept) -> Option<Way<'a>> {
+/// A file's blob, where it has one, and its path.
+fn place(found: &Found) -> (Option<Oid>, &str) {
     match found {
-        Found::Known { path, blob } => kept.known(blob).map(|known| Way::Restore(path, known)),
-        Found::Read(file) => Some(kept.known(&file.blob).map_or(Way::Parse(file), |known| Way::Restore(&file.path, known))),
+        Found::Known { path, blob } => (Some(*blob), path),
+        Found::Read(file) => (Oid::from_str(&file.blob).ok(), &file.path),
+    }
+}
+
+/// `None` where the file's objects are in memory.
+fn way<'a>(found: &'a Found, kept: &'a Kept) -> Option<Way<'a>> {
+    let (blob, path) = place(found);
+    let known = blob.and_then(|blob| kept.known(blob, path));
+    match (known, found) {
+        (Some(Known::Objects), _) => None,
+        (Some(Known::Renamed(remembered)), _) => Some(Way::Rename(path, remembered)),
+        (Some(Known::Text(line)), _) => Some(Way::Restore(path, line)),
+        (None, Found::Read(file)) => Some(Way::Parse(file)),
+        // Only what is known is found as known; it would be missing without a word.
+        (None, Found::Known { path, .. }) => Some(Way::Again(path)),
     }
 }
 
 /// What came of one file.
 struct Walked {
-    objects: Vec<Desired>,
+    objects: Vec<Shared<Desired>>,
     problems: Vec<Problem>,
+    /// What is wrong with its objects.
+    notes: Vec<Problem>,
     size: usize,
     parsed: bool,
 }
 
+impl Walked {
+    fn of(objects: Vec<Desired>, problems: Vec<Problem>, size: usize) -> Self {
+        let notes = objects.iter().flat_map(target::notes).collect();
+        Self { objects: objects.into_iter().map(Shared::from).collect(), problems, notes, size, parsed: false }
+    }
+}
+
 fn walked(pinned: &Pinned, way: &Way<'_>) -> Walked {
-    let parse = |path: &str, bytes: &[u8]| {
-        let (objects, problems) = manifest::read(path, bytes);
-        Walked { objects, problems, size: bytes.len(), parsed: true }
-    };
     match way {
-        Way::Parse(file) => parse(&file.path, &file.bytes),
-        Way::Restore(path, known) => match known.objects(path) {
-            Some(objects) => Walked { objects, problems: Vec::new(), size: known.size(), parsed: false },
+        Way::Parse(file) => parsed(&file.path, &file.bytes),
+        Way::Rename(path, remembered) => Walked::of(remembered.renamed(path), Vec::new(), remembered.size),
+        Way::Restore(path, line) => match restore(path, line.text) {
+            Some(objects) => Walked::of(objects, Vec::new(), line.size),
             // What was kept is of no use: the file itself is.
-            None => match source::read(pinned, path) {
-                Ok(bytes) => parse(path, &bytes.unwrap_or_default()),
-                Err(error) => {
-                    let problem = Problem::blind("unreadable-object", error.to_string(), None);
-                    Walked { objects: Vec::new(), problems: vec![problem], size: 0, parsed: true }
-                }
-            },
+            None => read_again(pinned, path),
         },
+        Way::Again(path) => read_again(pinned, path),
+    }
+}
+
+fn parsed(path: &str, bytes: &[u8]) -> Walked {
+    let (objects, problems) = manifest::read(path, bytes);
+    Walked { parsed: true, ..Walked::of(objects, problems, bytes.len()) }
+}
+
+fn read_again(pinned: &Pinned, path: &str) -> Walked {
+    match source::read(pinned, path) {
+        Ok(bytes) => parsed(path, &bytes.unwrap_or_default()),
+        Err(error) => {
+            let problem = Problem::blind("unreadable-object", error.to_string(), None);
+            Walked { parsed: true, ..Walked::of(Vec::new(), vec![problem], 0) }
+        }
     }
 }
 

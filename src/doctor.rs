@@ -3,8 +3,10 @@
 use std::fmt::Write;
 
 use serde::Serialize;
+use trueup_core::facts::Desired;
 use trueup_core::finding::Lane;
 use trueup_core::policy::Policy;
+use trueup_core::shared::Shared;
 
 use crate::cli::Output;
 use crate::command::print;
@@ -142,7 +144,7 @@ async fn rights(
     name: &str,
     cluster: &trueup_kubernetes::cluster::Cluster,
     catalog: &trueup_kubernetes::discovery::Catalog,
-    desired: &[trueup_core::facts::Desired],
+    desired: &[Shared<Desired>],
 ) -> Vec<Check> {
     match trueup_kubernetes::rights::missing(cluster, catalog, desired).await {
         Ok(rights) => {

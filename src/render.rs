@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use trueup_core::facts::{Desired, Origin, Problem};
 use trueup_core::seen::hex;
+use trueup_core::shared::Shared;
 use trueup_kubernetes::manifest;
 
 use crate::config::{Chart, ManifestPath, RenderSettings, Rendering};
@@ -31,7 +32,7 @@ pub struct Rendered {
     /// What was rendered, by what, to which bytes.
     pub record: Record,
     /// The objects.
-    pub objects: Vec<Desired>,
+    pub objects: Vec<Shared<Desired>>,
     /// What of it is no manifest.
     pub problems: Vec<Problem>,
 }
@@ -180,6 +181,7 @@ fn read(path: &ManifestPath, rendering: &Rendering, place: &str, output: &Output
         program: runnable.file().display().to_string(),
         sha256: hex(digest.as_ref()),
     };
+    let objects = objects.into_iter().map(Shared::from).collect();
     Rendered { record, objects, problems: problems.into_iter().map(told).collect() }
 }
 

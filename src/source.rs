@@ -33,6 +33,8 @@ use self::fetch::FetchRequest;
 use self::reference::Lookup;
 use self::transport::{Transport, at};
 
+pub use self::tree::Trees;
+
 /// Which files a round reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSpec {
@@ -164,14 +166,24 @@ impl Pinned {
     /// Whether the files are those of a commit, so that they never change.
     #[must_use]
     pub fn is_fixed(&self) -> bool {
-        self.content == Content::Tree
+        self.tree().is_some()
+    }
+
+    /// The id of the commit's whole tree, where the files are those of a commit: with it, all of them are the same.
+    #[must_use]
+    pub fn tree(&self) -> Option<Oid> {
+        match self.content {
+            Content::Tree(id) => Some(id),
+            Content::WorkTree(_) => None,
+        }
     }
 }
 
 /// Where the files come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Content {
-    Tree,
+    /// Of a commit, by its id.
+    Tree(Oid),
     WorkTree(PathBuf),
 }
 
@@ -187,7 +199,7 @@ pub struct SourceFile {
 }
 
 /// The size of a blob's content, where whoever asks needs none of it.
-pub type KnownSizes<'a> = dyn Fn(&str) -> Option<usize> + 'a;
+pub type KnownSizes<'a> = dyn Fn(Oid) -> Option<usize> + 'a;
 
 /// One file, with its content or without.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,7 +211,7 @@ pub enum Found {
         /// Its path inside the repository, with `/`.
         path: String,
         /// The blob's id.
-        blob: String,
+        blob: Oid,
     },
 }
 
@@ -233,19 +245,20 @@ pub fn pin(spec: &SourceSpec, access: &Access) -> Result<Pinned, SourceError> {
 /// A path may name a folder or one file. Each problem here blinds: objects may be declared in what was not read.
 #[must_use]
 pub fn files(pinned: &Pinned, under: &[String]) -> (Vec<SourceFile>, Vec<Problem>) {
-    let (files, problems) = files_but(pinned, under, &|_| None);
+    let (files, problems) = files_but(pinned, under, &|_| None, &mut Trees::default());
     (files.into_iter().filter_map(Found::read).collect(), problems)
 }
 
-/// As [`files`], but nothing is read of blobs whose size is `known`, as far as they are told apart without reading.
+/// As [`files`], but nothing is read of blobs whose size is `known`, as far as they are told apart without reading, nor of
+/// `trees` that were read before.
 #[must_use]
-pub fn files_but(pinned: &Pinned, under: &[String], known: &KnownSizes<'_>) -> (Vec<Found>, Vec<Problem>) {
+pub fn files_but(pinned: &Pinned, under: &[String], known: &KnownSizes<'_>, trees: &mut Trees) -> (Vec<Found>, Vec<Problem>) {
     let repository = match open(&pinned.repository) {
         Ok(repository) => repository,
         Err(error) => return (Vec::new(), vec![Problem::blind("source-unreadable", error.to_string(), None)]),
     };
     match &pinned.content {
-        Content::Tree => tree::files(&repository, &pinned.commit, under, pinned.limits, known),
+        Content::Tree(_) => tree::files(&repository, &pinned.commit, under, pinned.limits, (known, trees)),
         Content::WorkTree(root) => {
             let (files, problems) = work_tree::files(&repository, root, under, pinned.limits);
             (files.into_iter().map(Found::Read).collect(), problems)
@@ -260,7 +273,7 @@ pub fn files_but(pinned: &Pinned, under: &[String], known: &KnownSizes<'_>) -> (
 pub fn export(pinned: &Pinned, into: &Path) -> Result<Vec<export::LeftOut>, SourceError> {
     let repository = open(&pinned.repository)?;
     match &pinned.content {
-        Content::Tree => export::tree(&repository, &pinned.commit, pinned.limits, into),
+        Content::Tree(_) => export::tree(&repository, &pinned.commit, pinned.limits, into),
         Content::WorkTree(root) => export::work_tree(&repository, root, pinned.limits, into),
     }
 }
@@ -271,7 +284,7 @@ pub fn export(pinned: &Pinned, into: &Path) -> Result<Vec<export::LeftOut>, Sour
 /// When the path leads out, through a link or into a submodule, or the content cannot be read.
 pub fn read(pinned: &Pinned, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
     match &pinned.content {
-        Content::Tree => tree::read(&open(&pinned.repository)?, &pinned.commit, path, pinned.limits),
+        Content::Tree(_) => tree::read(&open(&pinned.repository)?, &pinned.commit, path, pinned.limits),
         Content::WorkTree(root) => work_tree::read(root, path, pinned.limits),
     }
 }
@@ -295,7 +308,7 @@ pub fn read_text(pinned: &Pinned, path: &str) -> Result<Option<String>, SourceEr
 /// When the folder cannot be listed, or one of its `*.toml` entries is no plain file.
 pub fn list_toml(pinned: &Pinned, folder: &str) -> Result<Vec<String>, SourceError> {
     match &pinned.content {
-        Content::Tree => tree::list_toml(&open(&pinned.repository)?, &pinned.commit, folder),
+        Content::Tree(_) => tree::list_toml(&open(&pinned.repository)?, &pinned.commit, folder),
         Content::WorkTree(root) => work_tree::list_toml(root, folder),
     }
 }
@@ -360,7 +373,7 @@ fn pin_commit(spec: &SourceSpec, repository: &Repository, tip: Oid, place: Place
     };
     let commit = repository.find_commit(id).map_err(|error| SourceError::corrupt(&id.to_string(), &error))?;
     // an unreadable tree must fail here, not look like an empty one later
-    commit.tree().map_err(|error| SourceError::corrupt(&id.to_string(), &error))?;
+    let tree = commit.tree().map_err(|error| SourceError::corrupt(&id.to_string(), &error))?;
     Ok(Pinned {
         name: place.name,
         reference: spec.reference.clone(),
@@ -369,7 +382,7 @@ fn pin_commit(spec: &SourceSpec, repository: &Repository, tip: Oid, place: Place
         dirty: false,
         repository: repository.path().to_owned(),
         remote: place.remote,
-        content: Content::Tree,
+        content: Content::Tree(tree.id()),
         limits: place.limits,
         tip: CommitId::from(tip),
     })

@@ -8,7 +8,8 @@ pub(crate) mod shared;
 mod snapshot;
 pub(crate) mod terraform;
 
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use trueup_core::classify::{classify, differences, ignore_problems};
@@ -24,6 +25,7 @@ use trueup_core::seen::DigestKey;
 use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::manifest;
 use trueup_kubernetes::table::Table;
+use trueup_kubernetes::verdicts::Verdicts;
 
 use crate::config::{ManifestPath, Target, TargetKind};
 use crate::desired::{self, Declared};
@@ -31,7 +33,7 @@ use crate::render;
 use crate::session::Session;
 use crate::source::Pinned;
 
-pub use cluster::identity;
+pub use cluster::{identity, judge_reached};
 pub use reach::{Reach, Sent};
 
 /// A target that has not been judged after this long is unknown.
@@ -157,6 +159,24 @@ impl JudgedCase {
     }
 }
 
+/// Steps 4 and 5 for one object. What was true and is the very same is not walked again: nothing differs, so there is nothing
+/// that policy could make of it.
+#[must_use]
+pub fn case_of(pair: Pair, known: (&TargetName, &Kinds), judging: Judging<'_>, verdicts: Option<&Verdicts>) -> JudgedCase {
+    let before = match &pair {
+        Pair::Matched(matched) => verdicts.and_then(|verdicts| verdicts.comparison(matched)),
+        Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..) => None,
+    };
+    if let Some(comparison) = before {
+        return JudgedCase { pair: Some(pair), comparison, findings: Vec::new() };
+    }
+    let case = JudgedCase::of(pair, known, judging);
+    if let (Some(verdicts), Some(Pair::Matched(matched))) = (verdicts, &case.pair) {
+        verdicts.keep(matched, &case.comparison);
+    }
+    case
+}
+
 /// What differences are judged by.
 #[derive(Debug, Clone, Copy)]
 pub struct Judging<'a> {
@@ -212,7 +232,6 @@ pub async fn declared(session: &Session, pinned: &Pinned, paths: &[ManifestPath]
     let (readings, at, under) = (session.readings.clone(), pinned.clone(), paths.to_vec());
     let read = tokio::task::spawn_blocking(move || desired::read(&readings, &at, &under)).await;
     let mut declared = read.map_err(|error| vec![Problem::blind("source-unreadable", error.to_string(), None)])?;
-    declared.problems.extend(found_in(&declared.objects));
     if declared.objects.is_empty() {
         let paths: Vec<&str> = paths.iter().map(|path| path.path.as_str()).collect();
         let message = format!(
@@ -236,16 +255,22 @@ pub fn objects<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> (Vec<Des
         desired.extend(objects);
         problems.extend(found);
     }
-    problems.extend(found_in(&desired));
+    problems.extend(declared_twice(&desired));
+    problems.extend(in_order(desired.iter().flat_map(notes).collect()));
     (desired, problems)
 }
 
-/// What is wrong with objects that can be read.
-fn found_in(objects: &[Desired]) -> Vec<Problem> {
-    let mut problems = declared_twice(objects);
-    problems.extend(objects.iter().flat_map(ignore_problems));
-    problems.extend(objects.iter().flat_map(unknown_fields));
+/// What is wrong with an object that can be read.
+pub(crate) fn notes(object: &Desired) -> Vec<Problem> {
+    let mut problems = ignore_problems(object);
+    problems.extend(unknown_fields(object));
     problems
+}
+
+/// The notes of many objects, each kind of note for itself.
+pub(crate) fn in_order(mut notes: Vec<Problem>) -> Vec<Problem> {
+    notes.sort_by_key(|note| note.code);
+    notes
 }
 
 /// What the object's kind does not have: the server drops it, so that no difference would ever tell.
@@ -264,33 +289,38 @@ fn unknown_fields(desired: &Desired) -> Vec<Problem> {
 }
 
 /// One object declared in two places: which of them is meant cannot be told.
-fn declared_twice(desired: &[Desired]) -> Vec<Problem> {
-    let mut seen = std::collections::BTreeMap::new();
-    let mut problems = Vec::new();
-    for object in desired {
-        if let Some(first) = seen.insert(object.id.key(), &object.origin) {
-            let message = format!("`{}` is also declared at {first}: keep one of the two", object.id);
-            problems.push(Problem::blind("declared-twice", message, Some(object.origin.clone())));
-        }
-    }
-    problems
+pub(crate) fn declared_twice<D: Borrow<Desired>>(desired: &[D]) -> Vec<Problem> {
+    let problem = |(first, second): (usize, usize)| {
+        let (first, Desired { id, origin, .. }) = (&desired[first].borrow().origin, desired[second].borrow());
+        let message = format!("`{id}` is also declared at {first}: keep one of the two");
+        Problem::blind("declared-twice", message, Some(origin.clone()))
+    };
+    doubled(desired.iter().map(Borrow::borrow)).into_iter().map(problem).collect()
+}
+
+/// The places of objects that are declared again, each with that of the declaration before it.
+fn doubled<'a>(desired: impl Iterator<Item = &'a Desired>) -> Vec<(usize, usize)> {
+    let mut last = HashMap::with_capacity(desired.size_hint().0);
+    let again = |(at, object): (usize, &'a Desired)| last.insert(object.id.key(), at).map(|before| (before, at));
+    desired.enumerate().filter_map(again).collect()
 }
 
 /// Two declarations of one object are seen only now where one of them leaves out the namespace. Neither is judged: put right
 /// by the one, the object would be wrong by the other.
 #[must_use]
 pub fn told_apart(pairs: Vec<Pair>) -> (Vec<Pair>, Vec<Problem>) {
+    if doubled(pairs.iter().map(|pair| &**pair.desired())).is_empty() {
+        return (pairs, Vec::new());
+    }
     let mut origins: BTreeMap<_, Vec<Origin>> = BTreeMap::new();
     for pair in &pairs {
-        let Desired { id, origin, .. } = pair.desired();
-        let key = (id.group().to_owned(), id.kind.clone(), id.namespace.clone(), id.name.clone());
-        origins.entry(key).or_default().push(origin.clone());
+        let Desired { id, origin, .. } = &**pair.desired();
+        origins.entry(owned_key(id)).or_default().push(origin.clone());
     }
     let mut problems = Vec::new();
     let told_apart = |pair: Pair| {
-        let Desired { id, origin, .. } = pair.desired();
-        let key = (id.group().to_owned(), id.kind.clone(), id.namespace.clone(), id.name.clone());
-        let Some(other) = origins[&key].iter().find(|other| *other != origin) else { return pair };
+        let Desired { id, origin, .. } = &**pair.desired();
+        let Some(other) = origins[&owned_key(id)].iter().find(|other| *other != origin) else { return pair };
         let message = format!("`{id}` is also declared at {other}: keep one of the two");
         problems.push(Problem::blind("declared-twice", message.clone(), Some(origin.clone())));
         Pair::Unseen(pair.desired().clone(), message)
@@ -299,12 +329,17 @@ pub fn told_apart(pairs: Vec<Pair>) -> (Vec<Pair>, Vec<Problem>) {
     (pairs, problems)
 }
 
+fn owned_key(id: &ObjectId) -> (String, String, Option<String>, String) {
+    let (group, kind, namespace, name) = id.key();
+    (group.to_owned(), kind.to_owned(), namespace.map(str::to_owned), name.to_owned())
+}
+
 /// The judged target of an observation.
 fn judged(
     target: &Target,
     observation: Observation,
     mut problems: Vec<Problem>,
-    judging: Judging<'_>,
+    (judging, verdicts): (Judging<'_>, Option<&Verdicts>),
     (reach, kinds): (Reach, Kinds),
 ) -> Judged {
     problems.extend(observation.problems);
@@ -312,7 +347,7 @@ fn judged(
     let (pairs, ambiguous) = told_apart(observation.pairs);
     let ambiguous: Vec<_> = ambiguous.into_iter().filter(|problem| !problems.contains(problem)).collect();
     problems.extend(ambiguous);
-    let mut cases: Vec<_> = pairs.into_iter().map(|pair| JudgedCase::of(pair, (&target.name, &kinds), judging)).collect();
+    let mut cases: Vec<_> = pairs.into_iter().map(|pair| case_of(pair, (&target.name, &kinds), judging, verdicts)).collect();
     order::say(&mut cases);
     Judged { cases, reach, kinds, rewriters, ..Judged::unseen(target, problems) }
 }

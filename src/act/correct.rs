@@ -263,7 +263,7 @@ async fn decide_again(acting: Acting<'_>, judged: &Judged, guards: &Guards, corr
 
 fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Live) -> Option<JudgedCase> {
     let Some(Pair::Matched(matched)) = &case.pair else { return None };
-    let matched = Matched { live, ..matched.as_ref().clone() };
+    let matched = Matched { live: live.into(), ..matched.as_ref().clone() };
     let judging = Judging { source: &acting.pinned.name, policy: acting.policy, key: &acting.session.key };
     Some(JudgedCase::of(Pair::Matched(Box::new(matched)), (&judged.name, &judged.kinds), judging))
 }

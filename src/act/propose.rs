@@ -87,7 +87,7 @@ fn adopt(
 ) -> Result<Vec<u8>, String> {
     let declared = declared_as_read(file, before, &matched.desired)?;
     let after = review::adopt(file, before, &declared, drift, &matched.live.value).map_err(|refused| refused.to_string())?;
-    let edited = Matched { desired: declared_as_read(file, &after, &matched.desired)?, ..matched.clone() };
+    let edited = Matched { desired: declared_as_read(file, &after, &matched.desired)?.into(), ..matched.clone() };
     let drifts = compare(&edited, kinds.types(), &kinds.shape(&matched.desired.id), &acting.session.key).drifts;
     match drifts.iter().find(|left| drift.path.covers(&left.path) || left.path.covers(&drift.path)) {
         Some(left) => Err(format!("with this edit, `{}` would still differ", left.path)),

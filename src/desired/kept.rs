@@ -8,13 +8,15 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use trueup_core::facts::Desired;
+use git2::Oid;
+use trueup_core::facts::{Desired, Problem};
 use trueup_core::seen::hex;
-use trueup_kubernetes::manifest::kept::{keep, reader, restore};
+use trueup_core::shared::Shared;
+use trueup_kubernetes::manifest::kept::{keep, reader};
 
-use super::Lasting;
+use super::{Lasting, Walked};
+use crate::source::Trees;
 
 /// A larger file begins anew.
 const LARGEST: u64 = 256 << 20;
@@ -29,110 +31,129 @@ pub(super) struct Kept {
     lasting: Lasting,
     /// As the file was when it was first needed.
     disk: Option<Disk>,
-    memory: HashMap<String, Remembered>,
+    /// By blob; of one content that stands in several files, each.
+    memory: HashMap<Oid, Vec<Remembered>>,
+    /// Folders that were read before.
+    pub(super) trees: Trees,
     readings: u64,
-    /// How many files the last reading parsed.
-    pub(super) parsed: usize,
+    /// Lines to add to the file.
+    lines: String,
 }
 
 #[derive(Debug, Default)]
 struct Disk {
     bytes: Vec<u8>,
-    lines: HashMap<String, Line>,
+    lines: HashMap<Oid, (usize, Range<usize>)>,
 }
 
-#[derive(Debug, Clone)]
-struct Line {
-    size: usize,
-    text: Range<usize>,
+/// What the file tells of one blob.
+pub(super) struct Line<'a> {
+    pub(super) size: usize,
+    pub(super) text: &'a [u8],
 }
 
+/// What one file declares.
 #[derive(Debug)]
-struct Remembered {
-    size: usize,
-    objects: Arc<Vec<Desired>>,
+pub(super) struct Remembered {
+    file: String,
+    pub(super) size: usize,
+    pub(super) objects: Vec<Shared<Desired>>,
+    /// What is wrong with its objects.
+    pub(super) notes: Vec<Problem>,
     wanted: u64,
 }
 
-/// What is kept of one blob.
+/// What is known of one blob in one file.
 pub(super) enum Known<'a> {
-    Text(usize, &'a [u8]),
-    Objects(usize, &'a Arc<Vec<Desired>>),
+    /// It is in memory.
+    Objects,
+    /// It is in memory as another file's.
+    Renamed(&'a Remembered),
+    /// It is on disk.
+    Text(Line<'a>),
 }
 
-impl Known<'_> {
-    pub(super) fn size(&self) -> usize {
-        let (Self::Text(size, _) | Self::Objects(size, _)) = self;
-        *size
-    }
-
+impl Remembered {
     /// The objects as those of this file.
-    pub(super) fn objects(&self, file: &str) -> Option<Vec<Desired>> {
-        match self {
-            Self::Text(_, text) => restore(file, text),
-            Self::Objects(_, objects) => {
-                let mut objects = objects.to_vec();
-                for object in objects.iter_mut().filter(|object| object.origin.file != file) {
-                    file.clone_into(&mut object.origin.file);
-                }
-                Some(objects)
-            }
-        }
+    pub(super) fn renamed(&self, file: &str) -> Vec<Desired> {
+        let renamed = |object: &Shared<Desired>| {
+            let mut object = Desired::clone(object);
+            file.clone_into(&mut object.origin.file);
+            object
+        };
+        self.objects.iter().map(renamed).collect()
     }
 }
 
 impl Kept {
     pub(super) fn at(file: PathBuf, lasting: Lasting) -> Self {
-        Self { file, lasting, disk: None, memory: HashMap::new(), readings: 0, parsed: 0 }
+        let (memory, trees) = (HashMap::new(), Trees::default());
+        Self { file, lasting, disk: None, memory, trees, readings: 0, lines: String::new() }
     }
 
-    /// A reading begins.
-    pub(super) fn begin(&mut self) {
+    /// A reading begins. The folders that were read before are lent to it.
+    pub(super) fn begin(&mut self) -> Trees {
         self.readings += 1;
         if self.readings == 1 {
             self.disk = Some(load(&self.file));
         }
+        let mut trees = std::mem::take(&mut self.trees);
+        trees.begin();
+        trees
     }
 
     /// The size of a blob's content, if what it declares is known.
-    pub(super) fn size_of(&self, blob: &str) -> Option<usize> {
-        self.known(blob).map(|known| known.size())
+    pub(super) fn size_of(&self, blob: Oid) -> Option<usize> {
+        let remembered = self.memory.get(&blob).and_then(|files| files.first()).map(|remembered| remembered.size);
+        remembered.or_else(|| self.line_of(blob).map(|line| line.size))
     }
 
-    pub(super) fn known(&self, blob: &str) -> Option<Known<'_>> {
-        if let Some(remembered) = self.memory.get(blob) {
-            return Some(Known::Objects(remembered.size, &remembered.objects));
+    pub(super) fn known(&self, blob: Oid, file: &str) -> Option<Known<'_>> {
+        match self.memory.get(&blob).map(Vec::as_slice) {
+            Some(files) if files.iter().any(|remembered| remembered.file == file) => Some(Known::Objects),
+            Some([other, ..]) => Some(Known::Renamed(other)),
+            Some([]) | None => self.line_of(blob).map(Known::Text),
         }
+    }
+
+    fn line_of(&self, blob: Oid) -> Option<Line<'_>> {
         let disk = self.disk.as_ref()?;
-        let line = disk.lines.get(blob)?;
-        Some(Known::Text(line.size, disk.bytes.get(line.text.clone())?))
+        let (size, text) = disk.lines.get(&blob)?;
+        Some(Line { size: *size, text: disk.bytes.get(text.clone())? })
     }
 
-    /// Whether [`Kept::end`] is to be told of this blob.
-    pub(super) fn wants(&mut self, blob: &str, parsed: bool) -> bool {
-        if let Some(remembered) = self.memory.get_mut(blob) {
-            remembered.wanted = self.readings;
-            return parsed;
+    /// What is remembered of a file, which is wanted.
+    pub(super) fn wanted(&mut self, blob: Option<Oid>, file: &str) -> Option<&Remembered> {
+        let readings = self.readings;
+        let remembered = self.memory.get_mut(&blob?)?.iter_mut().find(|remembered| remembered.file == file)?;
+        remembered.wanted = readings;
+        Some(remembered)
+    }
+
+    /// Keeps what a file declares.
+    pub(super) fn keep(&mut self, blob: Option<Oid>, file: &str, walked: Walked) {
+        let Some(blob) = blob else { return };
+        if !self.memory.contains_key(&blob) && self.line_of(blob).is_none() {
+            self.lines.extend(line(blob, walked.size, &walked.objects));
         }
-        parsed || self.lasting == Lasting::Rounds
+        if self.lasting == Lasting::Rounds {
+            let Walked { objects, notes, size, .. } = walked;
+            let remembered = Remembered { file: file.to_owned(), size, objects, notes, wanted: self.readings };
+            self.memory.entry(blob).or_default().push(remembered);
+        }
     }
 
-    /// A reading ends, with these blobs, the sizes of their content and what they declare.
-    pub(super) fn end(&mut self, read: Vec<(String, usize, Vec<Desired>)>) {
-        let new = read.iter().filter(|(blob, ..)| self.known(blob).is_none());
-        let lines: String = new.filter_map(|(blob, size, objects)| line(blob, *size, objects)).collect();
+    /// A reading ends: what is new in it goes to the file, and what was not wanted for long is forgotten.
+    pub(super) fn end(&mut self) {
         // Without the file, everything is read anew: that is slow, and as true.
-        if let Err(error) = append(&self.file, &lines) {
+        if let Err(error) = append(&self.file, &std::mem::take(&mut self.lines)) {
             tracing::debug!(%error, file = %self.file.display(), "what was read is not kept");
         }
-        if self.lasting == Lasting::OneRound {
-            return;
-        }
-        let wanted = self.readings;
-        self.memory.retain(|_, remembered| remembered.wanted + FORGOTTEN > wanted);
-        for (blob, size, objects) in read {
-            self.memory.insert(blob, Remembered { size, objects: Arc::new(objects), wanted });
-        }
+        let readings = self.readings;
+        self.memory.retain(|_, files| {
+            files.retain(|remembered| remembered.wanted + FORGOTTEN > readings);
+            !files.is_empty()
+        });
         self.disk = self.disk.take().filter(|disk| !disk.lines.keys().all(|blob| self.memory.contains_key(blob)));
     }
 }
@@ -146,9 +167,9 @@ fn digest(blob: &str, size: &str, text: &str) -> String {
     hex(&digest.as_ref()[..8])
 }
 
-fn line(blob: &str, size: usize, objects: &[Desired]) -> Option<String> {
+fn line(blob: Oid, size: usize, objects: &[Shared<Desired>]) -> Option<String> {
     let text = keep(objects)?;
-    Some(format!("{blob} {size} {} {text}\n", digest(blob, &size.to_string(), &text)))
+    Some(format!("{blob} {size} {} {text}\n", digest(&blob.to_string(), &size.to_string(), &text)))
 }
 
 fn load(file: &Path) -> Disk {
@@ -163,7 +184,7 @@ fn load(file: &Path) -> Disk {
         let whole = line.strip_suffix(b"\n").and_then(|line| std::str::from_utf8(line).ok());
         if let Some((blob, size, text)) = whole.and_then(checked) {
             let end = start + line.len() - 1;
-            lines.insert(blob.to_owned(), Line { size, text: end - text.len()..end });
+            lines.insert(blob, (size, end - text.len()..end));
         }
         start += line.len();
     }
@@ -171,10 +192,10 @@ fn load(file: &Path) -> Disk {
 }
 
 /// Blob, size and text of a whole line.
-fn checked(line: &str) -> Option<(&str, usize, &str)> {
+fn checked(line: &str) -> Option<(Oid, usize, &str)> {
     let mut parts = line.splitn(4, ' ');
     let (blob, size, told, text) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    (digest(blob, size, text) == told).then_some((blob, size.parse().ok()?, text))
+    (digest(blob, size, text) == told).then_some((Oid::from_str(blob).ok()?, size.parse().ok()?, text))
 }
 
 /// Adds lines at the end of the file, in one write; a file of another reader, or one that has grown too large, begins anew.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::SourceError;
 use super::name::{is_manifest, is_safe, normalise};
-use super::tree::join;
+use super::tree::{Trees, join};
 use super::{Content, Found, Pinned, open, tree, work_tree};
 
 /// How many commits are looked back, along the first parents: what the reference said itself.
@@ -65,7 +65,7 @@ pub fn files(pinned: &Pinned, under: &[String]) -> Result<Vec<FormerFile>, Sourc
 
 /// What the commit says otherwise than the files on disk.
 fn unsaved(pinned: &Pinned, repository: &Repository, root: &Path, under: &[String]) -> Vec<FormerFile> {
-    let (committed, _) = tree::files(repository, &pinned.commit, under, pinned.limits, &|_| None);
+    let (committed, _) = tree::files(repository, &pinned.commit, under, pinned.limits, (&|_| None, &mut Trees::default()));
     let committed = committed.into_iter().filter_map(Found::read);
     let on_disk = |path: &str| work_tree::read(root, path, pinned.limits).ok().flatten();
     let changed = committed.filter(|file| on_disk(&file.path).as_ref() != Some(&file.bytes));
@@ -76,7 +76,7 @@ fn unsaved(pinned: &Pinned, repository: &Repository, root: &Path, under: &[Strin
 /// Whether the pinned files are a commit's, so that its history is theirs.
 #[must_use]
 pub fn is_of_commit(pinned: &Pinned) -> bool {
-    pinned.content == Content::Tree
+    pinned.is_fixed()
 }
 
 /// The content of an earlier file.

@@ -1,13 +1,16 @@
 //! Files of a commit, by walking its tree in the object store.
 
-use std::collections::BTreeMap;
-
 use git2::{ErrorCode, ObjectType, Odb, Oid, Repository, Tree};
 use trueup_core::facts::{Origin, Problem};
 
 use super::error::SourceError;
 use super::name::{is_lfs_pointer, is_manifest, is_safe, is_toml, normalise, shown};
 use super::{CommitId, Found, KnownSizes, Limits, SourceFile};
+
+pub use folder::Trees;
+use folder::{Contents, Folder};
+
+mod folder;
 
 const SYMLINK: i32 = 0o120_000;
 const SUBMODULE: i32 = 0o160_000;
@@ -25,25 +28,28 @@ pub const UNSAFE_WHY: &str =
 pub const NOT_MANIFEST_WHY: &str = "it is a file, but no manifest; its name must end in `.yaml`, `.yml` or `.json`";
 
 /// The manifests of a commit under some paths, sorted by path, and what could not be read. Content is read of those blobs
-/// alone whose size is not `known`.
+/// alone whose size is not `known`, and of those trees that were not read before.
 #[must_use]
 pub fn files(
     repository: &Repository,
     commit: &CommitId,
     under: &[String],
     limits: Limits,
-    known: &KnownSizes<'_>,
+    (known, trees): (&KnownSizes<'_>, &mut Trees),
 ) -> (Vec<Found>, Vec<Problem>) {
     let start = repository.odb().and_then(|objects| Ok((objects, root(repository, commit)?)));
     let (objects, root) = match start {
         Ok(start) => start,
         Err(error) => return (Vec::new(), vec![unreadable(commit.as_str(), &error)]),
     };
-    let mut walk = Walk { repository, root: &root, limits, entries: 0, found: BTreeMap::new(), problems: Vec::new() };
+    let mut walk = Walk { repository, root: &root, limits, trees, entries: 0, found: Vec::new(), problems: Vec::new() };
     for path in under {
         walk.enter(path, commit);
     }
-    let Walk { found, mut problems, .. } = walk;
+    let Walk { mut found, mut problems, .. } = walk;
+    // Two paths may lead to one file.
+    found.sort_unstable();
+    found.dedup();
     let files = read_all(&objects, found, (limits, known), &mut problems);
     sort(&mut problems);
     (files, problems)
@@ -200,8 +206,9 @@ struct Walk<'a> {
     repository: &'a Repository,
     root: &'a Tree<'a>,
     limits: Limits,
+    trees: &'a mut Trees,
     entries: usize,
-    found: BTreeMap<String, Oid>,
+    found: Vec<(String, Oid)>,
     problems: Vec<Problem>,
 }
 
@@ -215,7 +222,7 @@ impl Walk<'_> {
         let path = parts.join("/");
         match locate(self.repository, self.root, &parts) {
             Ok(Located::Tree(id)) => self.descend(id, path),
-            Ok(Located::Blob(id)) if is_manifest(path.as_bytes()) => drop(self.found.insert(path, id)),
+            Ok(Located::Blob(id)) if is_manifest(path.as_bytes()) => self.found.push((path, id)),
             Ok(Located::Blob(_)) => self.problems.push(blind("not-a-manifest", &path, NOT_MANIFEST_WHY)),
             Ok(Located::Blocked(entry)) => self.problems.push(blind(entry.code(), &path, entry.why())),
             Ok(Located::Missing) => {
@@ -229,14 +236,14 @@ impl Walk<'_> {
     fn descend(&mut self, tree: Oid, folder: String) {
         let mut left = vec![(tree, folder, 0_usize)];
         while let Some((id, folder, depth)) = left.pop() {
-            let tree = match self.repository.find_tree(id) {
-                Ok(tree) => tree,
+            let contents = match self.trees.contents(self.repository, id) {
+                Ok(contents) => contents,
                 Err(error) => {
                     self.problems.push(unreadable(&folder, &error));
                     continue;
                 }
             };
-            self.entries += tree.len();
+            self.entries += contents.len();
             if self.entries > self.limits.entries {
                 let why = format!("the commit has more than {} entries here; name smaller paths", self.limits.entries);
                 self.problems.push(blind("too-many-files", &folder, &why));
@@ -247,9 +254,18 @@ impl Walk<'_> {
                 self.problems.push(blind("too-deep", &folder, &why));
                 continue;
             }
-            let folders = self.take(&tree, &folder);
+            let folders = match contents {
+                Contents::Plain(plain) => self.take_plain(&plain, &folder),
+                Contents::Other(tree) => self.take(&tree, &folder),
+            };
             left.extend(folders.into_iter().map(|(id, path)| (id, path, depth + 1)));
         }
+    }
+
+    /// As [`Walk::take`], of a folder without anything special.
+    fn take_plain(&mut self, plain: &Folder, folder: &str) -> Vec<(Oid, String)> {
+        self.found.extend(plain.manifests.iter().map(|(name, id)| (join(folder, name), *id)));
+        plain.folders.iter().map(|(name, id)| (*id, join(folder, name))).collect()
     }
 
     /// Takes one folder's manifests, and returns its folders.
@@ -264,7 +280,7 @@ impl Walk<'_> {
             let path = || join(folder, name);
             match Entry::of(entry.filemode()) {
                 Entry::Folder => folders.push((entry.id(), path())),
-                Entry::File if is_manifest(name.as_bytes()) => drop(self.found.insert(path(), entry.id())),
+                Entry::File if is_manifest(name.as_bytes()) => self.found.push((path(), entry.id())),
                 Entry::File => {}
                 Entry::Symlink if self.leads_to_no_manifest(folder, name, entry.id()) => {}
                 blocked => self.problems.push(blind(blocked.code(), &path(), blocked.why())),
@@ -304,15 +320,14 @@ fn resolve(folder: &str, target: &str) -> Option<Vec<String>> {
 
 fn read_all(
     objects: &Odb<'_>,
-    found: BTreeMap<String, Oid>,
+    found: Vec<(String, Oid)>,
     (limits, known): (Limits, &KnownSizes<'_>),
     problems: &mut Vec<Problem>,
 ) -> Vec<Found> {
     let mut files = Vec::with_capacity(found.len());
     let mut total = 0_usize;
     for (path, id) in found {
-        let blob = id.to_string();
-        let known = known(&blob);
+        let known = known(id);
         let header = known.map_or_else(|| objects.read_header(id), |size| Ok((size, ObjectType::Blob)));
         let size = match header {
             Ok((size, ObjectType::Blob)) => size,
@@ -336,12 +351,12 @@ fn read_all(
             return files;
         }
         if known.is_some() {
-            files.push(Found::Known { path, blob });
+            files.push(Found::Known { path, blob: id });
             continue;
         }
         match objects.read(id) {
             Ok(object) if is_lfs_pointer(object.data()) => problems.push(blind("lfs-pointer", &path, LFS_WHY)),
-            Ok(object) => files.push(Found::Read(SourceFile { path, bytes: object.data().to_vec(), blob })),
+            Ok(object) => files.push(Found::Read(SourceFile { path, bytes: object.data().to_vec(), blob: id.to_string() })),
             Err(error) => problems.push(unreadable(&path, &error)),
         }
     }

@@ -1,6 +1,9 @@
 //! A cluster: connect, discover, list, expect.
 
+use std::time::Instant;
+
 use trueup_core::facts::{Desired, Problem};
+use trueup_core::shared::Shared;
 use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::baseline::Baselines;
 use trueup_kubernetes::cluster::{self, Cluster, ClusterError};
@@ -9,8 +12,10 @@ use trueup_kubernetes::expect::{DryRuns, Expecting, Moment};
 use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::list::PAGE;
 use trueup_kubernetes::observe::{Look, SecretsMode, observe};
+use trueup_kubernetes::rescan::Memory;
 use trueup_kubernetes::schema;
 use trueup_kubernetes::table::Table;
+use trueup_kubernetes::verdicts::Ground;
 
 use super::{Freshness, Judged, Judging, Reach, judged};
 use crate::config::{Secrets, Target, TargetKind};
@@ -23,19 +28,31 @@ const AGENT: &str = concat!("trueup/", env!("CARGO_PKG_VERSION"));
 pub(super) async fn judge(
     session: &Session,
     target: &Target,
-    (desired, mut problems): (Vec<Desired>, Vec<Problem>),
+    (desired, mut problems): (Vec<Shared<Desired>>, Vec<Problem>),
     judging: Judging<'_>,
     freshness: Freshness,
 ) -> Judged {
-    let TargetKind::Kubernetes { context, secrets, .. } = &target.kind else { return Judged::unseen(target, problems) };
-    let (cluster, catalog, version) = match reach(context.as_deref()).await {
-        Ok(reached) => reached,
+    let TargetKind::Kubernetes { context, .. } = &target.kind else { return Judged::unseen(target, problems) };
+    match reach(context.as_deref()).await {
+        Ok(reached) => judge_reached(session, target, reached, (desired, problems), (judging, freshness)).await,
         Err(message) => {
             problems.push(Problem::blind("cluster-unreachable", message, None));
-            return Judged::unseen(target, problems);
+            Judged::unseen(target, problems)
         }
-    };
-    let cluster = match session.memories.get(&target.name) {
+    }
+}
+
+/// Steps 3 to 5 for a cluster that answers. In a session that goes on, what was seen and judged before is remembered.
+pub async fn judge_reached(
+    session: &Session,
+    target: &Target,
+    (cluster, catalog, version): (Cluster, Catalog, String),
+    (desired, mut problems): (Vec<Shared<Desired>>, Vec<Problem>),
+    (judging, freshness): (Judging<'_>, Freshness),
+) -> Judged {
+    let TargetKind::Kubernetes { secrets, .. } = &target.kind else { return Judged::unseen(target, problems) };
+    let memory = session.memories.get(&target.name);
+    let cluster = match memory {
         Some(memory) => {
             memory.hold_to(&version);
             cluster.remembering(memory.clone())
@@ -51,6 +68,10 @@ pub(super) async fn judge(
     let kinds = Kinds::new(table, schemas);
     let (defaulted, shape) = (|id: &_, value: &_| kinds.defaulted(id, value), |id: &_| kinds.shape(id));
     let rules = Rules::load().with(&judging.policy.known_writers);
+    let verdicts = memory.map(Memory::verdicts);
+    if let Some(verdicts) = verdicts {
+        verdicts.begin(Ground::new(&kinds, &judging.policy.known_writers, judging.key));
+    }
     let expecting = Expecting { defaulted: &defaulted, shape: &shape, types: kinds.types(), rules: &rules };
     let look = Look {
         secrets: secrets_mode(*secrets),
@@ -63,19 +84,28 @@ pub(super) async fn judge(
         page: PAGE,
     };
     let mut baselines = Baselines::load(&session.state.path().join("cache").join(format!("baselines-{}.json", target.name)));
+    let begun = Instant::now();
     let observation = observe(&cluster, &catalog, desired, &look, &mut baselines).await;
+    let (looked_us, begun) = (micros(begun), Instant::now());
     if let Err(error) = baselines.save(jiff::Timestamp::now()) {
         problems.push(Problem::note("cache", error.to_string(), None));
     }
-    judged(target, observation, problems, judging, (Reach::Cluster(Box::new(cluster), Box::new(catalog)), kinds))
+    let reach = Reach::Cluster(Box::new(cluster), Box::new(catalog));
+    let judged = judged(target, observation, problems, (judging, verdicts), (reach, kinds));
+    tracing::debug!(objects = judged.cases.len(), looked_us, judged_us = micros(begun), "target judged");
+    judged
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 async fn reach(context: Option<&str>) -> Result<(Cluster, Catalog, String), String> {
     let text = |error: ClusterError| with_causes(&error);
     let cluster = cluster::connect(context, AGENT).await.map_err(text)?;
-    let version = cluster::version(&cluster).await.map_err(text)?;
-    let catalog = discover(&cluster).await.map_err(|error| with_causes(&error))?;
-    Ok((cluster, catalog, version))
+    let (version, catalog) = futures::join!(cluster::version(&cluster), discover(&cluster));
+    let version = version.map_err(text)?;
+    Ok((cluster, catalog.map_err(|error| with_causes(&error))?, version))
 }
 
 fn other_minor(version: &str, table: &Table) -> String {

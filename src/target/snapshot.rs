@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use trueup_core::facts::{Desired, Problem};
+use trueup_core::shared::Shared;
 use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::expect::Expecting;
 use trueup_kubernetes::kinds::Kinds;
@@ -17,7 +18,7 @@ use crate::config::{Secrets, Target};
 pub(super) fn judge(
     target: &Target,
     (folder, secrets): (&Path, Secrets),
-    (desired, problems): (Vec<Desired>, Vec<Problem>),
+    (desired, problems): (Vec<Shared<Desired>>, Vec<Problem>),
     judging: Judging<'_>,
 ) -> Judged {
     let kinds = Kinds::new(Table::load(), schemas(folder, &desired));
@@ -25,5 +26,5 @@ pub(super) fn judge(
     let rules = Rules::load().with(&judging.policy.known_writers);
     let expecting = Expecting { defaulted: &defaulted, shape: &shape, types: kinds.types(), rules: &rules };
     let observation = observe(folder, desired, secrets_mode(secrets), &expecting);
-    judged(target, observation, problems, judging, (Reach::Snapshot(folder.to_owned()), kinds))
+    judged(target, observation, problems, (judging, None), (Reach::Snapshot(folder.to_owned()), kinds))
 }

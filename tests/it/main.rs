@@ -17,6 +17,7 @@ mod world;
 mod cluster;
 mod corpus_served;
 mod former;
+mod memory;
 mod daemon;
 mod deploy;
 mod directions;

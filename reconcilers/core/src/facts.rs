@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::object::ObjectId;
 use crate::path::{Path, Places};
+use crate::shared::Shared;
 
 /// A place in a source file. Lines, columns and documents count from 1; columns count characters.
 ///
@@ -299,24 +300,24 @@ pub enum Extent {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pair {
     /// The target has no such object.
-    Missing(Desired),
+    Missing(Shared<Desired>),
     /// The target has it.
     Matched(Box<Matched>),
     /// It could not be seen.
-    Unseen(Desired, String),
+    Unseen(Shared<Desired>, String),
     /// It is not judged, and why: Secrets with `secrets = "off"`, hooks and finished Jobs that are gone by right.
-    Skipped(Desired, String),
+    Skipped(Shared<Desired>, String),
 }
 
 /// A declared object, its live one and what it is judged by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matched {
     /// What Git declares.
-    pub desired: Desired,
+    pub desired: Shared<Desired>,
     /// What is there.
-    pub live: Live,
+    pub live: Shared<Live>,
     /// What the server makes of Git's words.
-    pub expected: Expected,
+    pub expected: Shared<Expected>,
     /// Whether values are secret and only their keyed digests may leave the diff.
     pub secrecy: Secrecy,
     /// What Git declared of it before, the newest first; looked up only where live has more than Git declares.
@@ -344,7 +345,7 @@ pub enum Secrecy {
 impl Pair {
     /// What Git declares.
     #[must_use]
-    pub fn desired(&self) -> &Desired {
+    pub fn desired(&self) -> &Shared<Desired> {
         match self {
             Self::Missing(desired) | Self::Unseen(desired, _) | Self::Skipped(desired, _) => desired,
             Self::Matched(matched) => &matched.desired,

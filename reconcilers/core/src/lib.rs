@@ -4,6 +4,7 @@
 
 pub mod object;
 pub mod path;
+pub mod shared;
 pub mod facts;
 pub mod shape;
 pub mod seen;

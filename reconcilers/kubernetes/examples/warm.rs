@@ -1,51 +1,77 @@
-//! Compares many pairs of desired and live objects that are in memory, on one core, and prints how long that took:
-//! `cargo run --release --example warm -- 100000`. One in a thousand differs.
+//! What a round does with objects that were looked at before, once lists are read: on one core, in memory, with the functions
+//! that the program's loop calls. `cargo run --release --example warm -- 100000`. One in a thousand differs, and otherwise in
+//! each round; beside it, the same with nothing remembered.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use trueup_core::diff::compare;
-use trueup_core::facts::{Desired, Matched, Origin};
+use trueup_core::diff::{Comparison, compare};
+use trueup_core::facts::{Desired, Live, Matched, Origin};
 use trueup_core::object::ObjectId;
 use trueup_core::seen::DigestKey;
+use trueup_core::shared::Shared;
 use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::expect::Expecting;
+use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::normal;
 use trueup_kubernetes::table::Table;
+use trueup_kubernetes::verdicts::{Ground, Verdicts};
 
 fn main() {
     let count: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(100_000);
-    let table = Table::load();
+    let (kinds, key) = (Kinds::built_in(), DigestKey::new(b"warm"));
     let expecting = Expecting {
-        defaulted: &|id, value| table.knows(id).then(|| table.expected(id, value)),
-        shape: &|id| table.root_shape(id),
-        types: table.types(),
+        defaulted: &|id, value| kinds.defaulted(id, value),
+        shape: &|id| kinds.shape(id),
+        types: kinds.types(),
         rules: Rules::load(),
     };
-    let pairs: Vec<Matched> = (0..count).map(|number| pair(&expecting, number)).collect();
-    let key = DigestKey::new(b"warm");
-    for _ in 0..5 {
-        let begun = Instant::now();
-        let drifted = pairs.iter().filter(|pair| is_drifted(pair, table, &key)).count();
-        println!("{}", json!({"pairs": count, "drifted": drifted, "ms": begun.elapsed().as_secs_f64() * 1000.0}));
+    let mut pairs: Vec<(Shared<Desired>, Shared<Live>)> = (0..count).map(pair).collect();
+    let remembering = Verdicts::default();
+    for round in 0..8 {
+        for (_, live) in pairs.iter_mut().step_by(1000) {
+            live.value["metadata"]["labels"] = json!({"by": format!("hand {round}")});
+        }
+        for (name, verdicts) in [("remembered", &remembering), ("anew", &Verdicts::default())] {
+            let begun = Instant::now();
+            verdicts.begin(Ground::new(&kinds, &[], &key));
+            let judged = |(desired, live): &(Shared<Desired>, Shared<Live>)| {
+                let desired = verdicts.placed(desired.clone(), Some("n"));
+                judged(verdicts, (&desired, live), &expecting, &|matched| {
+                    compare(matched, kinds.types(), &kinds.shape(&matched.desired.id), &key)
+                })
+            };
+            let cases: Vec<(Matched, Comparison)> = pairs.iter().map(judged).collect();
+            let ms = begun.elapsed().as_secs_f64() * 1000.0;
+            let drifted = cases.iter().filter(|(_, comparison)| !comparison.drifts.is_empty()).count();
+            println!("{}", json!({"round": round, "verdicts": name, "pairs": count, "drifted": drifted, "ms": ms}));
+        }
     }
 }
 
-fn is_drifted(pair: &Matched, table: &Table, key: &DigestKey) -> bool {
-    !compare(pair, table.types(), &table.root_shape(&pair.desired.id), key).drifts.is_empty()
+/// As `expect` and the program's `case_of`: what is known is not walked.
+fn judged(
+    verdicts: &Verdicts,
+    (desired, live): (&Shared<Desired>, &Shared<Live>),
+    expecting: &Expecting<'_>,
+    compare: &dyn Fn(&Matched) -> Comparison,
+) -> (Matched, Comparison) {
+    let matched = verdicts.known(desired, live).unwrap_or_else(|| expecting.by_table(desired.clone(), live.clone()));
+    if let Some(comparison) = verdicts.comparison(&matched) {
+        return (matched, comparison);
+    }
+    let comparison = compare(&matched);
+    verdicts.keep(&matched, &comparison);
+    (matched, comparison)
 }
 
-fn pair(expecting: &Expecting<'_>, number: usize) -> Matched {
+fn pair(number: usize) -> (Shared<Desired>, Shared<Live>) {
     let (api_version, kind, value) = declared(number);
     let id = ObjectId { api_version, kind, namespace: Some("n".to_owned()), name: format!("o{number}") };
     let origin = Origin { file: "m.yaml".to_owned(), line: 1, column: 1, document: 1 };
-    let mut admitted = Table::load().expected(&id, &value);
-    if number.is_multiple_of(1000) {
-        admitted["metadata"]["labels"] = json!({"by": "hand"});
-    }
-    let live = normal::live(id.clone(), admitted);
-    expecting.by_table(Desired { id, value, origin, positions: BTreeMap::new() }, live)
+    let live = normal::live(id.clone(), Table::load().expected(&id, &value));
+    (Desired { id, value, origin, positions: BTreeMap::new() }.into(), live.into())
 }
 
 /// A Deployment or a `ConfigMap` in turn.

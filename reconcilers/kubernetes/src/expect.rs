@@ -12,6 +12,7 @@ use trueup_core::path::Path;
 use trueup_core::secret;
 use trueup_core::seen::DigestKey;
 use trueup_core::shape::{Shape, Types};
+use trueup_core::shared::Shared;
 
 use crate::admission::Admission;
 use crate::allowances::{Rules, allowances};
@@ -21,6 +22,7 @@ use crate::cluster::Cluster;
 use crate::discovery::{Catalog, Resource};
 use crate::normal;
 use crate::request::RequestError;
+use crate::rescan::Memory;
 use crate::table::Table;
 
 /// How many requests are under way at once.
@@ -60,16 +62,17 @@ pub struct Moment<'a> {
 }
 
 /// An object that is there, before it is known what to expect of it.
-pub(crate) struct Found {
-    pub(crate) desired: Desired,
-    pub(crate) live: Live,
-    pub(crate) resource: Resource,
+pub(crate) struct Found<'a> {
+    pub(crate) desired: Shared<Desired>,
+    pub(crate) live: Shared<Live>,
+    pub(crate) resource: &'a Resource,
 }
 
 impl Expecting<'_> {
     /// A declared object and its live one, judged by the table alone.
     #[must_use]
-    pub fn by_table(&self, desired: Desired, live: Live) -> Matched {
+    pub fn by_table(&self, desired: impl Into<Shared<Desired>>, live: impl Into<Shared<Live>>) -> Matched {
+        let (desired, live) = (desired.into(), live.into());
         let defaulted = (self.defaulted)(&desired.id, &desired.value);
         let defaulted = defaulted.unwrap_or_else(|| Table::load().with_metadata(&desired.value));
         let shape = (self.shape)(&desired.id);
@@ -79,7 +82,7 @@ impl Expecting<'_> {
         let mut filled = BTreeSet::new();
         collect_filled(self.types, &shape, &Path::root(), (Some(&desired.value), &value), &mut filled);
         let expected = Expected { value, evidence: Evidence::Table, allowances, filled };
-        Matched { desired, live, expected, secrecy, former: Vec::new() }
+        Matched { desired, live, expected: expected.into(), secrecy, former: Vec::new() }
     }
 
     /// Whether live is what is expected.
@@ -115,11 +118,11 @@ fn collect_filled(
 }
 
 /// An object whose live values are not what the table expects.
-struct Doubtful {
+struct Doubtful<'a> {
     /// Which of all objects it is.
     place: usize,
     matched: Matched,
-    resource: Resource,
+    resource: &'a Resource,
 }
 
 /// What is asked about one of them.
@@ -142,13 +145,18 @@ enum Lasting {
 /// each distinct words; and where the server refuses that, by what it would make of an apply.
 pub(crate) async fn expect(
     (cluster, catalog): (&Cluster, &Catalog),
-    found: Vec<Found>,
+    found: Vec<Found<'_>>,
     (expecting, dry_runs, moment): (&Expecting<'_>, DryRuns, Moment<'_>),
     baselines: &mut Baselines,
     seen: &mut Observation,
 ) -> Vec<Matched> {
+    let verdicts = cluster.memory.as_ref().map(Memory::verdicts);
     let (mut judged, mut doubtful) = (Vec::new(), Vec::new());
     for (place, Found { desired, live, resource }) in found.into_iter().enumerate() {
+        if let Some(matched) = verdicts.and_then(|verdicts| verdicts.known(&desired, &live)) {
+            judged.push((place, matched));
+            continue;
+        }
         let matched = expecting.by_table(desired, live);
         if dry_runs == DryRuns::Off || expecting.agrees(&matched) {
             judged.push((place, matched));
@@ -169,13 +177,13 @@ pub(crate) async fn expect(
 /// Each object by the server's word, in its place; and what the server refuses.
 async fn ask_about(
     (cluster, catalog): (&Cluster, &Catalog),
-    doubtful: Vec<Doubtful>,
+    doubtful: Vec<Doubtful<'_>>,
     (expecting, dry_runs, moment): (&Expecting<'_>, DryRuns, Moment<'_>),
     (baselines, rewriters): (&mut Baselines, &mut BTreeMap<ObjectId, Vec<String>>),
 ) -> (Vec<(usize, Matched)>, BTreeSet<String>) {
-    let asked = doubtful.iter().map(|one| (&one.resource, one.matched.desired.id.namespace.as_deref())).collect();
+    let asked = doubtful.iter().map(|one| (one.resource, one.matched.desired.id.namespace.as_deref())).collect();
     let admission = Admission::read(cluster, catalog, &asked).await;
-    let named = |one: &Doubtful| (one.matched.live.id.clone(), admission.rewriters(&one.resource));
+    let named = |one: &Doubtful| (one.matched.live.id.clone(), admission.rewriters(one.resource));
     rewriters.extend(doubtful.iter().map(named).filter(|(_, names)| !names.is_empty()));
     let questions: Vec<_> = doubtful.iter().map(|one| question(one, &admission, (cluster, moment))).collect();
     let answers = answers(cluster, questions.iter().flatten(), (dry_runs, moment.now), baselines).await;
@@ -192,7 +200,7 @@ async fn ask_about(
     (by_server, refusals.into_iter().flatten().collect())
 }
 
-fn question(one: &Doubtful, admission: &Admission, (cluster, moment): (&Cluster, Moment<'_>)) -> Result<Question, NoDryRun> {
+fn question(one: &Doubtful<'_>, admission: &Admission, (cluster, moment): (&Cluster, Moment<'_>)) -> Result<Question, NoDryRun> {
     let Doubtful { matched, resource, .. } = one;
     admission.permits(resource)?;
     let create = DryRunCreate::of(resource, &matched.desired)?;
@@ -205,7 +213,7 @@ fn question(one: &Doubtful, admission: &Admission, (cluster, moment): (&Cluster,
 /// The object by the best answer that the server gives; with a sentence for people where it gives none.
 async fn by_server(
     cluster: &Cluster,
-    Doubtful { mut matched, resource, .. }: Doubtful,
+    Doubtful { mut matched, resource, .. }: Doubtful<'_>,
     answer: Result<(&Question, &Result<Value, RequestError>), NoDryRun>,
     (admission, expecting): (&Admission, &Expecting<'_>),
 ) -> (Matched, Option<String>) {
@@ -225,7 +233,7 @@ async fn by_server(
         }
         Err(NoDryRun::Aggregated | NoDryRun::Rbac | NoDryRun::FixedName | NoDryRun::NoCreate | NoDryRun::NoPatch) => None,
     };
-    let apply = admission.permits(&resource).and_then(|()| DryRunApply::of(&resource, &matched.desired, &matched.live));
+    let apply = admission.permits(resource).and_then(|()| DryRunApply::of(resource, &matched.desired, &matched.live));
     let Ok(apply) = apply else { return (matched, refused) };
     let Ok(answer) = ask_to_apply(cluster, &apply).await else { return (matched, refused) };
     let answer = normal::expected(&matched.desired.id, answer);

@@ -18,6 +18,13 @@ pub struct Kinds {
     types: Cow<'static, Types>,
 }
 
+/// Types follow from tables and schemas.
+impl PartialEq for Kinds {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.table, other.table) && self.schemas == other.schemas
+    }
+}
+
 impl Kinds {
     /// The built-in kinds of a table, and the custom ones of these schemas.
     #[must_use]

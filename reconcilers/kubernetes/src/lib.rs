@@ -11,6 +11,7 @@ pub mod rescan;
 pub mod table;
 pub mod schema;
 pub mod kinds;
+pub mod verdicts;
 pub mod pattern;
 pub mod allowances;
 pub mod baseline;

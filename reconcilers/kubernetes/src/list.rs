@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use trueup_core::facts::{Live, Tracking};
 use trueup_core::object::ObjectId;
+use trueup_core::shared::Shared;
 
 use crate::cluster::Cluster;
 use crate::discovery::{Resource, Scope};
@@ -32,7 +33,7 @@ pub type Slot = (Option<String>, String);
 #[derive(Debug, Default)]
 pub struct Listing {
     /// The objects that were asked for and are there.
-    pub found: BTreeMap<Slot, Live>,
+    pub found: BTreeMap<Slot, Shared<Live>>,
     /// The namespaces (`None`: the whole cluster) that could not be listed.
     pub failed: Vec<(Option<String>, ListError)>,
 }

@@ -1,11 +1,14 @@
 //! Objects without what is not compared: status, the server's own metadata, kubectl's copy of the manifest.
 
+use std::ops::Deref;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use trueup_core::facts::{Desired, Live, Tracking};
 use trueup_core::object::ObjectId;
 use trueup_core::path::Path;
+use trueup_core::shared::Shared;
 
 use crate::owners::owners;
 
@@ -88,6 +91,13 @@ pub fn desired(mut desired: Desired) -> Desired {
         desired.positions.extend(moved);
     }
     desired
+}
+
+/// As [`desired`]; where it changes nothing, the very same.
+#[must_use]
+pub fn shared(given: Shared<Desired>) -> Shared<Desired> {
+    let may_change = given.value.get("status").is_some() || given.value.get("binaryData").is_some() || given.id.is_secret();
+    if may_change { desired(given.deref().clone()).into() } else { given }
 }
 
 /// What is expected of an object, with nothing in it that is not compared; in its namespace, where it has one.

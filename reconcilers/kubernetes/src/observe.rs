@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt, stream};
 use trueup_core::facts::{Allowance, Desired, Extent, Matched, Observation, Origin, Pair, Problem, Rule};
 use trueup_core::object::ObjectId;
+use trueup_core::shared::Shared;
 
 use crate::autoscaling::{self, Autoscaler};
 use crate::baseline::Baselines;
@@ -12,7 +13,8 @@ use crate::cluster::Cluster;
 use crate::discovery::{Catalog, Lookup, Resource, Scaling, Scope};
 use crate::expect::{CONCURRENCY, DryRuns, Expecting, Found, Moment, expect};
 use crate::list::{self, Listing, Slot};
-use crate::normal;
+use crate::rescan::Memory;
+use crate::verdicts;
 
 /// What is done about Secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub(crate) const SECRETS_OFF: &str = "secrets = \"off\"";
 
 /// A declared object that is not there. Hooks come and go with a release, and a Job with a time to live goes when it is
 /// done: nothing tells whether those were there.
-pub(crate) fn absent(desired: Desired) -> Pair {
+pub(crate) fn absent(desired: Shared<Desired>) -> Pair {
     const HOOKS: [&str; 2] = ["helm.sh/hook", "argocd.argoproj.io/hook"];
     let annotations = desired.value.get("metadata").and_then(|metadata| metadata.get("annotations"));
     let hook = HOOKS.iter().find(|hook| annotations.is_some_and(|annotations| annotations.get(*hook).is_some()));
@@ -62,27 +64,26 @@ pub struct Look<'a> {
 pub async fn observe(
     cluster: &Cluster,
     catalog: &Catalog,
-    desired: Vec<Desired>,
+    desired: impl IntoIterator<Item: Into<Shared<Desired>>>,
     look: &Look<'_>,
     baselines: &mut Baselines,
 ) -> Observation {
     let mut seen = Observation::default();
-    let placed = place(desired, (catalog, cluster.default_namespace(), look.secrets), &mut seen);
+    let desired: Vec<Shared<Desired>> = desired.into_iter().map(Into::into).collect();
+    let placed = place((cluster, catalog), desired, look.secrets, &mut seen);
     let declared_autoscalers = declared_autoscalers(&placed);
-    let mut listings = list_all(cluster, &placed, look.page).await;
+    let listings = list_all(cluster, &placed, look.page).await;
     for listing in listings.values() {
         seen.problems.extend(listing.failed.iter().map(|(_, error)| Problem::blind("kind-not-visible", error.to_string(), None)));
     }
-    let doubled = doubled(&placed);
     let mut found = Vec::new();
     for (desired, resource) in placed {
         let slot = slot(&desired.id);
-        let Some(listing) = listings.get_mut(&resource) else {
+        let Some(listing) = listings.get(resource) else {
             seen.pairs.push(Pair::Unseen(desired, format!("`{resource}` was not listed")));
             continue;
         };
-        let live = if doubled.contains(&desired.id) { listing.found.get(&slot).cloned() } else { listing.found.remove(&slot) };
-        match (live, listing.blind_spot(&slot)) {
+        match (listing.found.get(&slot).cloned(), listing.blind_spot(&slot)) {
             (Some(live), _) => found.push(Found { desired, live, resource }),
             (None, Some(error)) => seen.pairs.push(Pair::Unseen(desired, error.to_string())),
             (None, None) => seen.pairs.push(absent(desired)),
@@ -98,28 +99,34 @@ pub async fn observe(
 }
 
 /// Gives each object its kind and its namespace; what has no served kind is unseen.
-fn place(
-    desired: Vec<Desired>,
-    (catalog, default_namespace, secrets): (&Catalog, &str, SecretsMode),
+fn place<'a>(
+    (cluster, catalog): (&Cluster, &'a Catalog),
+    desired: Vec<Shared<Desired>>,
+    secrets: SecretsMode,
     seen: &mut Observation,
-) -> Vec<(Desired, Resource)> {
-    let mut placed = Vec::new();
+) -> Vec<(Shared<Desired>, &'a Resource)> {
+    let verdicts = cluster.memory.as_ref().map(Memory::verdicts);
+    let placed = |desired: Shared<Desired>, namespace: Option<&str>| match verdicts {
+        Some(verdicts) => verdicts.placed(desired, namespace),
+        None => verdicts::placed(desired, namespace),
+    };
+    let mut found = Vec::with_capacity(desired.len());
     let mut reasons = BTreeSet::new();
     let definitions = definitions(&desired);
     for desired in desired {
-        let mut desired = normal::desired(desired);
+        let own = desired.id.namespace.clone();
+        let own_or_default = own.as_deref().or(Some(cluster.default_namespace()));
         if secrets == SecretsMode::Off && desired.id.is_secret() {
-            desired.id.namespace.get_or_insert_with(|| default_namespace.to_owned());
-            seen.pairs.push(Pair::Skipped(desired, SECRETS_OFF.to_owned()));
+            seen.pairs.push(Pair::Skipped(placed(desired, own_or_default), SECRETS_OFF.to_owned()));
             continue;
         }
         match catalog.find(&desired.id) {
             Lookup::Served(resource) => {
-                desired.id.namespace = match resource.scope {
-                    Scope::Namespaced => desired.id.namespace.or_else(|| Some(default_namespace.to_owned())),
+                let namespace = match resource.scope {
+                    Scope::Namespaced => own_or_default,
                     Scope::Cluster => None,
                 };
-                placed.push((desired, resource.clone()));
+                found.push((placed(desired, namespace), resource));
             }
             lookup => {
                 let kind = (desired.id.group().to_owned(), desired.id.kind.clone());
@@ -128,22 +135,16 @@ fn place(
                     _ => unseen_reason(&desired.id, &lookup),
                 };
                 reasons.insert(reason.clone());
-                seen.pairs.push(Pair::Unseen(desired, reason));
+                seen.pairs.push(Pair::Unseen(placed(desired, own.as_deref()), reason));
             }
         }
     }
     seen.problems.extend(reasons.into_iter().map(|reason| Problem::blind("kind-not-visible", reason, None)));
-    placed
-}
-
-/// What is declared more than once.
-fn doubled(placed: &[(Desired, Resource)]) -> BTreeSet<ObjectId> {
-    let mut once = BTreeSet::new();
-    placed.iter().map(|(desired, _)| &desired.id).filter(|id| !once.insert(*id)).cloned().collect()
+    found
 }
 
 /// The custom kinds that Git itself declares, by group and kind, and where.
-fn definitions(desired: &[Desired]) -> BTreeMap<(String, String), Origin> {
+fn definitions(desired: &[Shared<Desired>]) -> BTreeMap<(String, String), Origin> {
     let definitions = desired.iter().filter(|desired| desired.id.kind == "CustomResourceDefinition");
     let kinds = definitions.filter_map(|desired| {
         let spec = desired.value.get("spec")?;
@@ -186,13 +187,17 @@ fn slot(id: &ObjectId) -> Slot {
     (id.namespace.clone(), id.name.clone())
 }
 
-async fn list_all(cluster: &Cluster, placed: &[(Desired, Resource)], page: u32) -> BTreeMap<Resource, Listing> {
-    let mut wanted: BTreeMap<Resource, BTreeSet<Slot>> = BTreeMap::new();
+async fn list_all<'a>(
+    cluster: &Cluster,
+    placed: &[(Shared<Desired>, &'a Resource)],
+    page: u32,
+) -> BTreeMap<&'a Resource, Listing> {
+    let mut wanted: BTreeMap<&'a Resource, BTreeSet<Slot>> = BTreeMap::new();
     for (desired, resource) in placed {
-        wanted.entry(resource.clone()).or_default().insert(slot(&desired.id));
+        wanted.entry(*resource).or_default().insert(slot(&desired.id));
     }
     let lists = wanted.into_iter().map(|(resource, slots)| async move {
-        let listing = list::list(cluster, &resource, &slots, page).await;
+        let listing = list::list(cluster, resource, &slots, page).await;
         (resource, listing)
     });
     stream::iter(lists).buffer_unordered(CONCURRENCY).collect().await
@@ -204,12 +209,12 @@ fn being_deleted(matched: &Matched) -> Option<Problem> {
     Some(Problem::note("being-deleted", message, Some(matched.desired.origin.clone())))
 }
 
-fn declared_autoscalers(placed: &[(Desired, Resource)]) -> Vec<Autoscaler> {
+fn declared_autoscalers(placed: &[(Shared<Desired>, &Resource)]) -> Vec<Autoscaler> {
     let autoscalers = placed.iter().filter(|(desired, _)| Autoscaler::is_one(&desired.id));
     autoscalers.filter_map(|(desired, _)| Autoscaler::read(&desired.id, &desired.value)).collect()
 }
 
-fn scalable(found: &[Found]) -> BTreeSet<ObjectId> {
+fn scalable(found: &[Found<'_>]) -> BTreeSet<ObjectId> {
     let scalable = found.iter().filter(|found| found.resource.scaling == Scaling::Scalable);
     scalable.map(|found| found.desired.id.clone()).collect()
 }

@@ -12,12 +12,14 @@ use futures::{StreamExt, stream};
 use serde_json::Value;
 use trueup_core::facts::Live;
 use trueup_core::object::ObjectId;
+use trueup_core::shared::Shared;
 
 use crate::cluster::Cluster;
 use crate::discovery::Resource;
 use crate::expect::CONCURRENCY;
 use crate::list::{Head, ListError, Slot, decode, failure, list_some, paged};
 use crate::request::{Call, RequestError, ask};
+use crate::verdicts::Verdicts;
 
 /// After this long, all of a kind is read anew, whatever the versions say.
 const LIFETIME: Duration = Duration::from_hours(1);
@@ -25,9 +27,12 @@ const LIFETIME: Duration = Duration::from_hours(1);
 /// More changes than this are read faster by a list.
 const SINGLY: usize = 32;
 
-/// What was seen of one cluster. Clones share it.
+/// What was seen of one cluster, and what was judged true of it. Clones share it.
 #[derive(Clone, Default)]
-pub struct Memory(Arc<Mutex<Seen>>);
+pub struct Memory {
+    seen: Arc<Mutex<Seen>>,
+    verdicts: Verdicts,
+}
 
 #[derive(Default)]
 struct Seen {
@@ -37,7 +42,7 @@ struct Seen {
 
 struct List {
     since: Instant,
-    objects: BTreeMap<Slot, Live>,
+    objects: BTreeMap<Slot, Shared<Live>>,
 }
 
 impl std::fmt::Debug for Memory {
@@ -50,20 +55,26 @@ impl std::fmt::Debug for Memory {
 impl Memory {
     /// Forgets all that was seen under another version of the server.
     pub fn hold_to(&self, server_version: &str) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.server_version != server_version {
             *seen = Seen { server_version: server_version.to_owned(), lists: BTreeMap::new() };
         }
     }
 
+    /// What was judged true.
+    #[must_use]
+    pub fn verdicts(&self) -> &Verdicts {
+        &self.verdicts
+    }
+
     /// Takes a list out: a look that fails leaves nothing behind.
     fn take(&self, place: &(Resource, Option<String>)) -> Option<List> {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.lists.remove(place).filter(|list| list.since.elapsed() < LIFETIME)
     }
 
     fn put(&self, place: (Resource, Option<String>), list: List) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).lists.insert(place, list);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).lists.insert(place, list);
     }
 }
 
@@ -76,7 +87,7 @@ pub(crate) async fn look(
     resource: &Resource,
     namespace: Option<&str>,
     (wanted, page): (&BTreeSet<Slot>, u32),
-) -> Result<BTreeMap<Slot, Live>, ListError> {
+) -> Result<BTreeMap<Slot, Shared<Live>>, ListError> {
     let Some(memory) = cluster.memory.as_ref().filter(|_| resource.is_settled_by_version()) else {
         return first(cluster, resource, namespace, (wanted, page)).await;
     };
@@ -98,9 +109,9 @@ async fn first(
     resource: &Resource,
     namespace: Option<&str>,
     (wanted, page): (&BTreeSet<Slot>, u32),
-) -> Result<BTreeMap<Slot, Live>, ListError> {
+) -> Result<BTreeMap<Slot, Shared<Live>>, ListError> {
     let objects = list_some(cluster, resource, namespace, page, &|slot| wanted.contains(slot)).await?;
-    Ok(objects.into_iter().map(|live| (slot(&live.id), live)).collect())
+    Ok(objects.into_iter().map(|live| (slot(&live.id), live.into())).collect())
 }
 
 /// What has changed, read again; `None` where a list is the better way.
@@ -109,8 +120,8 @@ async fn again(
     resource: &Resource,
     namespace: Option<&str>,
     (wanted, page): (&BTreeSet<Slot>, u32),
-    mut known: BTreeMap<Slot, Live>,
-) -> Result<Option<BTreeMap<Slot, Live>>, ListError> {
+    mut known: BTreeMap<Slot, Shared<Live>>,
+) -> Result<Option<BTreeMap<Slot, Shared<Live>>>, ListError> {
     let take = |head: Head| Ok(Some(head.metadata).filter(|head| wanted.contains(&head.slot())));
     let heads = match paged(cluster, (resource, namespace), &|path| Call::ListMetadata { path }, page, &take).await {
         Ok(heads) => heads,
@@ -135,7 +146,7 @@ async fn again(
     });
     for (slot, read) in stream::iter(reads).buffer_unordered(CONCURRENCY).collect::<Vec<_>>().await {
         match read {
-            Ok(live) => drop(found.insert(slot, live)),
+            Ok(live) => drop(found.insert(slot, live.into())),
             Err(error) => match error.refusal().map(|refusal| refusal.code) {
                 // Gone since the list was made.
                 Some(404) => {}

@@ -1,5 +1,6 @@
 //! Which rights are missing, as the API server itself says (`SelfSubjectAccessReview`).
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -48,7 +49,11 @@ impl fmt::Display for MissingRight {
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn missing(cluster: &Cluster, catalog: &Catalog, desired: &[Desired]) -> Result<Vec<MissingRight>, kube::Error> {
+pub async fn missing(
+    cluster: &Cluster,
+    catalog: &Catalog,
+    desired: &[impl Borrow<Desired>],
+) -> Result<Vec<MissingRight>, kube::Error> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
     let asked = wanted(cluster, catalog, desired).into_iter().map(|right| {
         let reviews = reviews.clone();
@@ -73,9 +78,9 @@ pub async fn missing(cluster: &Cluster, catalog: &Catalog, desired: &[Desired]) 
     Ok(missing)
 }
 
-fn wanted(cluster: &Cluster, catalog: &Catalog, desired: &[Desired]) -> BTreeSet<MissingRight> {
+fn wanted(cluster: &Cluster, catalog: &Catalog, desired: &[impl Borrow<Desired>]) -> BTreeSet<MissingRight> {
     let mut wanted = BTreeSet::new();
-    for object in desired {
+    for object in desired.iter().map(Borrow::borrow) {
         let Lookup::Served(resource) = catalog.find(&object.id) else { continue };
         let namespace = match resource.scope {
             Scope::Namespaced => Some(object.id.namespace.clone().unwrap_or_else(|| cluster.default_namespace().to_owned())),

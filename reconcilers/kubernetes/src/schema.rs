@@ -1,6 +1,7 @@
 //! Custom resources without asking the server about each: what their definitions' structural schemas say of defaults, of
 //! fields that are dropped, and of lists that are keyed (KEP-2332, "Specifying a structural schema").
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
@@ -17,7 +18,7 @@ use structural::Structural;
 mod structural;
 
 /// The schemas of custom kinds: `monitoring.coreos.com/v1 Prometheus` → its schema.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Schemas(BTreeMap<String, Structural>);
 
 impl Schemas {
@@ -77,8 +78,13 @@ fn kind(id: &ObjectId) -> String {
 
 /// Reads the definitions of all custom kinds that Git declares. Where that cannot be done, the kind is judged as it is
 /// written, and a note says so.
-pub async fn read(cluster: &Cluster, catalog: &Catalog, table: &Table, desired: &[Desired]) -> (Schemas, Vec<Problem>) {
-    let custom = desired.iter().filter(|desired| !table.knows(&desired.id));
+pub async fn read(
+    cluster: &Cluster,
+    catalog: &Catalog,
+    table: &Table,
+    desired: &[impl Borrow<Desired>],
+) -> (Schemas, Vec<Problem>) {
+    let custom = desired.iter().map(Borrow::borrow).filter(|desired| !table.knows(&desired.id));
     let names = custom.filter_map(|desired| match catalog.find(&desired.id) {
         // Every group that may be extended has a dot in its name.
         Lookup::Served(found) if found.server == Server::Local && found.group.contains('.') => Some(found.to_string()),

@@ -3,6 +3,7 @@
 mod ownership;
 mod rewrite;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use trueup_core::facts::{Desired, Live, Matched, Observation, Pair, Problem};
 use trueup_core::object::ObjectId;
+use trueup_core::shared::Shared;
 
 use crate::autoscaling::{self, Autoscaler};
 use crate::conversion::converted;
@@ -125,7 +127,13 @@ struct Contents {
 ///
 /// What is not in the folder is missing only if all of the folder could be read.
 #[must_use]
-pub fn observe(folder: &Path, desired: Vec<Desired>, secrets: SecretsMode, expecting: &Expecting<'_>) -> Observation {
+pub fn observe(
+    folder: &Path,
+    desired: impl IntoIterator<Item: Into<Shared<Desired>>>,
+    secrets: SecretsMode,
+    expecting: &Expecting<'_>,
+) -> Observation {
+    let desired: Vec<Shared<Desired>> = desired.into_iter().map(Into::into).collect();
     let contents = match read_folder(folder) {
         Ok(contents) => contents,
         Err(error) => {
@@ -143,7 +151,7 @@ pub fn observe(folder: &Path, desired: Vec<Desired>, secrets: SecretsMode, expec
         by_key.entry(key(id, id.namespace.as_deref())).or_default().push(held);
     }
     for desired in desired {
-        let desired = normal::desired(desired);
+        let desired = normal::shared(desired);
         if secrets == SecretsMode::Off && desired.id.is_secret() {
             seen.pairs.push(Pair::Skipped(desired, SECRETS_OFF.to_owned()));
             continue;
@@ -164,10 +172,10 @@ pub fn observe(folder: &Path, desired: Vec<Desired>, secrets: SecretsMode, expec
 
 /// The schemas of custom resources that Git declares and, counting more, those that the folder holds.
 #[must_use]
-pub fn schemas(folder: &Path, desired: &[Desired]) -> Schemas {
+pub fn schemas(folder: &Path, desired: &[impl Borrow<Desired>]) -> Schemas {
     // A folder that cannot be read is told by `observe`.
     let held = read_folder(folder).map(|contents| contents.held).unwrap_or_default();
-    let objects = desired.iter().chain(held.iter().map(|held| &held.object));
+    let objects = desired.iter().map(Borrow::borrow).chain(held.iter().map(|held| &held.object));
     schema::among(objects.map(|object| (&object.id, &object.value)))
 }
 
@@ -231,14 +239,16 @@ fn check(held: &Held, preconditions: Preconditions<'_>) -> Result<(), SnapshotEr
     }
 }
 
-fn judge(mut desired: Desired, held: &Held, expecting: &Expecting<'_>, autoscalers: &[Autoscaler]) -> Pair {
+fn judge(mut desired: Shared<Desired>, held: &Held, expecting: &Expecting<'_>, autoscalers: &[Autoscaler]) -> Pair {
     let same_version = held.object.id.api_version == desired.id.api_version;
     let value = if same_version { Some(held.object.value.clone()) } else { converted(&held.object.value, &desired.id) };
     let Some(value) = value else {
         let reason = format!("the snapshot holds `{}` as `{}`, which is not converted", desired.id, held.object.id.api_version);
         return Pair::Unseen(desired, reason);
     };
-    desired.id.namespace.clone_from(&held.object.id.namespace);
+    if desired.id.namespace != held.object.id.namespace {
+        desired.id.namespace.clone_from(&held.object.id.namespace);
+    }
     let id = ObjectId { api_version: desired.id.api_version.clone(), ..held.object.id.clone() };
     let mut matched: Matched = expecting.by_table(desired, normal::live(id, value));
     if autoscaling::is_scaled(&matched) {
@@ -248,8 +258,8 @@ fn judge(mut desired: Desired, held: &Held, expecting: &Expecting<'_>, autoscale
 }
 
 /// Those that Git declares first.
-fn autoscalers(desired: &[Desired], held: &[Held]) -> Vec<Autoscaler> {
-    let all = desired.iter().chain(held.iter().map(|held| &held.object));
+fn autoscalers(desired: &[Shared<Desired>], held: &[Held]) -> Vec<Autoscaler> {
+    let all = desired.iter().map(|desired| &**desired).chain(held.iter().map(|held| &held.object));
     let autoscalers = all.filter(|object| Autoscaler::is_one(&object.id));
     autoscalers.filter_map(|object| Autoscaler::read(&object.id, &object.value)).collect()
 }

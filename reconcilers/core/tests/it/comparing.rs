@@ -47,7 +47,7 @@ pub fn matched(declared: &Value, expected: &Value, live: &Value) -> Matched {
     let id = ObjectId { api_version: "v1".into(), kind: "Thing".into(), namespace: Some("shop".into()), name: "a".into() };
     let origin = Origin { file: "thing.yaml".into(), line: 1, column: 1, document: 1 };
     Matched {
-        desired: Desired { id: id.clone(), value: declared.clone(), origin, positions: BTreeMap::new() },
+        desired: Desired { id: id.clone(), value: declared.clone(), origin, positions: BTreeMap::new() }.into(),
         live: Live {
             id,
             value: live.clone(),
@@ -58,13 +58,15 @@ pub fn matched(declared: &Value, expected: &Value, live: &Value) -> Matched {
             created: None,
             tracking: Tracking::NotShown,
             last_applied: None,
-        },
+        }
+        .into(),
         expected: Expected {
             value: expected.clone(),
             evidence: Evidence::Baseline,
             allowances: Vec::new(),
             filled: BTreeSet::new(),
-        },
+        }
+        .into(),
         secrecy: Secrecy::Open,
         former: Vec::new(),
     }

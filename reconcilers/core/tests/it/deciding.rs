@@ -329,7 +329,7 @@ fn undo(live: &Value) -> Undo {
         target: TargetName("t".to_owned()),
         run: "r".to_owned(),
         uid: matched.live.uid.clone(),
-        live: matched.live,
+        live: (*matched.live).clone(),
         patch: json!({"data": {"a": "1"}}),
         inverse: json!({"data": {"a": "2"}}),
         corrected: findings.iter().map(|finding| (finding.id.clone(), finding.place.clone())).collect(),

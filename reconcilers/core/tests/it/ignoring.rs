@@ -40,7 +40,7 @@ fn matched(desired: &Value, live: &Value, owners: Vec<Owner>) -> Matched {
     let id = ObjectId { api_version: "a.b/v1".into(), kind: "Thing".into(), namespace: Some("shop".into()), name: "x".into() };
     let origin = Origin { file: "x.yaml".into(), line: 1, column: 1, document: 1 };
     Matched {
-        desired: Desired { id: id.clone(), value: desired.clone(), origin, positions: BTreeMap::new() },
+        desired: Desired { id: id.clone(), value: desired.clone(), origin, positions: BTreeMap::new() }.into(),
         live: Live {
             id,
             value: live.clone(),
@@ -51,13 +51,15 @@ fn matched(desired: &Value, live: &Value, owners: Vec<Owner>) -> Matched {
             created: None,
             tracking: Tracking::NotShown,
             last_applied: None,
-        },
+        }
+        .into(),
         expected: Expected {
             value: desired.clone(),
             evidence: Evidence::Baseline,
             allowances: Vec::new(),
             filled: BTreeSet::new(),
-        },
+        }
+        .into(),
         secrecy: Secrecy::Open,
         former: Vec::new(),
     }

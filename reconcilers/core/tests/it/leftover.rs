@@ -60,7 +60,7 @@ fn what_git_declared_before_is_left_over_and_names_the_place() {
         positions: BTreeMap::from([("/data/b".to_owned(), position)]),
         origin: Origin { file: "old.yaml".into(), line: 1, column: 1, document: 1 },
         value: object(&json!({"b": "2"})),
-        ..more.desired.clone()
+        ..(*more.desired).clone()
     };
     more.former = vec![Former { desired, until: "commit 4f2c9e1".to_owned() }];
     let drifts = compare(&more, &Types::default(), &Shape::Any, &key()).drifts;

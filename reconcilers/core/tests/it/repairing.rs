@@ -22,7 +22,7 @@ fn patched(value: &Value, patch: &Value) -> Value {
 }
 
 fn live_of(sample: &Sample) -> Live {
-    matched(&sample.declared, &sample.expected, &sample.live).live
+    (*matched(&sample.declared, &sample.expected, &sample.live).live).clone()
 }
 
 /// Some of the drifts, at least one.

@@ -1,6 +1,7 @@
 //! Objects that were read before, in a form to keep: what a file declares stays the same as long as its bytes and the reader
 //! do.
 
+use std::borrow::Borrow;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
@@ -47,15 +48,16 @@ pub fn reader() -> &'static str {
 /// One line of text for the objects of one file; `None` where they may not be kept (a Secret's values) or would come back
 /// as something else.
 #[must_use]
-pub fn keep(objects: &[Desired]) -> Option<String> {
+pub fn keep<D: Borrow<Desired>>(objects: &[D]) -> Option<String> {
+    let objects: Vec<&Desired> = objects.iter().map(Borrow::borrow).collect();
     if objects.iter().any(|object| object.id.is_secret() || secret::is_within(&object.value)) {
         return None;
     }
-    let kept: Vec<Kept> = objects.iter().map(Kept::of).collect();
+    let kept: Vec<Kept> = objects.iter().map(|object| Kept::of(object)).collect();
     let text = serde_json::to_string(&kept).ok()?;
     let file = objects.first().map_or("", |object| object.origin.file.as_str());
     // A number may have more digits than JSON brings back.
-    (restore(file, text.as_bytes())? == objects).then_some(text)
+    restore(file, text.as_bytes())?.iter().eq(objects).then_some(text)
 }
 
 /// The objects that [`keep`] kept, as those of this file; `None` where the text is none of its.

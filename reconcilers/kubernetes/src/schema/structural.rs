@@ -10,7 +10,7 @@ use super::entries;
 use crate::table::METADATA;
 
 /// As much of `JSONSchemaProps` as decides how a value is kept and compared.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[expect(clippy::struct_excessive_bools, reason = "they are those of the schema")]
 pub(super) struct Structural {
@@ -35,7 +35,7 @@ pub(super) struct Structural {
 }
 
 /// What may stand beside the properties.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 enum Additional {
     Any(bool),

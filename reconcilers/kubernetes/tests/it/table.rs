@@ -46,7 +46,7 @@ fn what_the_server_copies_into_an_empty_map_is_known() {
         let id = id(&value);
         let origin = Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 };
         let desired = Desired { id: id.clone(), value: value.clone(), origin, positions: BTreeMap::new() };
-        let paths = expecting.by_table(desired, normal::live(id, value)).expected.filled;
+        let paths = expecting.by_table(desired, normal::live(id, value)).expected.filled.clone();
         paths.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let (bare, labelled) = (json!({"name": "a"}), json!({"name": "a", "labels": {"x": "y"}}));
@@ -186,7 +186,13 @@ fn differences(table: &Table, desired: &Value, admitted: &Value) -> Vec<String> 
     let value = normal::expected(&id, table.expected(&id, &desired.value));
     let expected = Expected { value, evidence: Evidence::Table, allowances: Vec::new(), filled: BTreeSet::new() };
     let live = normal::live(id.clone(), admitted.clone());
-    let matched = Matched { desired, live, expected, secrecy: Secrecy::Open, former: Vec::new() };
+    let matched = Matched {
+        desired: desired.into(),
+        live: live.into(),
+        expected: expected.into(),
+        secrecy: Secrecy::Open,
+        former: Vec::new(),
+    };
     let untracked = loss(&matched, true).map(|drift| (drift.path.to_string(), format!("{drift:?}")));
     let comparison = compare(&matched, table.types(), &table.root_shape(&id), &DigestKey::new(&[0; 32]));
     let drifts = comparison.drifts.iter().map(|drift| (drift.path.to_string(), format!("{drift:?}")));
