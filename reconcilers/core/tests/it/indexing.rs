@@ -76,12 +76,12 @@ fn any_difference() -> impl Strategy<Value = Difference> {
             let mut made = difference(kind, if path.is_empty() { "a" } else { path }, Some("x".into()), Some("y".into()));
             if let trueup_core::finding::Subject::Object(id) = &mut made.subject {
                 id.namespace = (!namespace.is_empty()).then(|| namespace.to_owned());
-                id.name = of.to_owned();
+                of.clone_into(&mut id.name);
             }
             made.cause.manager = (!manager.is_empty()).then(|| manager.to_owned());
             match &mut made.divergence {
                 Divergence::Field(drift) if path.is_empty() => drift.path = trueup_core::path::Path::root(),
-                Divergence::Field(drift) => drift.pointer = pointer.to_owned(),
+                Divergence::Field(drift) => pointer.clone_into(&mut drift.pointer),
                 Divergence::Object(_) | Divergence::Expectation(_) => {}
             }
             made

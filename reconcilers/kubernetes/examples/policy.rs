@@ -15,10 +15,13 @@ use trueup_core::seen::{DigestKey, Seen};
 
 const REPEATS: usize = 5;
 
+/// The text of the rule of a number.
+type Rule = fn(usize) -> String;
+
 fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|text| text.parse::<usize>().ok());
     let (rules, findings) = (numbers.next().unwrap_or(1000), numbers.next().unwrap_or(10_000));
-    let policies: [(&str, fn(usize) -> String); 4] = [
+    let policies: [(&str, Rule); 4] = [
         ("none", |_| String::new()),
         ("one for each application", of_application),
         ("one in a hundred hostile", |at| if at % 100 == 0 { hostile(at) } else { of_application(at) }),
