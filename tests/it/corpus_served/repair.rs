@@ -9,7 +9,7 @@ use trueup_core::facts::{Desired, Matched, Origin};
 use trueup_core::finding::Drift;
 use trueup_core::object::ObjectId;
 use trueup_core::patch::{Repair, repair, with_preconditions};
-use trueup_core::path::Path;
+use trueup_core::path::{Path, Segment};
 use trueup_core::seen::DigestKey;
 use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::expect::Expecting;
@@ -45,10 +45,10 @@ impl Repairing<'_> {
     /// Repairs the differences at `due` alone, by a dry run.
     pub fn attempt(&self, case: &Case<'_>, now: &Value, due: &BTreeSet<Path>) -> Result<Repaired, String> {
         let matched = self.matched(case.declared, now);
-        let drifts = self.drifts(&matched);
-        let drifts: Vec<&Drift> = drifts.iter().filter(|drift| due.contains(&drift.path)).collect();
+        let found = self.drifts(&matched);
+        let drifts: Vec<&Drift> = found.iter().filter(|drift| due.contains(&drift.path)).collect();
         if drifts.len() != due.len() {
-            return Err(format!("the table alone finds {drifts:?}"));
+            return Err(format!("the table alone finds {found:?}"));
         }
         let Ok(repair) = repair(&matched.live, &matched.expected.value, &drifts) else { return Ok(Repaired::NotWritten) };
         let metadata = &now["metadata"];
@@ -71,9 +71,9 @@ impl Repairing<'_> {
         (now, answer): (&Value, &Value),
         due: &BTreeSet<Path>,
     ) -> Result<Repaired, String> {
-        // A node port that the patch takes away is allocated anew, and it is another one.
         let left = edited(self.schemas, &repair.patch.to_string(), (case.before, answer)).into_iter();
-        let left: Vec<String> = left.filter(|path| !case.is_returned(answer, path)).map(|path| path.to_string()).collect();
+        let left = left.filter(|path| !case.is_returned(answer, path) && !is_allocated_anew(case.before, path, due));
+        let left: Vec<String> = left.map(|path| path.to_string()).collect();
         // What else differs is a controller's.
         let others: BTreeSet<String> = changes(self.schemas, case.before, now).difference(due).map(Path::to_string).collect();
         if left.iter().any(|path| !others.contains(path)) {
@@ -81,7 +81,8 @@ impl Repairing<'_> {
         }
         let mut undone = answer.clone();
         json_patch::merge(&mut undone, &repair.inverse);
-        let beside = edited(self.schemas, &repair.inverse.to_string(), (now, &undone));
+        let mut beside = edited(self.schemas, &repair.inverse.to_string(), (now, &undone));
+        beside.retain(|path| !is_allocated_anew(now, path, due));
         if beside.is_empty() { Ok(Repaired::LeadsBack) } else { Err(format!("the inverse {} leaves {beside:?}", repair.inverse)) }
     }
 
@@ -98,6 +99,12 @@ impl Repairing<'_> {
         let shape = self.kinds.shape(&matched.desired.id);
         compare(matched, self.kinds.types(), &shape, &DigestKey::new(&[7; 32])).drifts
     }
+}
+
+/// A node port that a patch takes away with something else is allocated anew, and it is another one.
+fn is_allocated_anew(object: &Value, path: &Path, due: &BTreeSet<Path>) -> bool {
+    let is_node_port = matches!(path.0.last(), Some(Segment::Key(key)) if key == "nodePort");
+    object["kind"] == "Service" && is_node_port && !due.contains(path)
 }
 
 /// A refusal is the server's word on the field, not on the form of the patch.

@@ -50,8 +50,10 @@ impl Case<'_> {
         let Some(now) = self.now else { return Due { paths: BTreeSet::from([Path::root()]), meaning: Meaning::Changed } };
         let differing = changes(schemas, self.before, now).into_iter();
         let by_edit = |path: &Path| is_custom(self.before) || self.edit.is_some_and(|edit| edit.changed.contains(path));
-        let (paths, returned): (BTreeSet<Path>, BTreeSet<Path>) =
-            differing.filter(by_edit).partition(|path| !self.is_returned(now, path));
+        let (paths, returned): (BTreeSet<Path>, BTreeSet<Path>) = differing
+            .filter(by_edit)
+            .filter(|path| !self.goes_with_a_map(now, path))
+            .partition(|path| !self.is_returned(now, path));
         let meaning = match self.edit {
             _ if !paths.is_empty() => Meaning::Changed,
             Some(edit) if edit.changed.is_empty() => Meaning::None,
@@ -60,6 +62,13 @@ impl Case<'_> {
             None => Meaning::None,
         };
         Due { paths, meaning }
+    }
+
+    /// Whether a default is gone with the map that it stands in, of which what Git declares has to be found.
+    fn goes_with_a_map(&self, now: &Value, path: &Path) -> bool {
+        let Some((_, map)) = path.0.split_last() else { return false };
+        let map = Path(map.to_vec());
+        !is_said(self.declared, path) && is_said(self.declared, &map) && !is_said(now, &map)
     }
 
     /// Whether neither Git nor the server's reading of Git says anything at a path where something is gone, so that the object
