@@ -16,7 +16,7 @@ use trueup_core::classify::{classify, differences, ignore_problems};
 use trueup_core::decide::Ground;
 use trueup_core::diff::{Comparison, compare};
 use trueup_core::facts::{Desired, Matched, Observation, Origin, Pair, Problem};
-use trueup_core::finding::{Change, Difference, Finding};
+use trueup_core::finding::{Change, Difference, Finding, Standing};
 use trueup_core::ignore::look_inside;
 use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::path::Path;
@@ -73,6 +73,8 @@ pub struct Judged {
     pub rewriters: BTreeMap<ObjectId, Vec<String>>,
     /// Objects that another target declares, too, and why nothing is written to them.
     pub contested: BTreeMap<ObjectId, String>,
+    /// What it is to its owners.
+    pub standing: Standing,
 }
 
 /// One declared object (or expected output) and what came of it.
@@ -106,6 +108,7 @@ impl Judged {
             kinds: Kinds::built_in(),
             rewriters: BTreeMap::new(),
             contested: BTreeMap::new(),
+            standing: target.standing.clone(),
         }
     }
 
@@ -186,17 +189,20 @@ pub struct Judging<'a> {
     pub policy: &'a Policy,
     /// For ids and masks.
     pub key: &'a DigestKey,
+    /// What the target is to its owners.
+    pub standing: &'a Standing,
 }
 
 impl Judging<'_> {
-    fn classify(self, difference: Difference) -> Finding {
+    fn classify(self, mut difference: Difference) -> Finding {
+        difference.surroundings.standing = self.standing.clone();
         classify(difference, self.policy, self.source, self.key)
     }
 }
 
 /// Steps 2 to 5 for one target. Whatever goes wrong is a problem of this target; its neighbours are judged.
 pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: &Target, freshness: Freshness) -> Judged {
-    let judging = Judging { source: &pinned.name, policy, key: &session.key };
+    let judging = Judging { source: &pinned.name, policy, key: &session.key, standing: &target.standing };
     let looking = async {
         match &target.kind {
             TargetKind::Kubernetes { paths, .. } => match declared(session, pinned, paths).await {

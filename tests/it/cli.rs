@@ -196,6 +196,17 @@ name = "config-value"
 match = { kind = "ConfigMap", path = "data.*", change = ["changed", "removed"] }
 lane = "auto"
 stage = "auto"
+
+[[case]]
+name = "a value by hand"
+object = { apiVersion = "v1", kind = "ConfigMap", namespace = "shop", name = "a" }
+path = "data.level"
+desired = "info"
+live = "debug"
+class = "config-value"
+stage = "auto"
+lane = "auto"
+decision = "correct"
 "#;
 
 /// A `ConfigMap` in Git.

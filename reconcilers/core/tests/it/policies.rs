@@ -10,8 +10,14 @@ pub fn policy(text: &str) -> Policy {
     Policy::read(&[("policies/a.toml".to_owned(), text.to_owned())]).expect("a policy")
 }
 
+/// A policy each of whose classes may act as far as its stage says, as if it had cases that hold.
+pub fn proven(mut policy: Policy) -> Policy {
+    policy.classes.for_each_mut(|class| class.proof = trueup_core::policy::Proof::Held(1));
+    policy
+}
+
 /// What is wrong with a policy, one line a problem.
-fn refused(text: &str) -> String {
+pub fn refused(text: &str) -> String {
     let problems = Policy::read(&[("a.toml".to_owned(), text.to_owned())]).expect_err("a refused policy");
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
