@@ -270,6 +270,7 @@ fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Li
         policy: acting.policy,
         key: &acting.session.key,
         standing: &judged.standing,
+        topology: &judged.topology,
     };
     Some(JudgedCase::of(Pair::Matched(Box::new(matched)), (&judged.name, &judged.kinds), judging))
 }

@@ -49,6 +49,7 @@ impl World {
             "manifests/deployment.yaml",
             "manifests/network.yaml",
             "policies/drift.toml",
+            "policies/drift.cases.toml",
             "infra/data.expect.toml",
             "infra/terraform.tfstate",
             "live/configmap.yaml",

@@ -43,16 +43,17 @@ impl Topology {
     pub fn of<'a>(objects: impl Iterator<Item = (&'a ObjectId, &'a Value)>) -> Self {
         let mut topology = Self::default();
         for (id, value) in objects {
-            let namespace = id.namespace.clone().unwrap_or_default();
+            // Most objects are neither, and there may be very many.
+            let namespace = || id.namespace.clone().unwrap_or_default();
             match id.kind.as_str() {
                 "Service" | "NetworkPolicy" | "PodDisruptionBudget" => {
-                    let selectors = topology.selectors.entry(namespace).or_default();
+                    let selectors = topology.selectors.entry(namespace()).or_default();
                     selectors.push((id.kind.clone(), selector(&id.kind, value)));
                 }
                 "RoleBinding" | "ClusterRoleBinding" => topology.bindings.push(binding(id, value)),
                 _ => {
                     if let Some(workload) = workload(id, value) {
-                        topology.workloads.entry(namespace).or_default().push(workload);
+                        topology.workloads.entry(namespace()).or_default().push(workload);
                     }
                 }
             }
