@@ -212,7 +212,8 @@ impl Judging<'_> {
 
 /// Steps 2 to 5 for one target. Whatever goes wrong is a problem of this target; its neighbours are judged.
 pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: &Target, freshness: Freshness) -> Judged {
-    let judging = Judging { source: &pinned.name, policy, key: &session.key, standing: &target.standing, topology: &Topology::default() };
+    let judging =
+        Judging { source: &pinned.name, policy, key: &session.key, standing: &target.standing, topology: &Topology::default() };
     let looking = async {
         match &target.kind {
             TargetKind::Kubernetes { paths, .. } => match declared(session, pinned, paths).await {

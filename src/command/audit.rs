@@ -16,7 +16,9 @@ pub(super) async fn verify(session: &Session, output: Output) -> Result<Exit, Fa
             let head = head.as_ref().map(|head| format!(", head {}", head.hash)).unwrap_or_default();
             (format!("whole: {records} records{head}\n"), Exit::True)
         }
-        (Audit::Broken { seq, why }, Output::Text | Output::Yaml | Output::Markdown) => (format!("broken at record {seq}: {why}\n"), Exit::Drift),
+        (Audit::Broken { seq, why }, Output::Text | Output::Yaml | Output::Markdown) => {
+            (format!("broken at record {seq}: {why}\n"), Exit::Drift)
+        }
         (Audit::Whole { records, head }, Output::Json) => {
             let head = head.as_ref().map(|head| head.hash.to_string());
             (format!("{}\n", serde_json::json!({"whole": true, "records": records, "head": head})), Exit::True)

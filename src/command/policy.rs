@@ -74,8 +74,14 @@ pub(super) async fn list(global: &Global, files: &[PathBuf], output: Output) -> 
     let classes: Vec<Listed<'_>> = policy.classes.iter().map(|class| listed(class, &policy)).collect();
     let text = match output {
         Output::Json => {
-            let ignores = policy.ignores.iter().map(|rule| json!({"name": rule.name, "match": rule.matches.to_string(), "reason": rule.reason}));
-            let freezes = policy.freezes.iter().map(|freeze| json!({"name": freeze.name, "match": freeze.matches.to_string(), "reason": freeze.reason}));
+            let ignores = policy
+                .ignores
+                .iter()
+                .map(|rule| json!({"name": rule.name, "match": rule.matches.to_string(), "reason": rule.reason}));
+            let freezes = policy
+                .freezes
+                .iter()
+                .map(|freeze| json!({"name": freeze.name, "match": freeze.matches.to_string(), "reason": freeze.reason}));
             let told = json!({
                 "schema": "trueup.policy/v1",
                 "digest": policy.digest,

@@ -36,8 +36,7 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
     let guards: Guards = guards::of(session, &ledger, &judged, Timestamp::now()).await?;
     let (pinned, stop) = (session::pin(session).await?, stop::on_signal().map_err(Failure::usage)?);
     let policy = session::policy(session, &pinned)?;
-    let terms =
-        Terms { target: &judged.name, requests: &[request], guards: &guards, policy: &policy, now: Timestamp::now() };
+    let terms = Terms { target: &judged.name, requests: &[request], guards: &guards, policy: &policy, now: Timestamp::now() };
     let decisions = decide(&Inputs::of(&[], terms));
     let acting = Acting { session, pinned: &pinned, policy: &policy, ledger: &ledger, only: &[], stop: &stop };
     let reports = perform(acting, &judged, &guards, decisions).await.map_err(Failure::usage)?;

@@ -334,7 +334,11 @@ fn shipped_policies_read() {
         let policy = Policy::read(&files).unwrap_or_else(|problems| panic!("{problems:?}"));
         assert!(!policy.classes.is_empty(), "{}", pack.display());
         assert_eq!(trueup_core::proof::broken(&policy), [], "{}", pack.display());
-        assert!(policy.classes.iter().all(|class| matches!(class.proof, Proof::Held(_))), "{}: a class has no case", pack.display());
+        assert!(
+            policy.classes.iter().all(|class| matches!(class.proof, Proof::Held(_))),
+            "{}: a class has no case",
+            pack.display()
+        );
         let corrects = policy.classes.iter().any(|class| class.stage == Stage::Auto);
         assert_eq!(corrects, name(&pack) == "fast.toml", "{}: only the fast one corrects", pack.display());
         if name(&pack) == "cautious.toml" {

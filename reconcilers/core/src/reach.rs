@@ -77,7 +77,8 @@ impl Topology {
             ("", "Namespace") => counted(self.in_namespace(&id.name)),
             ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => {
                 let role = (id.kind.clone(), id.name.clone());
-                let is_its = |binding: &&Binding| binding.role == role && (id.kind == "ClusterRole" || binding.namespace == namespace);
+                let is_its =
+                    |binding: &&Binding| binding.role == role && (id.kind == "ClusterRole" || binding.namespace == namespace);
                 let bindings: Vec<&Binding> = self.bindings.iter().filter(is_its).collect();
                 let Reach { pods, objects } = self.granted(&bindings);
                 Reach { pods, objects: objects + number(bindings.len()) }
@@ -139,9 +140,7 @@ fn workload(id: &ObjectId, value: &Value) -> Option<Workload> {
         }
         ("apps", "DaemonSet") => ("/spec/template", count("/status/desiredNumberScheduled").unwrap_or(1)),
         ("batch", "Job") => ("/spec/template", count("/spec/parallelism").unwrap_or(1)),
-        ("batch", "CronJob") => {
-            ("/spec/jobTemplate/spec/template", count("/spec/jobTemplate/spec/parallelism").unwrap_or(1))
-        }
+        ("batch", "CronJob") => ("/spec/jobTemplate/spec/template", count("/spec/jobTemplate/spec/parallelism").unwrap_or(1)),
         ("", "Pod") => ("", 1),
         _ => return None,
     };

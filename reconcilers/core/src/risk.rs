@@ -33,7 +33,10 @@ const FACTORS: [Weighed; 22] = [
     },
     Weighed { name: "changes what runs", points: |difference| on_key(difference, &["image", "command", "args"], 16) },
     Weighed { name: "changes capacity", points: |difference| on_key(difference, &["replicas", "resources", "parallelism"], 12) },
-    Weighed { name: "changes who is reached", points: |difference| on_key(difference, &["selector", "ports", "rules", "tls"], 15) },
+    Weighed {
+        name: "changes who is reached",
+        points: |difference| on_key(difference, &["selector", "ports", "rules", "tls"], 15),
+    },
     Weighed { name: "concerns security", points: |difference| Category::of(difference).is_some().then_some(25) },
     Weighed {
         name: "may weaken security",
@@ -46,10 +49,7 @@ const FACTORS: [Weighed; 22] = [
         name: "infrastructure",
         points: |difference| matches!(difference.divergence, Divergence::Expectation(_)).then_some(35),
     },
-    Weighed {
-        name: "a whole object",
-        points: |difference| matches!(difference.divergence, Divergence::Object(_)).then_some(30),
-    },
+    Weighed { name: "a whole object", points: |difference| matches!(difference.divergence, Divergence::Object(_)).then_some(30) },
     Weighed { name: "not declared in Git", points: |difference| (difference.change() == Change::Undeclared).then_some(5) },
     Weighed { name: "secret", points: |difference| difference.is_masked().then_some(20) },
     Weighed { name: "cannot be put back", points: |difference| holds_data(difference).then_some(15) },
@@ -102,15 +102,11 @@ const FACTORS: [Weighed; 22] = [
     },
     // No points: it may be less than it looks, and risk never counts on that.
     Weighed { name: "maybe the same quantity", points: |difference| may_be_same_quantity(difference).then_some(0) },
-    Weighed {
-        name: "judged without a server",
-        points: |difference| (difference.evidence == Some(Evidence::Table)).then_some(4),
-    },
+    Weighed { name: "judged without a server", points: |difference| (difference.evidence == Some(Evidence::Table)).then_some(4) },
 ];
 
 /// Environments whose loss nobody outside notices; any other name counts as production.
-const REHEARSALS: [&str; 10] =
-    ["development", "dev", "test", "testing", "staging", "stage", "qa", "sandbox", "preview", "local"];
+const REHEARSALS: [&str; 10] = ["development", "dev", "test", "testing", "staging", "stage", "qa", "sandbox", "preview", "local"];
 
 /// Kinds in which a wrong value can lose what no patch brings back: volumes, and what is deleted along with a definition.
 const HOLDERS_OF_DATA: [(&str, &str); 5] = [

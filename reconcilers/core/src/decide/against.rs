@@ -66,12 +66,12 @@ pub(super) fn objection(
 fn too_little(evidence: Option<Evidence>) -> Option<&'static str> {
     match evidence {
         Some(Evidence::Baseline) => None,
-        Some(Evidence::Apply) => Some(
-            "judged by a dry run of applying it: nothing is corrected on less than the server's own answer to a create",
-        ),
-        Some(Evidence::Table | Evidence::State | Evidence::Plan) | None => Some(
-            "judged by the table: nothing is corrected on less than the server's own answer (overlay `manifests/baseline`)",
-        ),
+        Some(Evidence::Apply) => {
+            Some("judged by a dry run of applying it: nothing is corrected on less than the server's own answer to a create")
+        }
+        Some(Evidence::Table | Evidence::State | Evidence::Plan) | None => {
+            Some("judged by the table: nothing is corrected on less than the server's own answer (overlay `manifests/baseline`)")
+        }
     }
 }
 

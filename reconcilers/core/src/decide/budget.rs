@@ -43,7 +43,9 @@ impl<'a> Budget<'a> {
         let declared = self.inputs.declared.get(namespace).copied().unwrap_or_default();
         let most = share(declared, percent);
         (now >= most).then(|| {
-            format!("one round corrects at most {most} of the {declared} declared objects of {name} ({percent} %): the rest waits")
+            format!(
+                "one round corrects at most {most} of the {declared} declared objects of {name} ({percent} %): the rest waits"
+            )
         })
     }
 

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::HOLD_ANNOTATION;
 use super::guards::Guards;
 use super::hints;
 use super::request::{Asked, Request};
-use super::HOLD_ANNOTATION;
 use crate::facts::{Evidence, Live, Matched, Operation, Origin, Pair, Secrecy};
 use crate::finding::{
     Change, Digests, Divergence, Drift, Finding, FindingId, Lane, ObjectChange, Place, Predicate, Stage, Subject,
@@ -404,7 +404,9 @@ impl Weighed {
     pub(super) fn mend(&self) -> Option<&Mend> {
         match &self.what {
             What::Field { way: Way::Mend(mend), .. } => Some(mend),
-            What::Field { way: Way::None(_) | Way::Secret(_) | Way::Unasked, .. } | What::Object(_) | What::Expectation { .. } => None,
+            What::Field { way: Way::None(_) | Way::Secret(_) | Way::Unasked, .. }
+            | What::Object(_)
+            | What::Expectation { .. } => None,
         }
     }
 }

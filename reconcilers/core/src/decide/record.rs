@@ -55,12 +55,8 @@ impl DecisionRecord {
     #[must_use]
     pub fn of(inputs: &Inputs) -> (Self, Vec<Decision>) {
         let decisions = decide(inputs);
-        let record = Self {
-            schema: SCHEMA.to_owned(),
-            digest: inputs.digest(),
-            inputs: inputs.clone(),
-            decisions: written(&decisions),
-        };
+        let record =
+            Self { schema: SCHEMA.to_owned(), digest: inputs.digest(), inputs: inputs.clone(), decisions: written(&decisions) };
         (record, decisions)
     }
 

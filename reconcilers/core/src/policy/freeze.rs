@@ -69,7 +69,9 @@ enum Edge {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FreezeError {
     /// None of the forms.
-    #[error("`{0}` is no time: write a date and time (\"2026-12-24T18:00\"), a day and time (\"Fri 18:00\") or a time (\"22:00\")")]
+    #[error(
+        "`{0}` is no time: write a date and time (\"2026-12-24T18:00\"), a day and time (\"Fri 18:00\") or a time (\"22:00\")"
+    )]
     Time(String),
     /// No such zone.
     #[error("`{0}` is no time zone: write a name of the IANA database, as in \"Europe/Berlin\" or \"UTC\"")]
@@ -93,7 +95,8 @@ impl Freeze {
             Times::Once { from, until } => (*from <= now && now < *until).then_some(*until),
             Times::Recurring { from, until, zone } => {
                 let today = zone.to_datetime(now).date();
-                let spans = (-8..=1).filter_map(|days| occurrence(today.checked_add(Span::new().days(days)).ok()?, *from, *until, zone));
+                let spans =
+                    (-8..=1).filter_map(|days| occurrence(today.checked_add(Span::new().days(days)).ok()?, *from, *until, zone));
                 spans.filter(|(begin, end)| *begin <= now && now < *end).map(|(_, end)| end).max()
             }
         }
@@ -157,7 +160,8 @@ fn clock(text: &str) -> Option<Clock> {
         None => (None, text),
     };
     let (hour, minute) = time.split_once(':')?;
-    let number = |text: &str| text.parse::<i8>().ok().filter(|_| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit()));
+    let number =
+        |text: &str| text.parse::<i8>().ok().filter(|_| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit()));
     Some(Clock { day, time: Time::new(number(hour)?, number(minute)?, 0, 0).ok()? })
 }
 

@@ -6,9 +6,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trueup_core::classify::{classify, differences};
-use trueup_core::decide::{
-    Case, Decision, Ground, Guards, HOLD_ANNOTATION, HeldPlace, Inputs, Request, Terms, Undo, decide,
-};
+use trueup_core::decide::{Case, Decision, Ground, Guards, HOLD_ANNOTATION, HeldPlace, Inputs, Request, Terms, Undo, decide};
 use trueup_core::facts::{Evidence, FieldSet, Matched, Operation, Owner, Pair, Secrecy};
 use trueup_core::finding::{Change, Finding, FindingId, Lane, Stage};
 use trueup_core::object::TargetName;

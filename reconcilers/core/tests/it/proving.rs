@@ -99,7 +99,9 @@ match = { path = "metadata.annotations.noise" }
     let web = "object = { apiVersion = \"apps/v1\", kind = \"Deployment\", namespace = \"shop\", name = \"web\", labels = { app = \"web\" } }";
     let case = |object: &str, what: &str, class: &str, lane: &str, stage: &str, decision: &str| {
         let class = if class.is_empty() { String::new() } else { format!("class = \"{class}\"\n") };
-        format!("[[case]]\nname = \"n\"\n{object}\n{what}\n{class}lane = \"{lane}\"\nstage = \"{stage}\"\ndecision = \"{decision}\"\n")
+        format!(
+            "[[case]]\nname = \"n\"\n{object}\n{what}\n{class}lane = \"{lane}\"\nstage = \"{stage}\"\ndecision = \"{decision}\"\n"
+        )
     };
     let prod = "environment = \"production\"\ntier = 1\n";
     let image = "path = \"spec.template.spec.containers[name=app].image\"\ndesired = \"a\"\nlive = \"b\"\n";
@@ -107,23 +109,52 @@ match = { path = "metadata.annotations.noise" }
         case(settings, &format!("{prod}path = \"data.a\"\ndesired = \"1\"\nlive = \"2\""), "settings", "auto", "auto", "correct"),
         case(settings, &format!("{prod}path = \"data.a\"\ndesired = \"1\""), "settings", "auto", "auto", "correct"),
         case(settings, &format!("{prod}path = \"data.a\"\nlive = \"1\""), "settings", "auto", "auto", "correct"),
-        case(settings, &format!("{prod}path = \"data.a\"\nlive = \"1\"\nchange = \"leftover\""), "settings", "auto", "auto", "correct"),
+        case(
+            settings,
+            &format!("{prod}path = \"data.a\"\nlive = \"1\"\nchange = \"leftover\""),
+            "settings",
+            "auto",
+            "auto",
+            "correct",
+        ),
         case(settings, "path = \"data.a\"\ndesired = \"1\"\nlive = \"2\"", "", "review", "observe", "leave"),
-        case(settings, "path = \"data.a\"\ndesired = \"1\"\nlive = \"2\"\nenvironment = \"production\"\ntier = 3", "", "review", "observe", "leave"),
+        case(
+            settings,
+            "path = \"data.a\"\ndesired = \"1\"\nlive = \"2\"\nenvironment = \"production\"\ntier = 3",
+            "",
+            "review",
+            "observe",
+            "leave",
+        ),
         case(web, &format!("{image}manager = \"kubectl-set\""), "entries", "review", "recommend", "propose"),
         case(web, image, "", "review", "observe", "leave"),
         case(web, "change = \"missing-object\"", "gone", "escalate", "recommend", "escalate"),
         case(web, "change = \"extra-object\"", "extra", "review", "recommend", "leave"),
-        case("object = { kind = \"Output\", name = \"db\" }", "desired = \"a\"\nlive = \"b\"", "outputs", "review", "recommend", "propose"),
+        case(
+            "object = { kind = \"Output\", name = \"db\" }",
+            "desired = \"a\"\nlive = \"b\"",
+            "outputs",
+            "review",
+            "recommend",
+            "propose",
+        ),
         case(web, "path = \"metadata.annotations.noise\"\nlive = \"1\"", "noise", "ignore", "observe", "leave"),
-        case("object = { apiVersion = \"v1\", kind = \"Secret\", namespace = \"shop\", name = \"t\" }",
-            "path = \"data.a\"\ndesired = \"MQ==\"\nlive = \"Mg==\"", "tokens", "review", "auto", "leave"),
+        case(
+            "object = { apiVersion = \"v1\", kind = \"Secret\", namespace = \"shop\", name = \"t\" }",
+            "path = \"data.a\"\ndesired = \"MQ==\"\nlive = \"Mg==\"",
+            "tokens",
+            "review",
+            "auto",
+            "leave",
+        ),
         case(settings, "path = \"spec.replicas\"\ndesired = 1\nlive = 2", "", "review", "observe", "leave"),
     ];
     let policy = read(policy, &cases.concat()).expect("a policy");
     assert_eq!(policy.cases.len(), cases.len());
-    let wrong: Vec<String> =
-        broken(&policy).iter().map(|broken| format!("{}: {}, not {}", broken.case.origin, broken.found, broken.case.expected)).collect();
+    let wrong: Vec<String> = broken(&policy)
+        .iter()
+        .map(|broken| format!("{}: {}, not {}", broken.case.origin, broken.found, broken.case.expected))
+        .collect();
     assert_eq!(wrong, Vec::<String>::new());
     assert_eq!(policy.classes[0].proof, Proof::Held(4));
     assert!(policy.cases.iter().any(|case| case.expected.lane == Lane::Ignore));
