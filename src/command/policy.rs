@@ -143,7 +143,7 @@ fn plain(classes: &[Listed<'_>], policy: &Policy) -> String {
             line(format!("  runbook  {runbook}"));
         }
     }
-    for rule in &policy.ignores {
+    for rule in policy.ignores.iter() {
         line(format!("{rule}: ignores {}", rule.matches));
     }
     for freeze in &policy.freezes {
