@@ -40,7 +40,7 @@ pub struct Global {
     /// The files as they are on disk, marked dirty
     #[arg(long, global = true)]
     pub work_tree: bool,
-    /// The form of the result on stdout: text, json, yaml (`render`) or markdown (`policy list`)
+    /// The form of the result on stdout: text, json, yaml or markdown
     #[arg(short, long, global = true, value_enum, value_name = "FORM", hide_possible_values = true)]
     pub output: Option<Output>,
     /// Colours: auto (on a terminal, unless `NO_COLOR` is set), always or never

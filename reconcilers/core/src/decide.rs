@@ -123,7 +123,8 @@ pub struct Proposal {
     pub reasons: Vec<String>,
 }
 
-/// Decides about every finding of one target. Nothing but the inputs counts: the same inputs give the same bytes.
+/// Decides about every finding of one target. Nothing but the inputs counts: the same inputs give the same bytes. What people
+/// ask for stands first, then corrections, then all else.
 ///
 /// First what settles a finding (its lane and stage, a lease, a denial), then guards, which only move it towards people.
 #[must_use]
@@ -132,7 +133,7 @@ pub fn decide(inputs: &Inputs) -> Vec<Decision> {
         Asked::Undo(undo) => undo.decide(inputs),
         Asked::Restore(_) => None,
     });
-    let mut decisions: Vec<Decision> = undos.collect();
+    let mut settled: Vec<Decision> = Vec::new();
     let mut corrections: Vec<(u8, Correction)> = Vec::new();
     let mut budget = Budget::of(inputs);
     for object in &inputs.objects {
@@ -140,7 +141,7 @@ pub fn decide(inputs: &Inputs) -> Vec<Decision> {
         for finding in &object.findings {
             match course(finding, object, inputs, &budget) {
                 Course::Correct(correct) => correctable.push(correct),
-                Course::Settled(decision) => decisions.push(decision),
+                Course::Settled(decision) => settled.push(decision),
             }
         }
         if let (Some(live), false) = (&object.live, correctable.is_empty()) {
@@ -150,12 +151,11 @@ pub fn decide(inputs: &Inputs) -> Vec<Decision> {
                     budget.spend(object, &classes);
                     corrections.push((correctable.iter().map(|one| one.finding.risk).max().unwrap_or(0), correction));
                 }
-                Err(held) => decisions.extend(held),
+                Err(held) => settled.extend(held),
             }
         }
     }
-    decisions.extend(in_batches(corrections));
-    decisions
+    undos.chain(in_batches(corrections)).chain(settled).collect()
 }
 
 /// Corrections in the order in which they are made: the least risky first, and of each class the first one alone.
@@ -246,11 +246,13 @@ fn leased(finding: &Weighed, inputs: &Inputs) -> Option<String> {
 
 /// Review or escalation, or the reason why there can be none.
 fn towards_people(finding: &Weighed, subject: &Subject, lane: Lane, settled: Settled, inputs: &Inputs) -> Decision {
-    let what = match (&finding.what, lane) {
-        (_, Lane::Escalate) => return Decision::Escalate(settled),
-        (what, _) => what,
-    };
-    match what {
+    let mut settled = settled;
+    match &finding.what {
+        What::Field { way: Way::None(obstacle), .. } if lane == Lane::Escalate => {
+            settled.reasons.push(obstacle.clone());
+            Decision::Escalate(settled)
+        }
+        _ if lane == Lane::Escalate => Decision::Escalate(settled),
         What::Field { way: Way::Secret(reason), .. } => because(settled, reason),
         What::Expectation { masked: true, .. } => because(settled, "secret values are never proposed"),
         What::Object(change) => because(settled, &hints::of_object(*change, subject, &finding.origin)),
@@ -264,7 +266,6 @@ fn towards_people(finding: &Weighed, subject: &Subject, lane: Lane, settled: Set
         ),
         What::Expectation { predicate, .. } if *predicate != Predicate::Equals => Decision::Escalate(settled),
         What::Field { .. } if finding.weakens => {
-            let mut settled = settled;
             settled.reasons.push("what loosens security, or may, is never proposed for Git: left to people".to_owned());
             Decision::Escalate(settled)
         }

@@ -39,7 +39,7 @@ fn help() {
           --context <NAME>  The kubeconfig context for targets that name none [env: TRUEUP_CONTEXT]
           --commit <REV>    Another revision than the source's ref
           --work-tree       The files as they are on disk, marked dirty
-      -o, --output <FORM>   The form of the result on stdout: text, json, or yaml (`render`)
+      -o, --output <FORM>   The form of the result on stdout: text, json, yaml or markdown
           --color <WHEN>    Colours: auto (on a terminal, unless `NO_COLOR` is set), always or never
                             [env: TRUEUP_COLOR]
       -q, --quiet           Say less on stderr

@@ -365,11 +365,9 @@ impl Weighed {
     fn of(finding: &Finding, matched: Option<&Matched>, asking: &Asking<'_>) -> Self {
         let difference = &finding.difference;
         let what = match &difference.divergence {
-            Divergence::Field(drift) => What::Field {
-                path: drift.path.clone(),
-                change: drift.change,
-                way: way(finding, drift, matched.filter(|_| asking.correction_of(finding))),
-            },
+            Divergence::Field(drift) => {
+                What::Field { path: drift.path.clone(), change: drift.change, way: way(finding, drift, matched, asking) }
+            }
             Divergence::Object(change) => What::Object(*change),
             Divergence::Expectation(expectation) => {
                 What::Expectation { predicate: expectation.predicate, masked: difference.is_masked() }
@@ -413,20 +411,23 @@ impl Weighed {
 
 /// How a drift is put right by itself. What cannot be said in a patch, or may not be in one, is settled here, where the
 /// values are known.
-fn way(finding: &Finding, drift: &Drift, asked: Option<&Matched>) -> Way {
+fn way(finding: &Finding, drift: &Drift, matched: Option<&Matched>, asking: &Asking<'_>) -> Way {
     if finding.difference.is_masked() {
         return Way::Secret("secret values are never proposed".to_owned());
     }
     if matches!(&finding.difference.subject, Subject::Object(id) if id.is_secret()) {
         return Way::Secret("values of Secrets are never proposed".to_owned());
     }
-    let Some(matched) = asked else { return Way::Unasked };
+    let is_asked = asking.correction_of(finding);
+    let Some(matched) = matched.filter(|_| is_asked || finding.lane == Lane::Escalate) else { return Way::Unasked };
     match (repair(&matched.live, &matched.expected.value, &[drift]), Mend::of(drift)) {
         // The ledger keeps both, for good.
         (Ok(Repair { patch, inverse }), _) if secret::is_within(&patch) || secret::is_within(&inverse) => {
             Way::None("its patch would carry a secret value".to_owned())
         }
-        (Ok(_), Ok(mend)) => Way::Mend(mend),
+        (Ok(_), Ok(mend)) if is_asked => Way::Mend(mend),
+        // People who are told learn what stands in the way, and need nothing else.
+        (Ok(_), Ok(_)) => Way::Unasked,
         (Err(error), _) | (_, Err(error)) => Way::None(hints::in_full(&error, finding)),
     }
 }
