@@ -201,7 +201,7 @@ stage = "auto"
 [[case]]
 name = "a value by hand"
 object = { apiVersion = "v1", kind = "ConfigMap", namespace = "shop", name = "a" }
-path = "data.level"
+path = "data.other"
 desired = "info"
 live = "debug"
 class = "config-value"
