@@ -95,7 +95,7 @@ fn put(case: &PolicyCase, target: &TargetName, key: &DigestKey) -> (Option<Pair>
     let desired = desired(case);
     match case.change {
         Change::MissingObject => {
-            let pair = Pair::Missing(desired);
+            let pair = Pair::Missing(desired.into());
             let difference = differences(target, &pair, Vec::new()).remove(0);
             (Some(pair), difference)
         }
@@ -108,10 +108,16 @@ fn put(case: &PolicyCase, target: &TargetName, key: &DigestKey) -> (Option<Pair>
             let seen = |value: &Option<Value>| value.as_ref().map(|value| secret::seen(secrecy, &case.path, value, key));
             let at = |value: &Option<Value>| with(skeleton(case), &case.path, value.as_ref());
             let declared = if case.change == Change::Changed || case.change == Change::Removed { &case.desired } else { &None };
+            let expected = ExpectedValue {
+                value: at(&case.desired),
+                evidence: Evidence::Baseline,
+                allowances: Vec::new(),
+                filled: std::collections::BTreeSet::new(),
+            };
             let matched = Matched {
-                live: live(case, at(&case.live)),
-                expected: ExpectedValue { value: at(&case.desired), evidence: Evidence::Baseline, allowances: Vec::new() },
-                desired: Desired { value: at(declared), ..desired },
+                live: live(case, at(&case.live)).into(),
+                expected: expected.into(),
+                desired: Desired { value: at(declared), ..desired }.into(),
                 secrecy,
                 former: Vec::new(),
             };
