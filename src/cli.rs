@@ -40,7 +40,7 @@ pub struct Global {
     /// The files as they are on disk, marked dirty
     #[arg(long, global = true)]
     pub work_tree: bool,
-    /// The form of the result on stdout: text, json, or yaml (`render`)
+    /// The form of the result on stdout: text, json, yaml or markdown
     #[arg(short, long, global = true, value_enum, value_name = "FORM", hide_possible_values = true)]
     pub output: Option<Output>,
     /// Colours: auto (on a terminal, unless `NO_COLOR` is set), always or never
@@ -64,6 +64,8 @@ pub enum Output {
     Json,
     /// Manifests (`render` alone).
     Yaml,
+    /// A table (`policy list` alone).
+    Markdown,
 }
 
 impl Output {
@@ -74,6 +76,7 @@ impl Output {
             Self::Text => "text",
             Self::Json => "json",
             Self::Yaml => "yaml",
+            Self::Markdown => "markdown",
         }
     }
 }
@@ -181,6 +184,21 @@ pub enum Audit {
 /// What to do with policies.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
+    /// Run the cases of a policy; name the classes that have none
+    ///
+    /// A file of cases stands beside a policy: `drift.cases.toml` beside `drift.toml`. Exit code 1 where a case does not
+    /// hold, or a class at stage auto has none.
+    Test {
+        /// Policy files, with their cases beside them [default: the policy of trueup.toml, as it is on disk]
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// List every class with what it means, its lane, stage, limits and cases
+    List {
+        /// Policy files [default: the policy of trueup.toml, as it is on disk]
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
     /// Print the ignore rules of Argo CD and Flux as a policy; name what cannot be said in one
     ///
     /// Reads Argo CD's Applications and its ConfigMap argocd-cm, Flux's Helm releases and Kustomizations, and Flux's

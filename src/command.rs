@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod diff;
 mod log;
+mod policy;
 mod render;
 mod runs;
 mod sync;
@@ -80,6 +81,8 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Undo { run } => undo::undo(&session::open(&global)?, &run, output(&global)).await,
         Command::Audit { command: Audit::Verify } => audit::verify(&session::open(&global)?, output(&global)).await,
         Command::Policy { command: PolicyCommand::Import { files } } => import::import(&files),
+        Command::Policy { command: PolicyCommand::Test { files } } => policy::test(&global, &files, output(&global)).await,
+        Command::Policy { command: PolicyCommand::List { files } } => policy::list(&global, &files, output(&global)).await,
         Command::Run { listen } => {
             let session = session::open(&global)?.lasting();
             let stop = stop::on_signal().map_err(Failure::usage)?;
@@ -110,16 +113,18 @@ fn output(global: &Global) -> Output {
 fn only_known_forms(command: &Command, output: Option<Output>) -> Result<(), Failure> {
     let known: &[Output] = match command {
         Command::Render => &[Output::Yaml, Output::Json],
+        Command::Policy { command: PolicyCommand::List { .. } } => &[Output::Text, Output::Json, Output::Markdown],
         Command::Check
         | Command::Diff { .. }
         | Command::Sync { .. }
         | Command::Runs { .. }
         | Command::Undo { .. }
         | Command::Audit { .. }
+        | Command::Policy { command: PolicyCommand::Test { .. } }
         | Command::Doctor => &[Output::Text, Output::Json],
         Command::Init { .. }
         | Command::Explain { .. }
-        | Command::Policy { .. }
+        | Command::Policy { command: PolicyCommand::Import { .. } }
         | Command::Run { .. }
         | Command::Demo { .. }
         | Command::Completions { .. }

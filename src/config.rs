@@ -6,6 +6,7 @@ mod render;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use trueup_core::finding::Standing;
 use trueup_core::object::TargetName;
 
 pub use file::ConfigError;
@@ -88,6 +89,8 @@ pub struct Target {
     pub name: TargetName,
     /// What it is.
     pub kind: TargetKind,
+    /// What it is to its owners.
+    pub standing: Standing,
 }
 
 /// What a target is.

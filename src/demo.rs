@@ -12,12 +12,13 @@ use crate::init::{self, Template};
 use crate::{session, stop};
 
 /// Git's side, committed; and the side of what runs, which is not in Git.
-const FILES: [Template; 12] = [
+const FILES: [Template; 13] = [
     ("trueup.toml", include_str!("demo/trueup.toml")),
     ("manifests/configmap.yaml", include_str!("demo/manifests/configmap.yaml")),
     ("manifests/deployment.yaml", include_str!("demo/manifests/deployment.yaml")),
     ("manifests/network.yaml", include_str!("demo/manifests/network.yaml")),
     ("policies/drift.toml", include_str!("demo/policies/drift.toml")),
+    ("policies/drift.cases.toml", include_str!("demo/policies/drift.cases.toml")),
     ("infra/data.expect.toml", include_str!("demo/infra/data.expect.toml")),
     (".gitignore", "live/\n*.tfstate\n"),
     ("infra/terraform.tfstate", include_str!("demo/infra/terraform.tfstate")),

@@ -5,7 +5,7 @@ pub mod pages;
 pub mod rows;
 mod words;
 
-use trueup_core::decide::{Case, Decision, decide};
+use trueup_core::decide::{Case, Decision, Inputs, Terms, decide};
 use trueup_core::facts::Pair;
 use trueup_core::finding::Finding;
 use trueup_core::object::ObjectId;
@@ -242,7 +242,9 @@ async fn next(
     let guards = guards::preview(session, ledger.as_ref(), judged, jiff::Timestamp::now()).await?;
     let one = [finding.clone()];
     let cases = [Case { pair: case.pair.as_ref(), findings: &one }];
-    let text = decide(&cases, &[], &guards, &round.policy).into_iter().next().map(|decision| match decision {
+    let now = jiff::Timestamp::now();
+    let terms = Terms { target: &judged.name, requests: &[], guards: &guards, policy: &round.policy, now };
+    let text = decide(&Inputs::of(&cases, terms)).into_iter().next().map(|decision| match decision {
         Decision::Correct(correction) => format!("sync would patch it: {}", correction.patch),
         Decision::Propose(proposal) => format!("sync would propose it on branch trueup/{}", proposal.place),
         Decision::Escalate(settled) => format!("sync would tell people: {}", settled.reasons.last().cloned().unwrap_or_default()),

@@ -150,6 +150,10 @@ fn guards(standing: &Standing, judged: &Judged, seen: Cluster, now: Timestamp) -
         for class in &write.classes {
             *guards.class_writes.entry(class.clone()).or_default() += 1;
         }
+        if write.target == judged.name {
+            guards.target_writes += 1;
+            *guards.namespace_writes.entry(write.namespace.clone()).or_default() += 1;
+        }
     }
     for refusal in standing.inadmissible_since(now - DAY) {
         guards.inadmissible.extend(refusal.findings.iter().map(|finding| (finding.clone(), refusal.message.clone())));

@@ -23,9 +23,10 @@ pub enum Written {
 pub type Template = (&'static str, &'static str);
 
 /// What `trueup init` writes.
-pub const TEMPLATES: [Template; 4] = [
+pub const TEMPLATES: [Template; 5] = [
     ("trueup.toml", include_str!("init/trueup.toml")),
     ("policies/drift.toml", include_str!("init/drift.toml")),
+    ("policies/drift.cases.toml", include_str!("init/drift.cases.toml")),
     ("manifests/example.yaml", include_str!("init/example.yaml")),
     (".github/workflows/trueup.yml", include_str!("init/workflow.yml")),
 ];

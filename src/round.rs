@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
-use trueup_core::decide::{Case, Decision, Guards, decide};
+use trueup_core::decide::{Case, Decision, Guards, Inputs, Terms, decide};
 use trueup_core::facts::Problem;
 use trueup_core::finding::Finding;
 use trueup_core::policy::Policy;
@@ -143,7 +143,8 @@ fn decisions(judged: &Judged, guards: &Guards, policy: &Policy, only: &[String])
         judged.cases.iter().map(|case| case.findings.iter().filter(wanted).cloned().collect()).collect();
     let pairs = judged.cases.iter().map(|case| case.pair.as_ref());
     let cases: Vec<Case<'_>> = pairs.zip(&findings).map(|(pair, findings)| Case { pair, findings }).collect();
-    decide(&cases, &[], guards, policy)
+    let terms = Terms { target: &judged.name, requests: &[], guards, policy, now: Timestamp::now() };
+    decide(&Inputs::of(&cases, terms))
 }
 
 /// An id that names no finding is a mistake: its values may have moved on since it was read.

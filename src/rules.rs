@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use trueup_core::facts::Problem;
 use trueup_core::finding::{Finding, Inside};
-use trueup_core::policy::{IgnoreRule, Policy};
+use trueup_core::policy::{IgnoreRule, Policy, unproven};
 use trueup_core::seen::hex;
 
 use crate::session::Session;
@@ -54,6 +54,7 @@ impl Used {
 #[must_use]
 pub fn notes(session: &Session, policy: &Policy, targets: &[Judged]) -> Vec<Problem> {
     let mut problems = failures(targets.iter().flat_map(Judged::findings));
+    problems.extend(unproven(policy));
     if policy.ignores.is_empty() || session.revision != Revision::Reference {
         return problems;
     }

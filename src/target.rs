@@ -16,11 +16,12 @@ use trueup_core::classify::{classify, differences, ignore_problems};
 use trueup_core::decide::Ground;
 use trueup_core::diff::{Comparison, compare};
 use trueup_core::facts::{Desired, Matched, Observation, Origin, Pair, Problem};
-use trueup_core::finding::{Change, Difference, Finding};
+use trueup_core::finding::{Change, Difference, Finding, Standing, Subject};
 use trueup_core::ignore::look_inside;
 use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::path::Path;
 use trueup_core::policy::Policy;
+use trueup_core::reach::Topology;
 use trueup_core::seen::DigestKey;
 use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::manifest;
@@ -73,6 +74,10 @@ pub struct Judged {
     pub rewriters: BTreeMap<ObjectId, Vec<String>>,
     /// Objects that another target declares, too, and why nothing is written to them.
     pub contested: BTreeMap<ObjectId, String>,
+    /// What it is to its owners.
+    pub standing: Standing,
+    /// How its objects hang together.
+    pub topology: Topology,
 }
 
 /// One declared object (or expected output) and what came of it.
@@ -106,6 +111,8 @@ impl Judged {
             kinds: Kinds::built_in(),
             rewriters: BTreeMap::new(),
             contested: BTreeMap::new(),
+            standing: target.standing.clone(),
+            topology: Topology::default(),
         }
     }
 
@@ -186,17 +193,27 @@ pub struct Judging<'a> {
     pub policy: &'a Policy,
     /// For ids and masks.
     pub key: &'a DigestKey,
+    /// What the target is to its owners.
+    pub standing: &'a Standing,
+    /// How the target's objects hang together, as far as that is known by now.
+    pub topology: &'a Topology,
 }
 
 impl Judging<'_> {
-    fn classify(self, difference: Difference) -> Finding {
+    fn classify(self, mut difference: Difference) -> Finding {
+        difference.surroundings.standing = self.standing.clone();
+        let seen = difference.surroundings.live.as_deref().or(difference.surroundings.desired.as_deref());
+        if let (Subject::Object(id), Some(value)) = (&difference.subject, seen) {
+            difference.surroundings.reach = self.topology.reach(id, value);
+        }
         classify(difference, self.policy, self.source, self.key)
     }
 }
 
 /// Steps 2 to 5 for one target. Whatever goes wrong is a problem of this target; its neighbours are judged.
 pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: &Target, freshness: Freshness) -> Judged {
-    let judging = Judging { source: &pinned.name, policy, key: &session.key };
+    let judging =
+        Judging { source: &pinned.name, policy, key: &session.key, standing: &target.standing, topology: &Topology::default() };
     let looking = async {
         match &target.kind {
             TargetKind::Kubernetes { paths, .. } => match declared(session, pinned, paths).await {
@@ -347,9 +364,19 @@ fn judged(
     let (pairs, ambiguous) = told_apart(observation.pairs);
     let ambiguous: Vec<_> = ambiguous.into_iter().filter(|problem| !problems.contains(problem)).collect();
     problems.extend(ambiguous);
+    let topology = Topology::of(pairs.iter().map(seen));
+    let judging = Judging { topology: &topology, ..judging };
     let mut cases: Vec<_> = pairs.into_iter().map(|pair| case_of(pair, (&target.name, &kinds), judging, verdicts)).collect();
     order::say(&mut cases);
-    Judged { cases, reach, kinds, rewriters, ..Judged::unseen(target, problems) }
+    Judged { cases, reach, kinds, rewriters, topology, ..Judged::unseen(target, problems) }
+}
+
+/// An object as it is, or as Git declares it where it is not seen.
+fn seen(pair: &Pair) -> (&ObjectId, &serde_json::Value) {
+    match pair {
+        Pair::Matched(matched) => (&matched.desired.id, &matched.live.value),
+        Pair::Missing(desired) | Pair::Unseen(desired, _) | Pair::Skipped(desired, _) => (&desired.id, &desired.value),
+    }
 }
 
 /// A target that can be read and written, of which nothing has been judged.

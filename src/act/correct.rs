@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use trueup_core::decide::{Case, Correction, Decision, Guards, Settled, decide};
+use trueup_core::decide::{Case, Correction, Decision, Guards, Inputs, Settled, Terms, decide};
 use trueup_core::facts::{Live, Matched, Pair};
 use trueup_core::finding::{Finding, Subject};
 use trueup_core::patch::{changes_nothing, values_under};
@@ -258,13 +258,20 @@ async fn decide_again(acting: Acting<'_>, judged: &Judged, guards: &Guards, corr
         let reason = "somebody wrote another value while this was to be corrected: judged anew in the next round".to_owned();
         Decision::Leave(Settled { finding: finding.id, place: finding.place, reasons: vec![reason] })
     });
-    decide(&cases, &[], guards, acting.policy).into_iter().chain(stopped).collect()
+    let terms = Terms { target: &judged.name, requests: &[], guards, policy: acting.policy, now: Timestamp::now() };
+    decide(&Inputs::of(&cases, terms)).into_iter().chain(stopped).collect()
 }
 
 fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCase, live: Live) -> Option<JudgedCase> {
     let Some(Pair::Matched(matched)) = &case.pair else { return None };
     let matched = Matched { live: live.into(), ..matched.as_ref().clone() };
-    let judging = Judging { source: &acting.pinned.name, policy: acting.policy, key: &acting.session.key };
+    let judging = Judging {
+        source: &acting.pinned.name,
+        policy: acting.policy,
+        key: &acting.session.key,
+        standing: &judged.standing,
+        topology: &judged.topology,
+    };
     Some(JudgedCase::of(Pair::Matched(Box::new(matched)), (&judged.name, &judged.kinds), judging))
 }
 

@@ -377,6 +377,7 @@ mod tests {
             stage: Stage::Recommend,
             lane: Lane::Review,
             risk: Risk::default(),
+            barred: None,
             reasons: vec!["a test".to_owned()],
         }
     }

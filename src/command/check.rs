@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use trueup_core::facts::Problem;
-use trueup_core::policy::{Policy, unreachable};
+use trueup_core::policy::{Policy, unproven, unreachable};
 
 use crate::cli::{Global, Output};
 use crate::command::print;
@@ -20,10 +20,7 @@ use crate::visible::visible;
 
 /// Checks the files as they are on disk, unless `--commit` names another revision or the source is remote.
 pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
-    let mut session = session::open(global)?;
-    if session.revision == Revision::Reference && has_work_tree(&session.settings.source.repo) {
-        session.revision = Revision::WorkTree;
-    }
+    let session = as_on_disk(session::open(global)?);
     let pinned = session::pin(&session).await?;
     let (objects, outputs, mut problems) = manifests_and_expectations(&session, &pinned).await;
     let files = session::policy_files(&session, &pinned).map_err(Failure::usage)?;
@@ -31,6 +28,7 @@ pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
     let classes = match Policy::read(&files) {
         Ok(policy) => {
             problems.extend(unreachable(&policy));
+            problems.extend(unproven(&policy));
             notes = rules::unused(&session, &policy);
             policy.classes.len()
         }
@@ -63,6 +61,14 @@ pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
     }
     eprintln!("{}", count(found, "problem"));
     Ok(exit)
+}
+
+/// A session that reads files as they are on disk, unless `--commit` names another revision or the source is remote.
+pub(super) fn as_on_disk(mut session: Session) -> Session {
+    if session.revision == Revision::Reference && has_work_tree(&session.settings.source.repo) {
+        session.revision = Revision::WorkTree;
+    }
+    session
 }
 
 /// Whether the source is a folder with files on disk: no remote, and not bare.

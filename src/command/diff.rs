@@ -22,7 +22,7 @@ pub(super) async fn all_paths(session: &Session, object: &str, output: Output) -
     match output {
         Output::Text => print(&report.print(terminal_width())),
         Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&report).map_err(Failure::usage)?)),
-        Output::Yaml => Err(no_yaml()),
+        Output::Yaml | Output::Markdown => Err(no_yaml()),
     }?;
     Ok(report.exit())
 }
@@ -37,7 +37,7 @@ pub(crate) fn show(report: &Report, output: Output) -> Result<Exit, Failure> {
     match output {
         Output::Text => print(&text::print(report, terminal_width())),
         Output::Json => print(&format!("{}\n", report.to_json().map_err(Failure::usage)?)),
-        Output::Yaml => Err(no_yaml()),
+        Output::Yaml | Output::Markdown => Err(no_yaml()),
     }
 }
 

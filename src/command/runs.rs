@@ -40,7 +40,7 @@ pub(super) async fn runs(session: &Session, id: Option<&str>, output: Output) ->
             let runs: Vec<Value> = runs.iter().map(as_json).collect();
             print(&format!("{}\n", serde_json::to_string_pretty(&runs).map_err(Failure::usage)?))
         }
-        Output::Yaml => Err(no_yaml()),
+        Output::Yaml | Output::Markdown => Err(no_yaml()),
     }
 }
 

@@ -1,9 +1,8 @@
 //! `trueup undo`: a run's inverse, decided and written like any correction.
 
 use jiff::Timestamp;
-use trueup_core::decide::{Ground, Guards, Request, Undo, decide};
+use trueup_core::decide::{Ground, Guards, Inputs, Request, Terms, Undo, decide};
 use trueup_core::finding::Subject;
-use trueup_core::policy::Policy;
 use trueup_core::run::{Effect, Run, RunId, RunStatus};
 
 use crate::act::{Acting, perform};
@@ -35,9 +34,11 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
         connect(target).await.map_err(|reason| Failure::unseen(anyhow::anyhow!("target `{}`: {reason}", target.name)))?;
     let request = request(&run, &judged).await?;
     let guards: Guards = guards::of(session, &ledger, &judged, Timestamp::now()).await?;
-    let decisions = decide(&[], &[request], &guards, &Policy::default());
     let (pinned, stop) = (session::pin(session).await?, stop::on_signal().map_err(Failure::usage)?);
-    let acting = Acting { session, pinned: &pinned, policy: &Policy::default(), ledger: &ledger, only: &[], stop: &stop };
+    let policy = session::policy(session, &pinned)?;
+    let terms = Terms { target: &judged.name, requests: &[request], guards: &guards, policy: &policy, now: Timestamp::now() };
+    let decisions = decide(&Inputs::of(&[], terms));
+    let acting = Acting { session, pinned: &pinned, policy: &policy, ledger: &ledger, only: &[], stop: &stop };
     let reports = perform(acting, &judged, &guards, decisions).await.map_err(Failure::usage)?;
     show(&run, &reports, output)
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 use trueup_core::facts::Origin;
+use trueup_core::finding::Standing;
 use trueup_core::object::TargetName;
-use trueup_core::policy::origin_at;
+use trueup_core::policy::{TIERS, origin_at};
 
 use super::render::{PathEntry, RenderEntry, RendererName};
 use super::{Forge, ReviewSettings, RunSettings, Secrets, Settings, SourceSettings, Target, TargetKind};
@@ -142,6 +143,8 @@ struct TargetEntry {
     live: Option<PathBuf>,
     state: Option<String>,
     expect: Option<Vec<String>>,
+    environment: Option<String>,
+    tier: Option<u8>,
 }
 
 /// The file's text and name, for places in messages.
@@ -272,6 +275,7 @@ fn target(entry: TargetEntry, folder: &Path) -> Result<Target, String> {
     if let Some(key) = foreign {
         return Err(format!("target `{name}`: `{key}` does not belong to a target of this kind"));
     }
+    let standing = standing(&name, entry.environment.clone(), entry.tier)?;
     let need = |what: &str| format!("target `{name}` needs `{what}`");
     let paths = |paths: Option<Vec<PathEntry>>| {
         let paths = paths.ok_or_else(|| need("paths = [\"manifests\"]"))?;
@@ -295,7 +299,18 @@ fn target(entry: TargetEntry, folder: &Path) -> Result<Target, String> {
             expect: entry.expect.ok_or_else(|| need("expect = [\"infra/data.expect.toml\"]"))?,
         },
     };
-    Ok(Target { name: TargetName(entry.name), kind })
+    Ok(Target { name: TargetName(entry.name), kind, standing })
+}
+
+/// What a target is to its owners.
+fn standing(name: &str, environment: Option<String>, tier: Option<u8>) -> Result<Standing, String> {
+    if environment.as_ref().is_some_and(String::is_empty) {
+        return Err(format!("target `{name}`: `environment` is empty: name one, as in environment = \"production\""));
+    }
+    if tier.is_some_and(|tier| !TIERS.contains(&tier)) {
+        return Err(format!("target `{name}`: a tier is a number from 1, the most important, to 9"));
+    }
+    Ok(Standing { environment, tier })
 }
 
 /// The first key that a target of this kind has no use for.

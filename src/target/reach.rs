@@ -219,7 +219,7 @@ fn resource<'a>(catalog: &'a Catalog, id: &ObjectId) -> Result<&'a Resource, Str
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use trueup_core::decide::{Decision, Ground, Guards, Request, Undo, decide};
+    use trueup_core::decide::{Decision, Ground, Guards, Inputs, Request, Terms, Undo, decide};
     use trueup_core::finding::FindingId;
     use trueup_core::object::TargetName;
     use trueup_core::policy::Policy;
@@ -247,7 +247,11 @@ mod tests {
             corrected: vec![(FindingId("f-1".to_owned()), serde_json::from_value(json!("p-1")).expect("a place"))],
             paths: vec!["data.a".to_owned()],
         };
-        let decided = decide(&[], &[Request::Undo(Box::new(undo))], &Guards::none(Ground::Snapshot), &Policy::default());
+        let (target, guards, policy) = (undo.target.clone(), Guards::none(Ground::Snapshot), Policy::default());
+        let requests = [Request::Undo(Box::new(undo))];
+        let now = "2026-11-21T12:00:00Z".parse().expect("a time");
+        let terms = Terms { target: &target, requests: &requests, guards: &guards, policy: &policy, now };
+        let decided = decide(&Inputs::of(&[], terms));
         let [Decision::Correct(correction)] = &decided[..] else { panic!("{decided:?}") };
         let run: RunId = "01JD0000000000000000000000".parse().expect("an id");
 

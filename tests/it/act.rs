@@ -19,7 +19,9 @@ const SETTINGS: &str = "[source]\nrepo = \".\"\nref = \"main\"\n\n[review]\nforg
 
 const POLICY: &str = "[[class]]\nname = \"data\"\nmatch = { kind = \"ConfigMap\", path = \"data.*\", change = [\"changed\", \"removed\"] }\n\
     lane = \"auto\"\nstage = \"auto\"\n\n\
-    [[class]]\nname = \"labels\"\nmatch = { path = \"metadata.labels.*\" }\nlane = \"escalate\"\nstage = \"recommend\"\n";
+    [[class]]\nname = \"labels\"\nmatch = { path = \"metadata.labels.*\" }\nlane = \"escalate\"\nstage = \"recommend\"\n\n\
+    [[case]]\nname = \"a value by hand\"\nobject = { apiVersion = \"v1\", kind = \"ConfigMap\", namespace = \"shop\", name = \"a\" }\n\
+    path = \"data.a\"\ndesired = \"1\"\nlive = \"2\"\nclass = \"data\"\nlane = \"auto\"\nstage = \"auto\"\ndecision = \"correct\"\n";
 
 /// A repository with its configuration, its live objects (not in Git) and a state folder.
 struct World {

@@ -49,6 +49,7 @@ impl World {
             "manifests/deployment.yaml",
             "manifests/network.yaml",
             "policies/drift.toml",
+            "policies/drift.cases.toml",
             "infra/data.expect.toml",
             "infra/terraform.tfstate",
             "live/configmap.yaml",
@@ -196,6 +197,17 @@ name = "config-value"
 match = { kind = "ConfigMap", path = "data.*", change = ["changed", "removed"] }
 lane = "auto"
 stage = "auto"
+
+[[case]]
+name = "a value by hand"
+object = { apiVersion = "v1", kind = "ConfigMap", namespace = "shop", name = "a" }
+path = "data.other"
+desired = "info"
+live = "debug"
+class = "config-value"
+stage = "auto"
+lane = "auto"
+decision = "correct"
 "#;
 
 /// A `ConfigMap` in Git.

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use crate::cli::{SNAPSHOT, World};
 
-const POLICY: &str =
-    "[[class]]\nname = \"left\"\nmatch = { change = [\"leftover\", \"extra-object\"] }\nlane = \"auto\"\nstage = \"auto\"\n";
+const POLICY: &str = "[[class]]\nname = \"left\"\nmatch = { change = [\"leftover\", \"extra-object\"] }\nlane = \"auto\"\nstage = \"auto\"\n\n\
+    [[case]]\nname = \"a key that was taken out\"\nobject = { apiVersion = \"v1\", kind = \"ConfigMap\", namespace = \"shop\", name = \"a\" }\npath = \"data.a\"\n\
+    change = \"leftover\"\nlive = \"2\"\nclass = \"left\"\nlane = \"auto\"\nstage = \"auto\"\ndecision = \"correct\"\n";
 
 /// A `ConfigMap` with these lines in its metadata and in its data.
 fn config_map(name: &str, metadata: &str, data: &str) -> String {

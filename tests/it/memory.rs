@@ -16,6 +16,8 @@ use trueup::source::Revision;
 use trueup::state::{StateEnvironment, StateFolder};
 use trueup::target::{Freshness, Judged, Judging, declared, judge_reached};
 use trueup_core::facts::{Matched, Pair};
+use trueup_core::finding::Standing;
+use trueup_core::reach::Topology;
 use trueup_core::seen::DigestKey;
 use trueup_kubernetes::cluster::{connect_by, version};
 use trueup_kubernetes::discovery::discover;
@@ -177,7 +179,9 @@ impl World {
             let declared = declared(session, &pinned, paths).await.unwrap_or_default();
             let cluster = connect_by(&self.server.kubeconfig(), None, "trueup/test memory").await.unwrap();
             let (catalog, version) = (discover(&cluster).await.unwrap(), version(&cluster).await.unwrap());
-            let judging = Judging { source: &pinned.name, policy: &policy, key: &session.key };
+            let (standing, topology) = <(Standing, Topology)>::default();
+            let judging =
+                Judging { source: &pinned.name, policy: &policy, key: &session.key, standing: &standing, topology: &topology };
             let found = (declared.objects, declared.problems);
             judge_reached(session, target, (cluster, catalog, version), found, (judging, Freshness::Cached)).await
         })

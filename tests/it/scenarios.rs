@@ -15,14 +15,14 @@ use case::Case;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use trueup_core::classify::{classify, differences};
-use trueup_core::decide::{self, Decision, Ground, Guards, decide};
+use trueup_core::decide::{self, Decision, Ground, Guards, Inputs, Terms, decide};
 use trueup_core::diff::compare;
 use trueup_core::facts::{Desired, Evidence, Matched, Observation, Pair, Problem};
 use trueup_core::finding::{Difference, Finding, Lane, Stage};
 use trueup_core::ignore::look_inside;
 use trueup_core::object::TargetName;
 use trueup_core::patch::changes_nothing;
-use trueup_core::policy::Policy;
+use trueup_core::policy::{Policy, Proof};
 use trueup_core::seen::DigestKey;
 use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::expect::Expecting;
@@ -84,7 +84,10 @@ fn key() -> DigestKey {
 
 pub(crate) fn policy(folder: &Path) -> Policy {
     let text = fs::read_to_string(folder.join("policy.toml")).unwrap_or_default();
-    Policy::read(&[("policy.toml".to_owned(), text)]).expect("a scenario's policy reads")
+    let mut policy = Policy::read(&[("policy.toml".to_owned(), text)]).expect("a scenario's policy reads");
+    // A scenario is about what is found and what a patch would be: its classes act as if they had cases that hold.
+    policy.classes.for_each_mut(|class| class.proof = Proof::Held(1));
+    policy
 }
 
 fn judge(folder: &Path) -> Judged {
@@ -152,8 +155,15 @@ pub(crate) fn decided(pairs: Vec<Pair>, mut problems: Vec<Problem>, ground: Grou
         .collect();
     let cases: Vec<decide::Case<'_>> =
         pairs.iter().zip(&findings).map(|(pair, findings)| decide::Case { pair: Some(pair), findings }).collect();
-    let decisions = decide(&cases, &[], &Guards::none(ground), policy);
+    let decisions = decided_on(&cases, ground, policy);
     Judged { pairs, findings, problems, decisions }
+}
+
+/// Step 6 where nothing stands against anything.
+fn decided_on(cases: &[decide::Case<'_>], ground: Ground, policy: &Policy) -> Vec<Decision> {
+    let (target, guards) = (TargetName("scenario".to_owned()), Guards::none(ground));
+    let now = "2026-11-21T12:00:00Z".parse().expect("a time");
+    decide(&Inputs::of(cases, Terms { target: &target, requests: &[], guards: &guards, policy, now }))
 }
 
 fn classified(differences: Vec<Difference>, policy: &Policy) -> Vec<Finding> {
@@ -187,7 +197,7 @@ fn judge_state(folder: &Path, policy: &Policy) -> Judged {
     let (differences, found) = trueup_terraform::check::check(&TargetName("scenario".to_owned()), &expectations, &state, &key());
     problems.extend(found);
     let findings = vec![classified(differences, policy)];
-    let decisions = decide(&[decide::Case { pair: None, findings: &findings[0] }], &[], &Guards::none(Ground::State), policy);
+    let decisions = decided_on(&[decide::Case { pair: None, findings: &findings[0] }], Ground::State, policy);
     Judged { pairs: Vec::new(), findings, problems, decisions }
 }
 
@@ -316,12 +326,21 @@ fn every_scenario_is_judged_as_expected() {
 fn shipped_policies_read() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
     let packs = files(&folder);
-    assert!(packs.len() >= 2);
+    let packs: Vec<_> = packs.into_iter().filter(|pack| !name(pack).ends_with(".cases.toml")).collect();
+    assert!(packs.len() >= 3);
+    let text = |file: &Path| (name(file), fs::read_to_string(file).expect("a file that is listed"));
     for pack in packs {
-        let text = fs::read_to_string(&pack).expect("a file that is listed");
-        let policy = Policy::read(&[(name(&pack), text)]).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let files = [text(&pack), text(&pack.with_extension("cases.toml"))];
+        let policy = Policy::read(&files).unwrap_or_else(|problems| panic!("{problems:?}"));
         assert!(!policy.classes.is_empty(), "{}", pack.display());
-        assert!(policy.classes.iter().all(|class| class.stage < Stage::Auto), "{}: no shipped class corrects", pack.display());
+        assert_eq!(trueup_core::proof::broken(&policy), [], "{}", pack.display());
+        assert!(
+            policy.classes.iter().all(|class| matches!(class.proof, Proof::Held(_))),
+            "{}: a class has no case",
+            pack.display()
+        );
+        let corrects = policy.classes.iter().any(|class| class.stage == Stage::Auto);
+        assert_eq!(corrects, name(&pack) == "fast.toml", "{}: only the fast one corrects", pack.display());
         if name(&pack) == "cautious.toml" {
             assert!(policy.classes.iter().all(|class| class.lane >= Lane::Review), "cautious.toml only tells and proposes");
         }

@@ -68,6 +68,10 @@ fn the_schemas_have_the_keys_that_are_read_and_no_other() {
         (format!("{CLASS}verify = {{ zzz = 1 }}"), format!("{class}/verify/properties")),
         ("[[ignore]]\nzzz = 1".to_owned(), "/properties/ignore/items/properties".to_owned()),
         ("[[known-writer]]\nzzz = 1".to_owned(), "/properties/known-writer/items/properties".to_owned()),
+        ("[[freeze]]\nzzz = 1".to_owned(), "/properties/freeze/items/properties".to_owned()),
+        ("[[case]]\nzzz = 1".to_owned(), "/properties/case/items/properties".to_owned()),
+        ("[[case]]\nobject = { zzz = 1 }".to_owned(), "/properties/case/items/properties/object/properties".to_owned()),
+        ("[limits]\nzzz = 1".to_owned(), "/properties/limits/properties".to_owned()),
     ] {
         let message = policy_error(&text).expect("a mistake");
         assert!(message.contains("unknown field `zzz`"), "{message}");
@@ -108,6 +112,10 @@ fn the_schemas_have_the_words_that_are_read_and_no_other() {
         (format!("{CLASS}match = {{ change = 'zzz' }}"), "/definitions/match/properties/change/oneOf/0/enum".to_owned()),
         (format!("{CLASS}match = {{ category = 'zzz' }}"), "/definitions/match/properties/category/enum".to_owned()),
         (format!("{CLASS}match = {{ direction = 'zzz' }}"), "/definitions/match/properties/direction/enum".to_owned()),
+        ("[[case]]\nlane = 'zzz'".to_owned(), "/properties/case/items/properties/lane/enum".to_owned()),
+        ("[[case]]\nstage = 'zzz'".to_owned(), "/properties/case/items/properties/stage/enum".to_owned()),
+        ("[[case]]\nchange = 'zzz'".to_owned(), "/properties/case/items/properties/change/enum".to_owned()),
+        ("[[case]]\ndecision = 'zzz'".to_owned(), "/properties/case/items/properties/decision/enum".to_owned()),
     ] {
         assert_eq!(words(&policy, &pointer), known(&policy_error(&text).expect("a mistake")), "{pointer}");
     }
@@ -147,6 +155,12 @@ fn schema_and_reader_agree_on_files_that_are_right_and_on_files_that_are_not() {
         "[[class]]\nname = 'a'\nlane = 'auto'\nmatch = { labels = { a = 1 } }",
         "[[ignore]]\nname = 'a'",
         "[[ignore]]\nname = 'a'\nmatch = {}",
+        "[limits]\nnamespace_share = 101",
+        "[[freeze]]\nname = 'a'\nfrom = '22:00'",
+        "[[freeze]]\nname = 'a'\nfrom = 'Friday'\nuntil = 'Monday'\nzone = 'UTC'",
+        "[[class]]\nname = 'a'\nlane = 'auto'\nmatch = { tier = 0 }",
+        "[[class]]\nname = 'a'\nlane = 'auto'\nmatch = { tier = [] }",
+        "[[case]]\nname = 'a'\nlane = 'auto'",
     ] {
         assert!(verdict("policy", wrong).is_err() && policy_error(wrong).is_some(), "{wrong}");
     }
@@ -183,6 +197,17 @@ fn files_that_trueup_ships_name_their_schema() {
 /// What a known writer needs.
 const WRITER: &str = "manager = 'a'\nkind = 'Thing'\npath = 'spec.a'\nreason = 'by right'";
 
+/// What a freeze and a case need.
+const FREEZE: &str = "name = 'a'\nfrom = 'Fri 18:00'\nuntil = 'Mon 07:00'\nzone = 'UTC'";
+const CASE: &str = "name = 'a'\nobject = { apiVersion = 'v1', kind = 'ConfigMap', name = 'a' }\npath = 'data.a'\ndesired = 'x'\n\
+    live = 'y'\nlane = 'auto'\nstage = 'auto'\ndecision = 'correct'";
+
+/// An entry of a table with all that it needs, one key of it as in the example.
+fn with_example(table: &str, needed: &str, key: &str, example: &str) -> String {
+    let others = needed.lines().filter(|line| !line.starts_with(&format!("{key} =")));
+    format!("[[{table}]]\n{}\n{example}\n", others.collect::<Vec<_>>().join("\n"))
+}
+
 /// Every key of a table: its path, as the page has it.
 fn all_keys(schema: &Value) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
@@ -191,8 +216,11 @@ fn all_keys(schema: &Value) -> BTreeSet<String> {
         ("ignore", "/properties/ignore/items/properties"),
         ("known-writer", "/properties/known-writer/items/properties"),
         ("match", "/definitions/match/properties"),
-        ("limits", "/properties/class/items/properties/limits/properties"),
-        ("verify", "/properties/class/items/properties/verify/properties"),
+        ("class.limits", "/properties/class/items/properties/limits/properties"),
+        ("class.verify", "/properties/class/items/properties/verify/properties"),
+        ("limits", "/properties/limits/properties"),
+        ("freeze", "/properties/freeze/items/properties"),
+        ("case", "/properties/case/items/properties"),
     ] {
         keys.extend(self::keys(schema, pointer).into_iter().map(|key| format!("{table}.{key}")));
     }
@@ -212,17 +240,17 @@ fn the_page_of_policies_has_every_key_with_an_example_that_reads() {
     assert_eq!(named, all_keys(&schema("policy")));
     for row in rows.iter().filter(|row| row[0].contains('.')) {
         let (key, example) = (row[0].trim_matches('`'), row[1].trim_matches('`').replace("\\|", "|"));
-        let text = match key.split_once('.').expect("a table and a key") {
+        let text = match key.rsplit_once('.').expect("a table and a key") {
             ("match", _) => format!("{CLASS}match = {{ {example} }}\n"),
-            ("limits", _) => format!("{CLASS}limits = {{ {example} }}\n"),
-            ("verify", _) => format!("{CLASS}verify = {{ {example} }}\n"),
+            ("class.limits", _) => format!("{CLASS}limits = {{ {example} }}\n"),
+            ("class.verify", _) => format!("{CLASS}verify = {{ {example} }}\n"),
+            ("limits", _) => format!("[limits]\n{example}\n"),
+            ("freeze", key) => with_example("freeze", FREEZE, key, &example),
+            ("case", key) => with_example("case", CASE, key, &example),
             ("ignore", "match") => format!("[[ignore]]\nname = 'a'\n{example}\n"),
             ("ignore", "name") => format!("[[ignore]]\n{example}\nmatch = {{ kind = 'Pod' }}\n"),
             ("ignore", _) => format!("[[ignore]]\nname = 'a'\nmatch = {{ kind = 'Pod' }}\n{example}\n"),
-            ("known-writer", key) => {
-                let others = WRITER.lines().filter(|line| !line.starts_with(&format!("{key} =")));
-                format!("[[known-writer]]\n{}\n{example}\n", others.collect::<Vec<_>>().join("\n"))
-            }
+            ("known-writer", key) => with_example("known-writer", WRITER, key, &example),
             ("class", "name") => format!("[[class]]\n{example}\nlane = 'auto'\n"),
             ("class", "lane") => format!("[[class]]\nname = 'a'\n{example}\n"),
             (_, _) => format!("{CLASS}{example}\n"),

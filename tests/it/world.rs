@@ -20,6 +20,17 @@ match = { kind = "ConfigMap", path = "data.*", change = ["changed", "removed"] }
 lane = "auto"
 stage = "auto"
 
+[[case]]
+name = "a value by hand"
+object = { apiVersion = "v1", kind = "ConfigMap", namespace = "shop", name = "a" }
+path = "data.level"
+desired = "info"
+live = "debug"
+class = "settings"
+lane = "auto"
+stage = "auto"
+decision = "correct"
+
 [[class]]
 name = "by-hand"
 lane = "review"

@@ -104,6 +104,7 @@ impl Around<'_> {
                 live: Some(Arc::clone(&self.live)),
                 owners: matched.live.owners_of(&drift.path),
                 inside: Inside::Nothing,
+                ..Surroundings::default()
             },
             divergence: Divergence::Field(drift),
         }
@@ -210,7 +211,10 @@ fn patterns(text: &str) -> impl Iterator<Item = &str> {
 /// `source` names the repository, for the finding's place.
 #[must_use]
 pub fn classify(difference: Difference, policy: &Policy, source: &str, key: &DigestKey) -> Finding {
-    let Judgement { mut verdict, meant_by, problems } = judge(&Facts::of(&difference), policy);
+    let facts = Facts::of(&difference);
+    let Judgement { mut verdict, meant_by, problems } = judge(&facts, policy);
+    let barred = barred(&facts, policy, &meant_by);
+    drop(facts);
     verdict.reasons.extend(difference.cause.formerly.clone());
     Finding {
         id: difference.id(source, key),
@@ -221,6 +225,7 @@ pub fn classify(difference: Difference, policy: &Policy, source: &str, key: &Dig
         stage: verdict.stage,
         lane: verdict.lane,
         risk: assess(&difference),
+        barred,
         reasons: verdict.reasons,
         difference,
     }
@@ -333,13 +338,14 @@ fn verdict(facts: &Facts<'_>, votes: &[Vote<'_>]) -> Verdict {
     // A correction needs the consent of every class; to be told or to propose is for those that ask for it.
     // A class that only counts as strict because it could not be evaluated asks for nothing.
     let asking = votes.iter().filter(|vote| lane == Lane::Auto || vote.class.lane == lane);
-    let stage = asking.map(|vote| vote.class.stage).min().unwrap_or(Stage::Observe);
+    let stage = asking.clone().map(|vote| vote.class.stage_in_force()).min().unwrap_or(Stage::Observe);
     let mut reasons: Vec<String> = votes.iter().map(Vote::reason).collect();
+    reasons.extend(asking.filter_map(|vote| vote.class.unproven()));
     let asks = votes.iter().any(|vote| vote.class.matches.asks_direction());
     if asks && facts.category() == Some(Category::Security) && facts.direction() == Direction::Unclear {
         reasons.push("whether it weakens or tightens security cannot be told: it counts as weaker".to_owned());
     }
-    tighten(facts.difference, votes, Verdict { lane, stage, reasons })
+    tighten(facts, votes, Verdict { lane, stage, reasons })
 }
 
 /// The mark that `kubectl rollout restart` leaves in a pod template.
@@ -348,14 +354,36 @@ fn is_restart(path: &Path) -> bool {
 }
 
 /// What no class can loosen: some differences are never corrected by themselves.
-fn tighten(difference: &Difference, votes: &[Vote<'_>], mut verdict: Verdict) -> Verdict {
+fn tighten(facts: &Facts<'_>, votes: &[Vote<'_>], mut verdict: Verdict) -> Verdict {
     if verdict.lane != Lane::Auto {
         return verdict;
     }
+    let named = votes.iter().any(|vote| vote.class.matches.names(facts.difference.change()));
+    let weakens = facts.category() == Some(Category::Security) && facts.direction().may_be(Direction::Weaker);
+    if weakens {
+        verdict.lane = Lane::Escalate;
+        verdict.reasons.push("what loosens security, or may, is never corrected by itself: people are told".to_owned());
+    } else if let Some(reason) = bar(facts, named) {
+        verdict.lane = Lane::Review;
+        verdict.reasons.push(reason);
+    }
+    verdict
+}
+
+/// Why no correction is ever made of a difference that these rules mean, not even one that a person approved.
+fn barred(facts: &Facts<'_>, policy: &Policy, meant_by: &[String]) -> Option<String> {
+    let change = facts.difference.change();
+    let named = policy.classes.iter().any(|class| meant_by.contains(&class.name) && class.matches.names(change));
+    bar(facts, named)
+}
+
+/// What stands against correcting a difference whatever the policy says; `named` says whether a class names its change.
+fn bar(facts: &Facts<'_>, named: bool) -> Option<String> {
+    let difference = facts.difference;
     let change = difference.change();
-    let unnamed =
-        matches!(change, Change::Undeclared | Change::Leftover) && !votes.iter().any(|vote| vote.class.matches.names(change));
-    let reason = match (&difference.divergence, &difference.surroundings.inside) {
+    let unnamed = matches!(change, Change::Undeclared | Change::Leftover) && !named;
+    let tightened = facts.category() == Some(Category::Security) && facts.direction() == Direction::Stronger;
+    match (&difference.divergence, &difference.surroundings.inside) {
         (Divergence::Expectation(_), _) => Some("infrastructure is never corrected by itself".to_owned()),
         (Divergence::Object(_), _) => Some("trueup neither creates nor deletes objects".to_owned()),
         (Divergence::Field(_), _) if difference.is_masked() => Some("a secret value takes part".to_owned()),
@@ -363,15 +391,11 @@ fn tighten(difference: &Difference, votes: &[Vote<'_>], mut verdict: Verdict) ->
         (Divergence::Field(drift), _) if is_restart(&drift.path) => {
             Some("to remove the mark of a restart is to restart once more".to_owned())
         }
+        (Divergence::Field(_), _) if tightened => Some("to put Git's value back is to loosen security".to_owned()),
         (Divergence::Field(_), _) if unnamed => Some(format!("removed only where a class names `change = \"{change}\"`")),
         (Divergence::Field(_), Inside::Part(rules)) => {
             Some(format!("a correction would write over what is ignored inside it: {}", rules.join("; ")))
         }
         (Divergence::Field(_), Inside::Nothing | Inside::All(_)) => None,
-    };
-    if let Some(reason) = reason {
-        verdict.lane = Lane::Review;
-        verdict.reasons.push(reason);
     }
-    verdict
 }

@@ -334,7 +334,8 @@ pub struct Former {
 }
 
 /// Whether an object's values may be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Secrecy {
     /// They may.
     Open,

@@ -78,7 +78,8 @@ impl fmt::Display for Change {
 }
 
 /// A difference of a whole object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ObjectChange {
     /// Declared, not there.
     Missing,
@@ -253,6 +254,39 @@ pub struct Surroundings {
     pub owners: BTreeSet<String>,
     /// What ignore rules name inside the values.
     pub inside: Inside,
+    /// What the target is to its owners.
+    pub standing: Standing,
+    /// How far a change of the object reaches.
+    pub reach: Reach,
+    /// What happened at this place before.
+    pub history: History,
+}
+
+/// What a target is to its owners, as `trueup.toml` says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// `production`, `staging`…; absent where nothing is said.
+    pub environment: Option<String>,
+    /// From 1, the most important; absent where nothing is said.
+    pub tier: Option<u8>,
+}
+
+/// How far a change of an object reaches, as far as it was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// Pods that it owns, selects, configures or grants rights to.
+    pub pods: u32,
+    /// Other declared objects that name it or that it names: by reference, selector or binding.
+    pub objects: u32,
+}
+
+/// What happened at a place before, by the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct History {
+    /// Our corrections of the last 30 days.
+    pub corrections: u32,
+    /// Those of them that did not hold, or were undone by a person.
+    pub failures: u32,
 }
 
 /// What ignore rules name inside a difference's values, each rule as reports show it.
@@ -363,6 +397,50 @@ impl fmt::Display for FindingId {
     }
 }
 
+/// A digest of one value at one place, the same everywhere: it tells values apart without telling them.
+///
+/// It carries no key, so that another machine comes to the same one; of a secret value only the mask goes into it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ValueDigest(String);
+
+impl ValueDigest {
+    fn of(place: &Place, side: &str, value: Option<&Seen>) -> Self {
+        let text = serde_json::json!([place.as_str(), side, value.map(|value| serde_json::json!([value]))]).to_string();
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        Self(format!("v1:{}", crate::seen::hex(digest.as_ref())))
+    }
+
+    /// `v1:9f2c…`
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ValueDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// As it was printed: two digests are equal exactly when their texts are.
+impl From<String> for ValueDigest {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// The digests of both of a finding's values: what an approval or a lease is bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Digests {
+    /// Of what should be there.
+    pub desired: ValueDigest,
+    /// Of what is there.
+    pub live: ValueDigest,
+}
+
 /// Where a finding goes, from the loosest to the strictest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -462,6 +540,17 @@ pub struct Finding {
     pub lane: Lane,
     /// How risky it is.
     pub risk: Risk,
+    /// Why trueup never corrects it, whoever asks for it.
+    pub barred: Option<String>,
     /// Why: never empty.
     pub reasons: Vec<String>,
+}
+
+impl Finding {
+    /// What an approval or a lease of exactly this finding is bound to.
+    #[must_use]
+    pub fn digests(&self) -> Digests {
+        let (desired, live) = self.difference.values();
+        Digests { desired: ValueDigest::of(&self.place, "desired", desired), live: ValueDigest::of(&self.place, "live", live) }
+    }
 }

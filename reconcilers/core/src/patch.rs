@@ -1,9 +1,11 @@
 //! The smallest merge patch (RFC 7386) that makes some paths of an object right and touches nothing else.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::facts::Live;
 use crate::finding::Drift;
+use crate::object::ObjectId;
 use crate::path::{Path, Segment};
 use crate::seen::Seen;
 
@@ -93,6 +95,40 @@ const IMMUTABLE: [(&str, &str, &[&str]); 40] = [
     ("storage.k8s.io", "VolumeAttributesClass", &["parameters"]),
 ];
 
+/// What one path is to become.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wanted {
+    /// This value.
+    Value(Value),
+    /// No value.
+    Nothing,
+}
+
+/// One path to put right.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mend {
+    /// Where.
+    pub path: Path,
+    /// What it is to become.
+    pub wanted: Wanted,
+}
+
+impl Mend {
+    /// What puts a drift right.
+    ///
+    /// # Errors
+    /// When only a mask of the value is known.
+    pub fn of(drift: &Drift) -> Result<Self, Unpatchable> {
+        let wanted = match &drift.desired {
+            Some(Seen::Plain(value)) => Wanted::Value(value.clone()),
+            Some(Seen::Masked(_)) => return Err(Unpatchable::Masked(drift.path.clone())),
+            None => Wanted::Nothing,
+        };
+        Ok(Self { path: drift.path.clone(), wanted })
+    }
+}
+
 /// The patch that makes the paths of these drifts what they should be in `live`. A list on the way is sent whole, rebuilt
 /// from `live` with only these paths changed, so that other owners' entries stay.
 ///
@@ -101,24 +137,52 @@ const IMMUTABLE: [(&str, &str, &[&str]); 40] = [
 /// # Errors
 /// The first drift that no merge patch of ours may or can put right.
 pub fn repair(live: &Live, expected: &Value, drifts: &[&Drift]) -> Result<Repair, Unpatchable> {
-    let mut wanted = live.value.clone();
-    for drift in drifts {
-        check_allowed(live, &drift.path)?;
-        let value = match &drift.desired {
-            Some(Seen::Plain(value)) => Some(as_kept(value, drift.path.find(expected))),
-            Some(Seen::Masked(_)) => return Err(Unpatchable::Masked(drift.path.clone())),
-            None => None,
+    let mends = drifts.iter().map(|drift| {
+        check_allowed(&live.id, &live.value, &drift.path)?;
+        Mend::of(drift)
+    });
+    let mends: Vec<Mend> = mends.collect::<Result<_, _>>()?;
+    mend(&live.id, &live.value, expected, &mends)
+}
+
+/// As [`repair`], of values alone. Both may be cut down to what [`around`] keeps of them.
+///
+/// # Errors
+/// As [`repair`].
+pub fn mend(id: &ObjectId, live: &Value, expected: &Value, mends: &[Mend]) -> Result<Repair, Unpatchable> {
+    let mut wanted = live.clone();
+    for mend in mends {
+        check_allowed(id, live, &mend.path)?;
+        let value = match &mend.wanted {
+            Wanted::Value(value) => Some(as_kept(value, mend.path.find(expected))),
+            Wanted::Nothing => None,
         };
-        if [value, drift.path.find(&live.value)].into_iter().flatten().any(|value| is_inexpressible(&drift.path, value)) {
-            return Err(Unpatchable::Inexpressible(drift.path.clone()));
+        if [value, mend.path.find(live)].into_iter().flatten().any(|value| is_inexpressible(&mend.path, value)) {
+            return Err(Unpatchable::Inexpressible(mend.path.clone()));
         }
         let done = match value {
-            Some(value) => put(&mut wanted, Some(expected), &drift.path.0, value),
-            None => take(&mut wanted, expected, &drift.path),
+            Some(value) => put(&mut wanted, Some(expected), &mend.path.0, value),
+            None => take(&mut wanted, expected, &mend.path),
         };
-        done.ok_or_else(|| Unpatchable::Unreachable(drift.path.clone()))?;
+        done.ok_or_else(|| Unpatchable::Unreachable(mend.path.clone()))?;
     }
-    Ok(Repair { patch: merge_patch(&live.value, &wanted), inverse: merge_patch(&wanted, &live.value) })
+    Ok(Repair { patch: merge_patch(live, &wanted), inverse: merge_patch(&wanted, live) })
+}
+
+/// What a repair of these paths needs of an object: the values at them, each list on the way whole, and of all that stands
+/// beside the way nothing but its key, so that it can be told whether something is left beside what is taken out.
+#[must_use]
+pub fn around(value: &Value, paths: &[&[Segment]]) -> Value {
+    let Value::Object(fields) = value else { return value.clone() };
+    if paths.iter().any(|path| path.is_empty() || !matches!(path[0], Segment::Key(_))) {
+        return value.clone();
+    }
+    let kept = fields.iter().map(|(key, inner)| {
+        let below: Vec<&[Segment]> =
+            paths.iter().filter(|path| path[0] == Segment::Key(key.clone())).map(|path| &path[1..]).collect();
+        (key.clone(), if below.is_empty() { Value::Null } else { around(inner, &below) })
+    });
+    Value::Object(kept.collect())
 }
 
 /// `patch` with the preconditions under which the server takes it: this very object, in this very version.
@@ -189,20 +253,20 @@ fn json_merge(into: &mut Value, from: &Value) {
     }
 }
 
-fn check_allowed(live: &Live, path: &Path) -> Result<(), Unpatchable> {
+fn check_allowed(id: &ObjectId, live: &Value, path: &Path) -> Result<(), Unpatchable> {
     let forbidden =
         path.0.is_empty() || FORBIDDEN.iter().any(|keys| Path::of_keys(keys).covers(path) || path.covers(&Path::of_keys(keys)));
     if forbidden {
         return Err(Unpatchable::Forbidden(path.clone()));
     }
-    if is_immutable(live, path) { Err(Unpatchable::Immutable(path.clone())) } else { Ok(()) }
+    if is_immutable(id, live, path) { Err(Unpatchable::Immutable(path.clone())) } else { Ok(()) }
 }
 
-fn is_immutable(live: &Live, path: &Path) -> bool {
-    let frozen = live.value.get("immutable") == Some(&Value::Bool(true));
+fn is_immutable(id: &ObjectId, live: &Value, path: &Path) -> bool {
+    let frozen = live.get("immutable") == Some(&Value::Bool(true));
     let is_data = ["data", "binaryData", "immutable"].iter().any(|key| Path::of_keys(&[key]).covers(path));
-    let is_config = live.id.group().is_empty() && ["ConfigMap", "Secret"].contains(&live.id.kind.as_str());
-    let of_kind = IMMUTABLE.iter().filter(|(group, kind, _)| *group == live.id.group() && *kind == live.id.kind);
+    let is_config = id.group().is_empty() && ["ConfigMap", "Secret"].contains(&id.kind.as_str());
+    let of_kind = IMMUTABLE.iter().filter(|(group, kind, _)| *group == id.group() && *kind == id.kind);
     (is_config && frozen && is_data)
         || (of_kind.into_iter().any(|(_, _, keys)| Path::of_keys(keys).covers(path)) && !can_change_in_pod(path))
 }

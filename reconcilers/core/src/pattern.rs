@@ -280,6 +280,12 @@ impl fmt::Display for PathPattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamePattern(String);
 
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "\"\"" } else { &self.0 })
+    }
+}
+
 impl NamePattern {
     /// A pattern of this text.
     #[must_use]

@@ -1,22 +1,29 @@
 //! Policy: the classes of `policies/*.toml`, read and validated.
 
+mod cases;
 mod condition;
 mod file;
+mod freeze;
 mod indexed;
+mod limits;
 mod matching;
+mod shown;
 mod unreachable;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::facts::{Origin, Problem};
 use crate::finding::{Lane, Stage};
 use crate::known_writer::KnownWriter;
 
+pub use cases::{CaseObject, Expected, PolicyCase, Verb};
 pub use condition::{Condition, VARIABLES};
+pub use freeze::{Clock, Freeze, FreezeError, Times};
 pub use indexed::Indexed;
+pub use limits::Limits;
 pub use matching::{Facts, Holds, Match};
 pub use unreachable::unreachable;
 
@@ -29,6 +36,12 @@ pub struct Policy {
     pub known_writers: Vec<KnownWriter>,
     /// The ignore rules.
     pub ignores: Indexed<IgnoreRule>,
+    /// Times in which nothing is corrected.
+    pub freezes: Vec<Freeze>,
+    /// Limits that hold whatever the class.
+    pub limits: Limits,
+    /// The cases that show what the classes do.
+    pub cases: Vec<PolicyCase>,
     /// SHA-256 over the files' names and texts, as hexadecimal digits.
     pub digest: String,
 }
@@ -56,6 +69,39 @@ pub struct Class {
     pub window_seconds: u32,
     /// For people: a URL or a file.
     pub runbook: Option<String>,
+    /// Whether its cases hold.
+    pub proof: Proof,
+}
+
+/// Whether a class is shown to do what its author meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// No case expects it.
+    Missing,
+    /// This case of it does not hold.
+    Broken(String),
+    /// So many cases expect it, and all hold.
+    Held(usize),
+}
+
+impl Class {
+    /// How far it may act: to correct, its cases must hold.
+    #[must_use]
+    pub fn stage_in_force(&self) -> Stage {
+        if matches!(self.proof, Proof::Held(_)) { self.stage } else { self.stage.min(Stage::Recommend) }
+    }
+
+    /// Why it does not correct though its stage says so.
+    #[must_use]
+    pub fn unproven(&self) -> Option<String> {
+        let why = match &self.proof {
+            _ if self.stage != Stage::Auto => return None,
+            Proof::Held(_) => return None,
+            Proof::Missing => "no [[case]] expects it".to_owned(),
+            Proof::Broken(case) => format!("its case `{case}` does not hold"),
+        };
+        Some(format!("class {} is at stage auto and counts as recommend: {why} (`trueup policy test`)", self.name))
+    }
 }
 
 /// What is left alone, whatever the classes say: it settles a finding before they vote.
@@ -71,6 +117,16 @@ pub struct IgnoreRule {
     pub reason: Option<String>,
 }
 
+/// The tiers that a target may have, from the most important one.
+pub const TIERS: std::ops::RangeInclusive<u8> = 1..=9;
+
+/// The classes whose stage is `auto` and that correct nothing, since no case shows what they do.
+#[must_use]
+pub fn unproven(policy: &Policy) -> Vec<Problem> {
+    let problem = |class: &Class| Some(Problem::note("auto-without-case", class.unproven()?, Some(class.origin.clone())));
+    policy.classes.iter().filter_map(problem).collect()
+}
+
 /// Whether a class always counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precedence {
@@ -81,7 +137,7 @@ pub enum Precedence {
 }
 
 /// What a correction does where a field belongs to somebody's server-side apply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ownership {
     /// Leaves it to review.
@@ -112,20 +168,36 @@ impl Policy {
             all.ignores.extend(read.ignores);
             all.known_writers.extend(read.known_writers);
             all.problems.extend(read.problems);
+            all.freezes.extend(read.freezes);
+            all.cases.extend(read.cases);
+            all.limits = all.limits.and(read.limits);
         }
-        let policy = Self { known_writers: all.known_writers, digest: digest(files), ..Self::of(all.classes, all.ignores) };
+        let mut policy = Self {
+            known_writers: all.known_writers,
+            freezes: all.freezes,
+            limits: all.limits,
+            cases: all.cases,
+            digest: digest(files),
+            ..Self::of(all.classes, all.ignores)
+        };
         let mut problems = all.problems;
         problems.extend(policy.named_twice());
-        if problems.is_empty() { Ok(policy) } else { Err(problems) }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        // Only the whole policy tells whether a case holds: every class votes.
+        crate::proof::prove(&mut policy);
+        Ok(policy)
     }
 
     fn named_twice(&self) -> Vec<Problem> {
         let classes = self.classes.iter().map(|class| ("class", &class.name, &class.origin));
         let rules = self.ignores.iter().map(|rule| ("ignore rule", &rule.name, &rule.origin));
+        let freezes = self.freezes.iter().map(|freeze| ("freeze", &freeze.name, &freeze.origin));
         let mut names = BTreeSet::new();
-        let twice = classes.chain(rules).filter(|(_, name, _)| !names.insert(*name));
+        let twice = classes.chain(rules).chain(freezes).filter(|(_, name, _)| !names.insert(*name));
         let problem = |(what, name, origin): (&str, &String, &Origin)| {
-            let message = format!("{what} `{name}` is defined twice: give each class and each ignore rule its own name");
+            let message = format!("{what} `{name}` is defined twice: give each class, ignore rule and freeze its own name");
             Problem::blind("policy", message, Some(origin.clone()))
         };
         twice.map(problem).collect()

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::direction::Direction;
 use crate::finding::{Difference, Subject};
 use crate::path::Segment;
 use crate::seen::Seen;
@@ -68,6 +69,12 @@ impl Category {
         let by_field = keys(difference).any(concerns_security) || [desired, live].into_iter().flatten().any(is_within);
         (by_kind || by_field).then_some(Self::Security)
     }
+}
+
+/// Whether a difference loosens security, or may: what cannot be told counts as loosened.
+#[must_use]
+pub fn may_weaken(difference: &Difference) -> bool {
+    Category::of(difference).is_some() && Direction::of(difference).may_be(Direction::Weaker)
 }
 
 fn concerns_security(key: &str) -> bool {

@@ -51,6 +51,7 @@ fn finding(path: Path, desired: Option<Seen>, live: Option<Seen>, word: &str) ->
         stage: Stage::Recommend,
         lane: Lane::Review,
         risk: Risk { score: 54, factors: vec![Factor { name: "restarts pods".to_owned(), points: 30 }] },
+        barred: None,
         reasons: vec![format!("policies/drift.toml:14: {word}")],
     }
 }

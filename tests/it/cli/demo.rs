@@ -23,11 +23,11 @@ fn it_shows_each_lane_once() {
     source shop @ [COMMIT]   prod-eu: 4 objects   data: serial 2, 2 outputs
      1 data output db_endpoint         equals                      db-a.internal → db-b.internal  review    risk 43
          infra/data.expect.toml:2   writer unknown   f-[DIGEST]
-     2 ConfigMap shop/checkout-config  data.LOG_LEVEL              info → debug                   auto      risk 12
+     2 ConfigMap shop/checkout-config  data.LOG_LEVEL              info → debug                   auto      risk 19
          manifests/configmap.yaml:8   written by kubectl-edit 2026-11-21T02:47:03Z   f-[DIGEST]
-     3 Deployment shop/checkout        containers[name=app].image  …checkout:1.4.2 → …:1.4.3-hot  review    risk 58
+     3 Deployment shop/checkout        containers[name=app].image  …checkout:1.4.2 → …:1.4.3-hot  review    risk 65
          manifests/deployment.yaml:20   written by kubectl-set 2026-11-21T02:47:03Z   f-[DIGEST]
-     4 NetworkPolicy shop/checkout     spec.egress                 [1 entry] → [2 entries]        escalate  risk 62
+     4 NetworkPolicy shop/checkout     spec.egress                 [1 entry] → [2 entries]        escalate  risk 69
          manifests/network.yaml:31   written by kubectl-edit 2026-11-21T02:47:03Z   f-[DIGEST]
     4 findings: 1 auto, 2 review, 1 escalate · 1 object, 1 output true · [TIME]
     ");

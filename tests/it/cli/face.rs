@@ -39,7 +39,7 @@ fn help() {
           --context <NAME>  The kubeconfig context for targets that name none [env: TRUEUP_CONTEXT]
           --commit <REV>    Another revision than the source's ref
           --work-tree       The files as they are on disk, marked dirty
-      -o, --output <FORM>   The form of the result on stdout: text, json, or yaml (`render`)
+      -o, --output <FORM>   The form of the result on stdout: text, json, yaml or markdown
           --color <WHEN>    Colours: auto (on a terminal, unless `NO_COLOR` is set), always or never
                             [env: TRUEUP_COLOR]
       -q, --quiet           Say less on stderr
@@ -102,6 +102,7 @@ fn a_first_minute() {
     insta::assert_snapshot!(ran.stdout, @r"
     wrote trueup.toml
     wrote policies/drift.toml
+    wrote policies/drift.cases.toml
     wrote manifests/example.yaml
     wrote .github/workflows/trueup.yml
 
@@ -193,7 +194,7 @@ fn explain_takes_the_path_that_the_report_shows() {
       judged by  table (the defaults of Kubernetes, without asking the server)
       class      image-change
       lane       review at stage recommend
-      risk       58 = a value in use 8 + restarts pods 30 + changes what runs 16 + judged without a server 4
+      risk       65 = a value in use 8 + restarts pods 30 + changes what runs 16 + reaches several pods 4 + other objects depend on it 3 + judged without a server 4
       because    policies/drift.toml:12: class image-change
       next       sync would propose it on branch trueup/p-[DIGEST]
       change it  change manifests/deployment.yaml:20, or live; a class in policies/ decides lane and stage

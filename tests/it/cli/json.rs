@@ -55,9 +55,10 @@ fn a_finding_has_its_shape() {
             "cause": {"manager": "kubectl-set", "operation": "Update", "subresource": null, "time": "2026-11-21T02:47:03Z", "confidence": "reported"},
             "evidence": "table",
             "class": "image-change", "stage": "recommend", "lane": "review",
-            "risk": {"score": 58, "factors": [
+            "risk": {"score": 65, "factors": [
                 {"name": "a value in use", "points": 8}, {"name": "restarts pods", "points": 30},
-                {"name": "changes what runs", "points": 16}, {"name": "judged without a server", "points": 4}]},
+                {"name": "changes what runs", "points": 16}, {"name": "reaches several pods", "points": 4},
+                {"name": "other objects depend on it", "points": 3}, {"name": "judged without a server", "points": 4}]},
             "reasons": ["policies/drift.toml:12: class image-change"],
         })
     );

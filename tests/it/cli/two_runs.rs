@@ -47,6 +47,17 @@ match = { change = ["changed", "removed", "undeclared"] }
 lane = "auto"
 stage = "auto"
 fallback = true
+
+[[case]]
+name = "a value by hand"
+object = { apiVersion = "v1", kind = "ConfigMap", namespace = "shop", name = "a" }
+path = "data.level"
+desired = "info"
+live = "debug"
+class = "everything"
+lane = "auto"
+stage = "auto"
+decision = "correct"
 "#;
 
 fn joined(lines: impl Iterator<Item = String>) -> String {

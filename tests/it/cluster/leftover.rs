@@ -11,6 +11,17 @@ match = { change = ["leftover", "extra-object"] }
 lane = "auto"
 stage = "auto"
 ownership = "take"
+
+[[case]]
+name = "a value by hand"
+object = { apiVersion = "v1", kind = "ConfigMap", namespace = "shop", name = "a" }
+path = "data.level"
+change = "leftover"
+live = "debug"
+class = "left"
+lane = "auto"
+stage = "auto"
+decision = "correct"
 "#;
 
 fn config_map(world: &World, name: &str, data: &Value) -> String {

@@ -8,7 +8,10 @@ use serde::de::{IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::{Class, Condition, IgnoreRule, Match, Ownership, Precedence};
+use super::cases::{CaseEntry, PolicyCase, case};
+use super::freeze::{Freeze, Times};
+use super::limits::Limits;
+use super::{Class, Condition, IgnoreRule, Match, Ownership, Precedence, Proof, TIERS};
 use crate::direction::Direction;
 use crate::facts::{Origin, Problem};
 use crate::finding::{Change, Lane, Stage};
@@ -25,6 +28,24 @@ struct PolicyFile {
     ignore: Vec<Spanned<IgnoreEntry>>,
     #[serde(default, rename = "known-writer")]
     known_writer: Vec<Spanned<KnownWriterText>>,
+    #[serde(default)]
+    freeze: Vec<Spanned<FreezeEntry>>,
+    #[serde(default)]
+    limits: Option<Spanned<Limits>>,
+    #[serde(default)]
+    case: Vec<Spanned<CaseEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FreezeEntry {
+    name: String,
+    from: String,
+    until: String,
+    zone: Option<String>,
+    #[serde(rename = "match", default)]
+    matches: MatchEntry,
+    reason: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -81,7 +102,17 @@ struct MatchEntry {
     owned_by: Option<Spanned<Words>>,
     category: Option<Category>,
     direction: Option<Direction>,
+    environment: Option<Spanned<Words>>,
+    tier: Option<Spanned<Tiers>>,
     cel: Option<Spanned<String>>,
+}
+
+/// One tier, or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a tier from 1 to 9, or a list of tiers")]
+enum Tiers {
+    One(u8),
+    Many(Vec<u8>),
 }
 
 /// One string, or a list of them, each at its place in the file.
@@ -124,6 +155,9 @@ pub(super) struct Read {
     pub(super) classes: Vec<Class>,
     pub(super) ignores: Vec<IgnoreRule>,
     pub(super) known_writers: Vec<KnownWriter>,
+    pub(super) freezes: Vec<Freeze>,
+    pub(super) limits: Limits,
+    pub(super) cases: Vec<PolicyCase>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -131,35 +165,43 @@ pub(super) struct Read {
 pub(super) fn read(file: &str, text: &str) -> Read {
     let place = Lines::of(file, text);
     let mut read = Read::default();
-    match toml::from_str::<PolicyFile>(text) {
-        Ok(parsed) => {
-            for entry in parsed.class {
-                match class(entry, &place) {
-                    Ok(class) => read.classes.push(class),
-                    Err(problem) => read.problems.push(problem),
-                }
-            }
-            for entry in parsed.ignore {
-                match ignore_rule(entry, &place) {
-                    Ok(rule) => read.ignores.push(rule),
-                    Err(problem) => read.problems.push(problem),
-                }
-            }
-            for entry in parsed.known_writer {
-                let at = entry.span().start;
-                match KnownWriter::try_from(entry.into_inner()) {
-                    Ok(writer) => read.known_writers.push(writer),
-                    Err(error) => read.problems.push(place.problem(at, error.to_string())),
-                }
-            }
-        }
+    let parsed = match toml::from_str::<PolicyFile>(text) {
+        Ok(parsed) => parsed,
         Err(error) => {
             let at = error.span().map_or(0, |span| span.start);
             let message = error.message().lines().next().unwrap_or_default();
             read.problems.push(place.problem(at, with_hint(message)));
+            return read;
         }
+    };
+    let problems = &mut read.problems;
+    read.classes = each(parsed.class, problems, |entry| class(entry, &place));
+    read.ignores = each(parsed.ignore, problems, |entry| ignore_rule(entry, &place));
+    read.freezes = each(parsed.freeze, problems, |entry| freeze(entry, &place));
+    read.cases = each(parsed.case, problems, |entry| case(entry, &place));
+    read.known_writers = each(parsed.known_writer, problems, |entry| {
+        let at = entry.span().start;
+        KnownWriter::try_from(entry.into_inner()).map_err(|error| place.problem(at, error.to_string()))
+    });
+    if let Some(limits) = parsed.limits {
+        if limits.get_ref().namespace_share.is_some_and(|percent| percent > 100) {
+            problems.push(place.problem(limits.span().start, "`namespace_share` is a percentage: write 0 to 100"));
+        }
+        read.limits = limits.into_inner();
     }
     read
+}
+
+/// Reads all entries of one table: what cannot be read is a problem, and the others are read.
+fn each<E, T>(entries: Vec<E>, problems: &mut Vec<Problem>, read: impl Fn(E) -> Result<T, Problem>) -> Vec<T> {
+    let mut items = Vec::new();
+    for entry in entries {
+        match read(entry) {
+            Ok(item) => items.push(item),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    items
 }
 
 /// What a message of the TOML reader leaves open: what to write.
@@ -174,19 +216,19 @@ fn with_hint(message: &str) -> String {
 }
 
 /// A file's text with its lines counted, so that a place in it is found without reading it again.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     file: &'a str,
     text: &'a str,
     starts: Vec<usize>,
 }
 
 impl<'a> Lines<'a> {
-    fn of(file: &'a str, text: &'a str) -> Self {
+    pub(super) fn of(file: &'a str, text: &'a str) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { file, text, starts }
     }
 
-    fn origin(&self, at: usize) -> Origin {
+    pub(super) fn origin(&self, at: usize) -> Origin {
         let at = self.text.floor_char_boundary(at);
         let line = self.starts.partition_point(|start| *start <= at);
         let column = self.text[self.starts[line - 1]..at].chars().count() + 1;
@@ -194,7 +236,7 @@ impl<'a> Lines<'a> {
         Origin { file: self.file.to_owned(), line: count(line), column: count(column), document: 1 }
     }
 
-    fn problem(&self, at: usize, message: impl Into<String>) -> Problem {
+    pub(super) fn problem(&self, at: usize, message: impl Into<String>) -> Problem {
         Problem::blind("policy", message, Some(self.origin(at)))
     }
 
@@ -234,6 +276,7 @@ fn class(entry: Spanned<ClassEntry>, place: &Lines<'_>) -> Result<Class, Problem
         writes_per_hour: entry.limits.writes_per_hour,
         window_seconds,
         runbook: entry.runbook,
+        proof: Proof::Missing,
     })
 }
 
@@ -247,6 +290,15 @@ fn ignore_rule(entry: Spanned<IgnoreEntry>, place: &Lines<'_>) -> Result<IgnoreR
         return Err(place.problem(at, message));
     }
     Ok(IgnoreRule { name: entry.name, origin, matches, reason: entry.reason })
+}
+
+fn freeze(entry: Spanned<FreezeEntry>, place: &Lines<'_>) -> Result<Freeze, Problem> {
+    let at = entry.span().start;
+    let entry = entry.into_inner();
+    let times = Times::read(&entry.from, &entry.until, entry.zone.as_deref());
+    let times = times.map_err(|error| place.problem(at, format!("freeze `{}`: {error}", entry.name)))?;
+    let matches = entry.matches.compile(place)?;
+    Ok(Freeze { name: entry.name, origin: place.origin(at), matches, times, reason: entry.reason })
 }
 
 impl MatchEntry {
@@ -264,9 +316,23 @@ impl MatchEntry {
             owned_by: names(self.owned_by)?,
             category: self.category,
             direction: self.direction,
+            environments: names(self.environment)?,
+            tiers: self.tier.map(|tiers| read_tiers(tiers, place)).transpose()?.unwrap_or_default(),
             cel: self.cel.map(|text| condition(&text, place)).transpose()?,
         })
     }
+}
+
+fn read_tiers(tiers: Spanned<Tiers>, place: &Lines<'_>) -> Result<Vec<u8>, Problem> {
+    let at = tiers.span().start;
+    let tiers = match tiers.into_inner() {
+        Tiers::One(tier) => vec![tier],
+        Tiers::Many(tiers) => tiers,
+    };
+    if tiers.is_empty() || tiers.iter().any(|tier| !TIERS.contains(tier)) {
+        return Err(place.problem(at, "a tier is a number from 1, the most important, to 9: name one or several"));
+    }
+    Ok(tiers)
 }
 
 fn condition(text: &Spanned<String>, place: &Lines<'_>) -> Result<Condition, Problem> {

@@ -52,6 +52,11 @@ impl<R> Indexed<R> {
         Self { rules, under, everywhere }
     }
 
+    /// Changes each rule in something else than its conditions: by those they are looked up.
+    pub fn for_each_mut(&mut self, change: impl FnMut(&mut R)) {
+        self.rules.iter_mut().for_each(change);
+    }
+
     /// The rules that may mean a difference, in their order: every one that does is among them.
     pub(crate) fn for_facts(&self, facts: &Facts<'_>) -> impl Iterator<Item = &R> {
         let mut found = self.everywhere.clone();

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use crate::direction::Direction;
-use crate::finding::{Change, Difference, Divergence, Subject};
+use crate::finding::{Change, Difference, Divergence, Standing, Subject};
 use crate::path::Path;
 use crate::pattern::{NamePattern, PathPattern, texts_of};
 use crate::policy::condition::{Condition, Variables};
@@ -24,6 +24,8 @@ pub struct Match {
     pub(super) owned_by: Vec<NamePattern>,
     pub(super) category: Option<Category>,
     pub(super) direction: Option<Direction>,
+    pub(super) environments: Vec<NamePattern>,
+    pub(super) tiers: Vec<u8>,
     pub(super) cel: Option<Condition>,
 }
 
@@ -197,12 +199,20 @@ impl Match {
                 && any(&self.managers, difference.cause.manager.as_deref().unwrap_or_default())
                 && (self.owned_by.is_empty() || (!owners.is_empty() && owners.iter().all(|owner| any(&self.owned_by, owner))))
                 && self.category.is_none_or(|category| facts.category() == Some(category))
-                && self.direction.is_none_or(|direction| facts.direction().may_be(direction));
+                && self.direction.is_none_or(|direction| facts.direction().may_be(direction))
+                && self.matches_standing(&difference.surroundings.standing);
         match &self.cel {
             _ if !holds => Holds::No,
             None => Holds::Yes,
             Some(condition) => condition.holds(facts.variables()),
         }
+    }
+
+    /// Where nothing is said of a target, no condition about it holds.
+    fn matches_standing(&self, standing: &Standing) -> bool {
+        let environment = standing.environment.as_deref();
+        (self.environments.is_empty() || environment.is_some_and(|name| any(&self.environments, name)))
+            && (self.tiers.is_empty() || standing.tier.is_some_and(|tier| self.tiers.contains(&tier)))
     }
 
     fn matches_subject(&self, subject: &Subject) -> bool {

@@ -144,6 +144,8 @@ impl Match {
             && names(&self.owned_by, &narrower.owned_by)
             && self.category.is_none_or(|category| narrower.category == Some(category))
             && self.direction.is_none_or(|direction| narrower.direction == Some(direction))
+            && names(&self.environments, &narrower.environments)
+            && all_within(&self.tiers, &narrower.tiers, |wide, narrow| wide == narrow)
             && self.cel.as_ref().is_none_or(|condition| narrower.cel.as_ref() == Some(condition))
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{Effect, Entry, Episode, Fate, Hold, Intent, Outcome, Proposal, Record, RunId};
-use crate::finding::{FindingId, Place};
+use crate::finding::{FindingId, Place, Subject};
 use crate::object::TargetName;
 
 /// How things stand after some records. Taking in the rest later gives the same as taking in all at once.
@@ -31,6 +31,8 @@ pub struct Write {
     pub at: Timestamp,
     /// In which target.
     pub target: TargetName,
+    /// In which namespace; `""` where the object is in none.
+    pub namespace: String,
     /// The policy classes that allowed it; none where a person asked for it.
     pub classes: Vec<String>,
     /// What it was to put right.
@@ -169,6 +171,7 @@ impl Standing {
                 run: intent.run.clone(),
                 at,
                 target: intent.target.clone(),
+                namespace: namespace_of(&intent.subject),
                 classes: intent.classes.clone(),
                 findings: intent.findings.clone(),
                 places: intent.places.clone(),
@@ -201,5 +204,12 @@ impl Standing {
             }
             Fate::Merged | Fate::Withdrawn { .. } | Fate::Replaced { .. } => {}
         }
+    }
+}
+
+fn namespace_of(subject: &Subject) -> String {
+    match subject {
+        Subject::Object(id) => id.namespace.clone().unwrap_or_default(),
+        Subject::Output(_) => String::new(),
     }
 }

@@ -48,6 +48,7 @@ fn every_variable_holds_what_its_line_says() {
         (r#"change == "changed" && desired == "app:1" && live == "app:2""#, &["change", "desired", "live"]),
         (r#"manager == "kubectl-set" && "kubectl-set" in owners"#, &["manager", "owners"]),
         (r#"category == "" && direction == "unclear""#, &["category", "direction"]),
+        (r#"environment == "" && tier == 0"#, &["environment", "tier"]),
         (r"object.desired.spec.replicas == 3 && object.live.spec.replicas > 2", &["object"]),
         (r#"object.live.spec.template.spec.containers.all(c, c.image.contains(":"))"#, &["object"]),
         (r#"object.live.spec.template.spec.containers.exists(c, c.name == "proxy")"#, &["object"]),

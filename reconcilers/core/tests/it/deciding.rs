@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trueup_core::classify::{classify, differences};
-use trueup_core::decide::{Case, Decision, Ground, Guards, HOLD_ANNOTATION, HeldPlace, Request, Undo, decide};
+use trueup_core::decide::{Case, Decision, Ground, Guards, HOLD_ANNOTATION, HeldPlace, Inputs, Request, Terms, Undo, decide};
 use trueup_core::facts::{Evidence, FieldSet, Matched, Operation, Owner, Pair, Secrecy};
 use trueup_core::finding::{Change, Finding, FindingId, Lane, Stage};
 use trueup_core::object::TargetName;
@@ -14,26 +15,40 @@ use trueup_core::policy::Policy;
 
 use crate::comparing::{Sample, key, matched, sample};
 use crate::generate::Dice;
-use crate::policies::policy;
+use crate::policies::{policy, proven};
 
 /// One round's objects, findings, policy and guards.
-struct Round {
-    pairs: Vec<Pair>,
-    findings: Vec<Vec<Finding>>,
-    policy: Policy,
-    guards: Guards,
+pub struct Round {
+    pub pairs: Vec<Pair>,
+    pub findings: Vec<Vec<Finding>>,
+    pub policy: Policy,
+    pub guards: Guards,
+}
+
+/// The time at which every test decides.
+pub fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().expect("a time")
+}
+
+/// What is decided about cases of the target `t` now.
+pub fn decided(cases: &[Case<'_>], requests: &[Request], guards: &Guards, policy: &Policy) -> Vec<Decision> {
+    decide(&inputs(cases, requests, guards, policy))
+}
+
+pub fn inputs(cases: &[Case<'_>], requests: &[Request], guards: &Guards, policy: &Policy) -> Inputs {
+    Inputs::of(cases, Terms { target: &TargetName("t".to_owned()), requests, guards, policy, now: now() })
 }
 
 impl Round {
-    fn cases(&self) -> Vec<Case<'_>> {
+    pub fn cases(&self) -> Vec<Case<'_>> {
         self.pairs.iter().zip(&self.findings).map(|(pair, findings)| Case { pair: Some(pair), findings }).collect()
     }
 
-    fn decide(&self, guards: &Guards) -> Vec<Decision> {
-        decide(&self.cases(), &[], guards, &self.policy)
+    pub fn decide(&self, guards: &Guards) -> Vec<Decision> {
+        decided(&self.cases(), &[], guards, &self.policy)
     }
 
-    fn all(&self) -> impl Iterator<Item = (&Finding, &Pair)> {
+    pub fn all(&self) -> impl Iterator<Item = (&Finding, &Pair)> {
         self.findings.iter().zip(&self.pairs).flat_map(|(findings, pair)| findings.iter().map(move |finding| (finding, pair)))
     }
 }
@@ -42,7 +57,7 @@ const PATHS: [&str; 6] = ["**", "alpha.**", "beta", "**[*].**", "gamma.**", "met
 
 fn random_policy(dice: &mut Dice) -> Policy {
     let classes: Vec<String> = (0..dice.roll(4)).map(|at| random_class(at, dice)).collect();
-    policy(&classes.join("\n"))
+    proven(policy(&classes.join("\n")))
 }
 
 fn random_class(at: usize, dice: &mut Dice) -> String {
@@ -60,7 +75,7 @@ fn random_class(at: usize, dice: &mut Dice) -> String {
     lines.join("\n") + "\n"
 }
 
-fn random_pair(sample: &Sample, at: usize, dice: &mut Dice) -> Matched {
+pub fn random_pair(sample: &Sample, at: usize, dice: &mut Dice) -> Matched {
     let mut matched = matched(&sample.declared, &sample.expected, &sample.live);
     matched.desired.id.name = format!("a{at}");
     matched.live.id.name = format!("a{at}");
@@ -91,7 +106,7 @@ fn random_pair(sample: &Sample, at: usize, dice: &mut Dice) -> Matched {
     matched
 }
 
-fn random_round(dice: &mut Dice) -> Round {
+pub fn random_round(dice: &mut Dice) -> Round {
     let policy = random_policy(dice);
     let target = TargetName("t".to_owned());
     let mut guards = Guards::none(dice.pick(&[Ground::Cluster, Ground::Cluster, Ground::Snapshot]));
@@ -128,7 +143,7 @@ fn random_round(dice: &mut Dice) -> Round {
 }
 
 /// The findings that a decision is about.
-fn about(decision: &Decision) -> Vec<FindingId> {
+pub fn about(decision: &Decision) -> Vec<FindingId> {
     match decision {
         Decision::Leave(settled) | Decision::Escalate(settled) | Decision::Hold(settled) => vec![settled.finding.clone()],
         Decision::Propose(proposal) => vec![proposal.finding.clone()],
@@ -144,7 +159,7 @@ fn reasons(decision: &Decision) -> &[String] {
     }
 }
 
-fn by_finding(decisions: &[Decision]) -> BTreeMap<FindingId, &Decision> {
+pub fn by_finding(decisions: &[Decision]) -> BTreeMap<FindingId, &Decision> {
     decisions.iter().flat_map(|decision| about(decision).into_iter().map(move |id| (id, decision))).collect()
 }
 
@@ -249,7 +264,7 @@ proptest! {
 }
 
 /// One drift of a ConfigMap's key, classified.
-fn one(policy: &Policy) -> (Pair, Vec<Finding>) {
+pub fn one(policy: &Policy) -> (Pair, Vec<Finding>) {
     let (git, live) = (json!({"data": {"a": "1"}}), json!({"data": {"a": "2"}}));
     classified(matched(&git, &git, &live), policy)
 }
@@ -263,13 +278,13 @@ fn classified(matched: Matched, policy: &Policy) -> (Pair, Vec<Finding>) {
     (pair, findings)
 }
 
-const AUTO: &str = "[[class]]\nname = \"auto\"\nlane = \"auto\"\nstage = \"auto\"\nmatch = { path = \"data.*\" }\n";
+pub const AUTO: &str = "[[class]]\nname = \"auto\"\nlane = \"auto\"\nstage = \"auto\"\nmatch = { path = \"data.*\" }\n";
 
 #[test]
 fn a_limit_of_nothing_allows_nothing() {
-    let policy = policy(&format!("{AUTO}limits = {{ writes_per_hour = 0 }}\n"));
+    let policy = proven(policy(&format!("{AUTO}limits = {{ writes_per_hour = 0 }}\n")));
     let (pair, findings) = one(&policy);
-    let decisions = decide(&[Case { pair: Some(&pair), findings: &findings }], &[], &Guards::none(Ground::Cluster), &policy);
+    let decisions = decided(&[Case { pair: Some(&pair), findings: &findings }], &[], &Guards::none(Ground::Cluster), &policy);
     assert!(matches!(&decisions[..], [Decision::Hold(_)]), "{decisions:?}");
 }
 
@@ -282,7 +297,7 @@ fn an_escalation_is_not_muted_by_a_class_that_only_watches() {
         assert_eq!((findings[0].lane.name(), findings[0].stage), (lane, expected));
     }
     // A correction needs the consent of all.
-    let policy = policy(&format!("{watch}{AUTO}"));
+    let policy = proven(policy(&format!("{watch}{AUTO}")));
     assert_eq!((one(&policy).1[0].lane, one(&policy).1[0].stage), (Lane::Auto, Stage::Observe));
 }
 
@@ -338,7 +353,7 @@ fn undo(live: &Value) -> Undo {
 }
 
 fn undone(undo: Undo, guards: &Guards) -> Decision {
-    let mut decisions = decide(&[], &[Request::Undo(Box::new(undo))], guards, &Policy::default());
+    let mut decisions = decided(&[], &[Request::Undo(Box::new(undo))], guards, &Policy::default());
     assert_eq!(decisions.len(), 1);
     decisions.remove(0)
 }

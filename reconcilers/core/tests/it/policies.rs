@@ -10,8 +10,14 @@ pub fn policy(text: &str) -> Policy {
     Policy::read(&[("policies/a.toml".to_owned(), text.to_owned())]).expect("a policy")
 }
 
+/// A policy each of whose classes may act as far as its stage says, as if it had cases that hold.
+pub fn proven(mut policy: Policy) -> Policy {
+    policy.classes.for_each_mut(|class| class.proof = trueup_core::policy::Proof::Held(1));
+    policy
+}
+
 /// What is wrong with a policy, one line a problem.
-fn refused(text: &str) -> String {
+pub fn refused(text: &str) -> String {
     let problems = Policy::read(&[("a.toml".to_owned(), text.to_owned())]).expect_err("a refused policy");
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -86,7 +92,7 @@ fn mistakes_are_named_at_their_place() {
         ),
         (
             class("match = { kid = \"Pod\" }"),
-            "a.toml:4:11: policy: unknown field `kid`, expected one of `kind`, `group`, `namespace`, `name`, `labels`, `path`, `change`, `manager`, `owned_by`, `category`, `direction`, `cel`",
+            "a.toml:4:11: policy: unknown field `kid`, expected one of `kind`, `group`, `namespace`, `name`, `labels`, `path`, `change`, `manager`, `owned_by`, `category`, `direction`, `environment`, `tier`, `cel`",
         ),
         (
             class("match = { path = \"data.[x\" }"),
@@ -121,7 +127,7 @@ fn mistakes_are_named_at_their_place() {
         ),
         (
             class("match = { cel = \"chang == 'removed'\" }"),
-            "a.toml:4:18: policy: `cel`: there is no variable `chang`: there are target, group, kind, object_namespace, name, labels, path, pointer, change, desired, live, manager, owners, category, direction, object",
+            "a.toml:4:18: policy: `cel`: there is no variable `chang`: there are target, group, kind, object_namespace, name, labels, path, pointer, change, desired, live, manager, owners, category, direction, environment, tier, object",
         ),
         (
             class("match = { cel = '''\nkind == \"Pod\" &&\n  lower(name) == \"a\"''' }"),
@@ -151,7 +157,7 @@ fn mistakes_are_named_at_their_place() {
         ("class = 3\n".to_owned(), "a.toml:1:9: policy: invalid type: integer `3`, expected a sequence"),
         (
             format!("{}{}", class(""), class("")),
-            "a.toml:5:1: policy: class `a` is defined twice: give each class and each ignore rule its own name",
+            "a.toml:5:1: policy: class `a` is defined twice: give each class, ignore rule and freeze its own name",
         ),
     ] {
         assert_eq!(refused(&text), expected, "{text}");

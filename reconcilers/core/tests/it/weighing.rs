@@ -126,7 +126,18 @@ fn a_policy_that_means_weaker_means_what_cannot_be_told() {
 }
 
 /// Changes to a difference each of which adds a factor and takes none away.
-const WORSE: [fn(&mut Difference); 7] = [
+const WORSE: [fn(&mut Difference); 14] = [
+    |difference| difference.surroundings.standing.environment = Some("production".to_owned()),
+    |difference| difference.surroundings.standing.tier = Some(2),
+    |difference| difference.surroundings.reach.pods = 5,
+    |difference| difference.surroundings.reach.objects = 2,
+    |difference| difference.surroundings.history.corrections = 3,
+    |difference| difference.surroundings.history.failures = 1,
+    |difference| {
+        if let Subject::Object(id) = &mut difference.subject {
+            id.kind = "PersistentVolumeClaim".to_owned();
+        }
+    },
     |difference| difference.cause.confidence = Confidence::Unknown,
     |difference| difference.evidence = Some(Evidence::Table),
     |difference| set(difference, |drift| drift.live = Some(Seen::Masked(key().mask(&json!("x"))))),
@@ -163,6 +174,26 @@ proptest! {
             last = next;
         }
     }
+}
+
+/// More of what a factor counts, and a more important target, never weigh less.
+#[test]
+fn more_of_a_factor_never_lowers_the_score() {
+    let plain = difference("ConfigMap", "data.a", Some(json!("x")), Some(json!("y")));
+    let score = |change: &dyn Fn(&mut trueup_core::finding::Surroundings)| {
+        let mut difference = plain.clone();
+        change(&mut difference.surroundings);
+        assess(&difference).score
+    };
+    let rises = |scores: Vec<u8>| scores.windows(2).all(|pair| pair[0] <= pair[1]) && scores.first() < scores.last();
+    let counts = [0, 1, 2, 9, 10, 99, 100, u32::MAX];
+    assert!(rises(counts.iter().map(|pods| score(&|around| around.reach.pods = *pods)).collect()));
+    assert!(rises(counts.iter().map(|objects| score(&|around| around.reach.objects = *objects)).collect()));
+    assert!(rises(counts.iter().map(|count| score(&|around| around.history.corrections = *count)).collect()));
+    assert!(rises(counts.iter().map(|count| score(&|around| around.history.failures = *count)).collect()));
+    assert!(rises((1..=9).rev().map(|tier| score(&|around| around.standing.tier = Some(tier))).collect()));
+    let environment = |name: &str| score(&|around| around.standing.environment = Some(name.to_owned()));
+    assert!(environment("staging") < environment("production") && environment("production") == environment("no word of ours"));
 }
 
 #[test]

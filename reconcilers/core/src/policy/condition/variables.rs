@@ -15,7 +15,7 @@ use crate::security::Category;
 use crate::seen::Seen;
 
 /// Every variable, and what it holds.
-pub const VARIABLES: [(&str, &str); 16] = [
+pub const VARIABLES: [(&str, &str); 18] = [
     ("target", "the target's name"),
     ("group", "the object's API group, \"\" for core; \"terraform\" for an output"),
     ("kind", "the object's kind; \"Output\" for an output"),
@@ -31,6 +31,8 @@ pub const VARIABLES: [(&str, &str); 16] = [
     ("owners", "all field managers that own the live value, a list"),
     ("category", "\"security\", or \"\""),
     ("direction", "weaker, stronger or unclear"),
+    ("environment", "the target's environment, \"\" where trueup.toml names none"),
+    ("tier", "the target's tier, 0 where trueup.toml names none"),
     ("object", "the whole object: object.desired as Git declares it, object.live as it is; null where there is none"),
 ];
 
@@ -65,6 +67,7 @@ impl<'a> Variables<'a> {
             ("manager", difference.cause.manager.as_deref().unwrap_or_default()),
             ("category", category.map_or("", Category::name)),
             ("direction", direction.name()),
+            ("environment", difference.surroundings.standing.environment.as_deref().unwrap_or_default()),
         ];
         for (name, text) in texts {
             variables.add(name, string(text));
@@ -76,6 +79,7 @@ impl<'a> Variables<'a> {
         let surroundings = &difference.surroundings;
         variables.add("owners", list(surroundings.owners.iter().map(|owner| string(owner))));
         variables.add("labels", Fields::of(difference.labels.iter().map(|(key, value)| (key.as_str(), string(value)))));
+        variables.add("tier", Box::new(CelInt::from(i64::from(surroundings.standing.tier.unwrap_or_default()))));
         let whole = |object: &'a Option<Arc<Value>>| object.as_deref().map_or_else(null, value);
         let whole = [("desired", whole(&surroundings.desired)), ("live", whole(&surroundings.live))];
         variables.add("object", Fields::of(whole.into_iter()));

@@ -1,0 +1,117 @@
+//! What stands against acting, besides policy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::finding::{FindingId, Place, ValueDigest};
+use crate::object::ObjectId;
+
+/// Where a target's objects live, and so what a write needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ground {
+    /// A cluster: the object's own baseline, its uid and its resourceVersion.
+    Cluster,
+    /// Files: the table is all there is, preconditions are kept where the files carry them.
+    Snapshot,
+    /// A Terraform state: nothing is written.
+    State,
+}
+
+/// What stands against acting on one target, besides policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guards {
+    /// Where the objects live.
+    pub ground: Ground,
+    /// Why nothing may be written to this target now, if so: it cannot be told which one it is.
+    pub frozen: Option<String>,
+    /// What people hold: nothing is written and nothing is proposed there.
+    pub holds: Vec<Held>,
+    /// Values that may stay for a while, as a person granted it.
+    pub leases: Vec<Lease>,
+    /// Places that a person's undo holds, and why.
+    pub held: BTreeMap<Place, HeldPlace>,
+    /// Our writes to each place within the fight window.
+    pub recent_writes: BTreeMap<Place, u32>,
+    /// Our writes by each class within the last hour, in all targets.
+    pub class_writes: BTreeMap<String, u32>,
+    /// Our writes to each namespace of this target within the last hour; `""` stands for what is in none.
+    pub namespace_writes: BTreeMap<String, u32>,
+    /// Our writes to this target within the last hour.
+    pub target_writes: u32,
+    /// Findings whose proposal a person closed unmerged.
+    pub denied: BTreeSet<FindingId>,
+    /// Findings whose correction the server did not admit, with its words.
+    pub inadmissible: BTreeMap<FindingId, String>,
+}
+
+impl Guards {
+    /// Guards that stop nothing.
+    #[must_use]
+    pub fn none(ground: Ground) -> Self {
+        Self {
+            ground,
+            frozen: None,
+            holds: Vec::new(),
+            leases: Vec::new(),
+            held: BTreeMap::new(),
+            recent_writes: BTreeMap::new(),
+            class_writes: BTreeMap::new(),
+            namespace_writes: BTreeMap::new(),
+            target_writes: 0,
+            denied: BTreeSet::new(),
+            inadmissible: BTreeMap::new(),
+        }
+    }
+}
+
+/// A place where nothing is written for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldPlace {
+    /// Why.
+    pub reason: String,
+    /// The findings that are held: with other values there, Git or a person has changed it, and the hold is over.
+    pub findings: BTreeSet<FindingId>,
+}
+
+/// What a person holds until it is resumed, or until a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// What of this target.
+    pub scope: Scope,
+    /// Why, with who said so.
+    pub reason: String,
+    /// The first instant at which it no longer holds; `None`: until it is resumed.
+    pub until: Option<Timestamp>,
+}
+
+/// What a hold is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// The whole target; a hold of all targets is one of each.
+    Target,
+    /// One object, in whatever version it is read.
+    Object(ObjectId),
+    /// One place.
+    Place(Place),
+}
+
+/// An exception that a person granted: a place may have this live value until then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lease {
+    /// Where.
+    pub place: Place,
+    /// The live value that may stay: [`Finding::digests`](crate::finding::Finding::digests).
+    pub live: ValueDigest,
+    /// The first instant at which it no longer counts.
+    pub until: Timestamp,
+    /// Why, with who granted it.
+    pub because: String,
+}
