@@ -19,6 +19,7 @@ mod object;
 mod fault;
 mod print;
 pub mod kept;
+pub mod outline;
 
 pub use print::to_kubectl_json;
 

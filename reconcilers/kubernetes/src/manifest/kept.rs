@@ -121,7 +121,9 @@ mod tests {
         for file in std::fs::read_dir(folder).expect("the folder") {
             let path = file.expect("an entry").path();
             let text = std::fs::read_to_string(&path).expect("UTF-8");
-            assert!(path.ends_with("print.rs") || READER.contains(&text.as_str()), "{}", path.display());
+            // These two read nothing: one prints, the other tells where things stand.
+            let is_reader = !path.ends_with("print.rs") && !path.ends_with("outline.rs");
+            assert!(!is_reader || READER.contains(&text.as_str()), "{}", path.display());
         }
     }
 }

@@ -15,6 +15,8 @@ use super::{KEY_LIMIT, NESTING_LIMIT};
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     nodes: Vec<Node>,
+    /// The lines of the anchors before nodes.
+    anchored: HashMap<NodeId, u32>,
 }
 
 /// The index of a node in its tree.
@@ -43,6 +45,19 @@ impl Tree {
 
     pub(super) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id]
+    }
+
+    /// The line of a node's anchor.
+    pub(super) fn anchor_line(&self, id: NodeId) -> u32 {
+        self.anchored.get(&id).copied().unwrap_or(self.nodes[id].position.line)
+    }
+
+    /// What aliases repeat, and where these stand.
+    pub(super) fn aliases(&self) -> impl Iterator<Item = (NodeId, Position)> {
+        self.nodes.iter().filter_map(|node| match node.content {
+            Content::Alias(target) => Some((target, node.position)),
+            Content::Scalar(_) | Content::Sequence(_) | Content::Mapping(_) => None,
+        })
     }
 }
 
@@ -124,7 +139,11 @@ impl Builder<'_> {
             Event::SequenceStart(style, anchor, _) => self.open(Content::Sequence(Vec::new()), style, anchor, span)?,
             Event::MappingStart(style, anchor, _) => self.open(Content::Mapping(Vec::new()), style, anchor, span)?,
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
-            Event::Anchor(_, name) => refused::check_anchor(&name).map_err(|fault| self.flaw(span.start, fault))?,
+            Event::Anchor(id, name) => {
+                refused::check_anchor(&name).map_err(|fault| self.flaw(span.start, fault))?;
+                let (line, _) = self.place(span.start);
+                self.anchors.get(&id).map(|node| self.tree.anchored.insert(*node, line));
+            }
             Event::Alias(anchor) => {
                 let position = self.position(span);
                 self.check_gap(position.start)?;
