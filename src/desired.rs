@@ -14,7 +14,7 @@ use trueup_core::shared::Shared;
 use trueup_kubernetes::manifest::{self, kept::restore};
 
 use crate::config::{ManifestPath, RenderSettings};
-use crate::render::{self, Record, Rendered};
+use crate::render::{self, Bench, Record, Rendered};
 use crate::source::{self, CommitId, Found, Pinned, SourceFile};
 use crate::state::StateFolder;
 use crate::target;
@@ -59,6 +59,16 @@ impl Readings {
         let kept = Arc::new(Mutex::new(Kept::at(state.path().join("cache").join("manifests"), lasting)));
         let workshop = state.path().join("render");
         Self { programs, workshop, lasting, kept, renders: Arc::default(), wholes: Arc::default() }
+    }
+}
+
+impl Readings {
+    /// The files of a revision in a private folder, to render a path from again and again. Blocks.
+    ///
+    /// # Errors
+    /// The problem that blinds the target.
+    pub fn bench(&self, pinned: &Pinned, path: &ManifestPath) -> Result<Bench, Problem> {
+        Bench::open(pinned, path, &self.programs, &self.workshop)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod kustomization;
 mod program;
+pub mod uses;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -54,8 +55,7 @@ impl Record {
     /// Whether a file belongs to what was rendered.
     #[must_use]
     pub fn has(&self, file: &str) -> bool {
-        let path = self.path.trim_start_matches("./").trim_end_matches('/');
-        matches!(path, "" | ".") || file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        covers(&self.path, file)
     }
 
     /// What a finding's reasons say of it, and with them the ledger.
@@ -65,27 +65,79 @@ impl Record {
     }
 }
 
+/// Whether a file stands at or below a path.
+#[must_use]
+pub fn covers(path: &str, file: &str) -> bool {
+    let path = path.trim_start_matches("./").trim_end_matches('/');
+    matches!(path, "" | ".") || file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Renders one path of the pinned revision. Blocks until the program has ended, at most as long as its deadline.
 ///
 /// # Errors
 /// The problem that blinds the target.
 pub fn render(pinned: &Pinned, path: &ManifestPath, programs: &RenderSettings, workshop: &Path) -> Result<Rendered, Problem> {
-    let Some(rendering) = &path.rendering else { return Err(fail(path, "render-failed", "nothing is to be rendered there")) };
-    let wanted = match rendering {
-        Rendering::Kustomize => Runnable::kustomize(programs),
-        Rendering::Helm(_) => Runnable::helm(programs),
-    };
-    let runnable = wanted.map_err(|error| fail(path, "renderer-missing", &error.to_string()))?;
-    let folder =
-        Workshop::open(workshop).map_err(|error| fail(path, "render-failed", &format!("no folder to work in: {error}")))?;
-    let left_out = source::export(pinned, &folder.tree()).map_err(|error| fail(path, "render-failed", &error.to_string()))?;
-    let (place, arguments) = match rendering {
-        Rendering::Kustomize => of_kustomization(path, &folder, &left_out)?,
-        Rendering::Helm(chart) => of_chart(path, chart, &folder, &left_out)?,
-    };
-    let output = runnable.run(&arguments, &folder.tree(), &folder.home());
-    let output = output.map_err(|error| fail(path, "render-failed", &format!("{error}{}", named(&left_out))))?;
-    Ok(read(path, rendering, &place, &output, &runnable))
+    Bench::open(pinned, path, programs, workshop)?.render()
+}
+
+/// A private folder with the files of the pinned revision, to render a path from, as often as need be.
+pub struct Bench {
+    path: ManifestPath,
+    folder: Workshop,
+    left_out: Vec<LeftOut>,
+    runnable: Runnable,
+}
+
+impl Bench {
+    /// Writes the files.
+    ///
+    /// # Errors
+    /// The problem that blinds the target.
+    pub fn open(pinned: &Pinned, path: &ManifestPath, programs: &RenderSettings, workshop: &Path) -> Result<Self, Problem> {
+        let Some(rendering) = &path.rendering else {
+            return Err(fail(path, "render-failed", "nothing is to be rendered there"));
+        };
+        let wanted = match rendering {
+            Rendering::Kustomize => Runnable::kustomize(programs),
+            Rendering::Helm(_) => Runnable::helm(programs),
+        };
+        let runnable = wanted.map_err(|error| fail(path, "renderer-missing", &error.to_string()))?;
+        let folder =
+            Workshop::open(workshop).map_err(|error| fail(path, "render-failed", &format!("no folder to work in: {error}")))?;
+        let left_out = source::export(pinned, &folder.tree()).map_err(|error| fail(path, "render-failed", &error.to_string()))?;
+        Ok(Self { path: path.clone(), folder, left_out, runnable })
+    }
+
+    /// The folder with the source's files.
+    #[must_use]
+    pub fn tree(&self) -> PathBuf {
+        self.folder.tree()
+    }
+
+    /// What the files as they are now render to.
+    ///
+    /// # Errors
+    /// The problem that blinds the target.
+    pub fn render(&self) -> Result<Rendered, Problem> {
+        self.render_path(&self.path)
+    }
+
+    /// What another path of the same files renders to by the same program.
+    ///
+    /// # Errors
+    /// The problem that blinds the target.
+    pub fn render_path(&self, path: &ManifestPath) -> Result<Rendered, Problem> {
+        let Some(rendering) = &path.rendering else {
+            return Err(fail(path, "render-failed", "nothing is to be rendered there"));
+        };
+        let (place, arguments) = match rendering {
+            Rendering::Kustomize => of_kustomization(path, &self.folder, &self.left_out)?,
+            Rendering::Helm(chart) => of_chart(path, chart, &self.folder, &self.left_out)?,
+        };
+        let output = self.runnable.run(&arguments, &self.folder.tree(), &self.folder.home());
+        let output = output.map_err(|error| fail(path, "render-failed", &format!("{error}{}", named(&self.left_out))))?;
+        Ok(read(path, rendering, &place, &output, &self.runnable))
+    }
 }
 
 /// The kustomization's file, and what the program is told.

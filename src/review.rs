@@ -4,11 +4,10 @@
 
 pub mod adopt;
 mod plan;
-mod print;
+mod edit;
 mod prove;
-mod splice;
-mod tree;
 pub mod body;
+pub mod rendered;
 pub mod hidden;
 pub mod commit;
 pub mod push;
@@ -18,7 +17,7 @@ pub mod forge;
 
 use trueup_core::finding::{Finding, Place};
 
-pub use adopt::{Refused, adopt};
+pub use adopt::{Adopted, Adoption, Refused, adopt};
 
 /// One file as the proposal changes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +28,8 @@ pub struct Edit {
     pub before: Vec<u8>,
     /// Its bytes on the proposal's branch.
     pub after: Vec<u8>,
+    /// The comments that went with what they stood in or behind.
+    pub comments: Vec<String>,
 }
 
 /// What a forge is asked to open. Everything in it derives from the finding and the base commit, so a rerun is the same.

@@ -1,22 +1,20 @@
 //! One pull request: Git's file edited so that it follows live, proven, committed on top of the pinned commit, offered.
 
+mod edit;
+
 use jiff::{SignedDuration, Timestamp};
 use trueup_core::decide::Proposal as Proposed;
-use trueup_core::diff::compare;
-use trueup_core::facts::{Desired, Matched, Pair};
-use trueup_core::finding::{Divergence, Drift, Finding, FindingId, Subject};
+use trueup_core::finding::{Finding, FindingId};
 use trueup_core::run::{Due, Effect, Entry, Fate, Intent, Outcome, Proposal as Record, Run, RunId, RunStatus};
-use trueup_kubernetes::kinds::Kinds;
-use trueup_kubernetes::manifest;
 
 use super::{Acting, REFUSALS, new_run, report};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::review::commit::{Author, Change, Edit as CommitEdit, commit_on};
 use crate::review::forge::{self, Failed, Offer};
-use crate::review::{self, Audience, Edit, Known, Opened, Standing};
-use crate::source::{self, CommitId};
-use crate::target::{Judged, JudgedCase, Reach};
+use crate::review::{self, Audience, Known, Opened, Standing};
+use crate::source::CommitId;
+use crate::target::{Judged, JudgedCase};
 
 /// Offers the proposal of one finding. What cannot be edited with certainty is refused with the reason.
 pub(super) async fn propose(acting: Acting<'_>, judged: &Judged, proposed: &Proposed) -> Result<RunReport, LedgerError> {
@@ -28,7 +26,7 @@ pub(super) async fn propose(acting: Acting<'_>, judged: &Judged, proposed: &Prop
     let Some((case, finding)) = found else { return Ok(report) };
     // What was decided belongs to what people read: why it is not corrected.
     let finding = &Finding { reasons: proposed.reasons.clone(), ..finding.clone() };
-    match prepare(acting, (case, judged), finding) {
+    match prepare(acting, (case, judged), finding).await {
         Ok((proposal, commit)) => offer(acting, finding, (proposal, commit), report).await,
         Err(reason) => {
             report.action = ActionName::None;
@@ -39,8 +37,12 @@ pub(super) async fn propose(acting: Acting<'_>, judged: &Judged, proposed: &Prop
 }
 
 /// The proposal and its commit. Writes Git objects only, which nothing refers to yet.
-fn prepare(acting: Acting<'_>, case: (&JudgedCase, &Judged), finding: &Finding) -> Result<(review::Proposal, CommitId), String> {
-    let edit = edit(acting, case, finding)?;
+async fn prepare(
+    acting: Acting<'_>,
+    case: (&JudgedCase, &Judged),
+    finding: &Finding,
+) -> Result<(review::Proposal, CommitId), String> {
+    let edit = edit::of(acting, case, finding).await?;
     let settings = &acting.session.settings.review;
     let audience = Audience { labels: settings.labels.clone(), reviewers: settings.reviewers.clone() };
     let proposal = review::propose(finding, acting.pinned.commit.as_str(), &[edit], &audience);
@@ -55,67 +57,6 @@ fn prepare(acting: Acting<'_>, case: (&JudgedCase, &Judged), finding: &Finding) 
     };
     let commit = commit_on(&acting.pinned.repository, &change).map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
     Ok((proposal, commit))
-}
-
-fn edit(acting: Acting<'_>, (case, judged): (&JudgedCase, &Judged), finding: &Finding) -> Result<Edit, String> {
-    let file = finding.difference.origin.file.clone();
-    if finding.difference.origin.is_rendered() {
-        return Err(format!(
-            "the object is rendered from `{file}`, and no edit of what it is rendered from is known to give the live value; \
-             change the overlay or the chart's values by hand"
-        ));
-    }
-    let read = source::read(acting.pinned, &file).map_err(|error| error.to_string())?;
-    let before = read.ok_or_else(|| format!("`{file}` is not in commit {}", acting.pinned.commit))?;
-    let after = match (&finding.difference.divergence, &case.pair) {
-        (Divergence::Field(drift), Some(Pair::Matched(matched))) => {
-            adopt((acting, &judged.kinds), &file, &before, matched, drift)?
-        }
-        (Divergence::Expectation(_), _) => adopt_expectation(&file, &before, finding, &judged.reach)?,
-        (Divergence::Field(_) | Divergence::Object(_), _) => return Err("only a value can be adopted".to_owned()),
-    };
-    Ok(Edit { file, before, after })
-}
-
-/// Git follows live at one path; read again and compared again, that path must be gone.
-fn adopt(
-    (acting, kinds): (Acting<'_>, &Kinds),
-    file: &str,
-    before: &[u8],
-    matched: &Matched,
-    drift: &Drift,
-) -> Result<Vec<u8>, String> {
-    let declared = declared_as_read(file, before, &matched.desired)?;
-    let after = review::adopt(file, before, &declared, drift, &matched.live.value).map_err(|refused| refused.to_string())?;
-    let edited = Matched { desired: declared_as_read(file, &after, &matched.desired)?.into(), ..matched.clone() };
-    let drifts = compare(&edited, kinds.types(), &kinds.shape(&matched.desired.id), &acting.session.key).drifts;
-    match drifts.iter().find(|left| drift.path.covers(&left.path) || left.path.covers(&drift.path)) {
-        Some(left) => Err(format!("with this edit, `{}` would still differ", left.path)),
-        None => Ok(after),
-    }
-}
-
-/// The object with its positions in this very text.
-fn declared_as_read(file: &str, text: &[u8], desired: &Desired) -> Result<Desired, String> {
-    let (objects, _) = manifest::read(file, text);
-    let same_place = |object: &&Desired| {
-        object.id.kind == desired.id.kind
-            && object.id.name == desired.id.name
-            && object.origin.document == desired.origin.document
-    };
-    objects.iter().find(same_place).cloned().ok_or_else(|| format!("`{}` is no longer found in `{file}`", desired.id))
-}
-
-/// The expected value follows the state.
-fn adopt_expectation(file: &str, before: &[u8], finding: &Finding, reach: &Reach) -> Result<Vec<u8>, String> {
-    let (Subject::Output(id), Reach::State(state)) = (&finding.difference.subject, reach) else {
-        return Err("the state cannot be reached".to_owned());
-    };
-    let output =
-        state.outputs.get(&id.output).ok_or_else(|| format!("the state has no output `{}`: nothing to adopt", id.output))?;
-    let text = std::str::from_utf8(before).map_err(|_| format!("`{file}` is not UTF-8"))?;
-    let after = trueup_terraform::adopt::adopt(file, text, &id.output, &output.value).map_err(|error| error.to_string())?;
-    Ok(after.into_bytes())
 }
 
 /// An open proposal that says the same is only asked after; anything else is a new run.
@@ -347,7 +288,7 @@ fn entries(
 #[cfg(test)]
 mod tests {
     use trueup_core::facts::Origin;
-    use trueup_core::finding::{Cause, Difference, Expectation, Lane, OutputId, Predicate, Risk, Stage};
+    use trueup_core::finding::{Cause, Difference, Divergence, Expectation, Lane, OutputId, Predicate, Risk, Stage, Subject};
     use trueup_core::object::TargetName;
     use trueup_core::seen::DigestKey;
 

@@ -11,16 +11,17 @@ use crate::source::export::LeftOut;
 use crate::source::name::shown;
 
 /// The names that kustomize itself looks for.
-const FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+pub(super) const FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// Fields whose entries are files or folders, each of which must be in the source.
-const PLACES: [&str; 3] = ["resources", "components", "bases"];
+pub(super) const PLACES: [&str; 3] = ["resources", "components", "bases"];
 
 /// Fields whose entries may be text, but never an address.
-const TEXTS: [&str; 6] = ["configurations", "crds", "generators", "patchesStrategicMerge", "transformers", "validators"];
+pub(super) const TEXTS: [&str; 6] =
+    ["configurations", "crds", "generators", "patchesStrategicMerge", "transformers", "validators"];
 
 /// Fields with files in them: which keys of their entries name some.
-const FILED: [(&str, &[&str]); 6] = [
+pub(super) const FILED: [(&str, &[&str]); 6] = [
     ("patches", &["path"]),
     ("patchesJson6902", &["path"]),
     ("replacements", &["path"]),
@@ -130,20 +131,20 @@ fn why_not(left_out: &[LeftOut], path: &str) -> String {
 }
 
 /// The entries of a list, or the one value.
-fn entries(value: &Value) -> Vec<&Value> {
+pub(super) fn entries(value: &Value) -> Vec<&Value> {
     value.as_sequence().map_or_else(|| vec![value], |entries| entries.iter().collect())
 }
 
-fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
+pub(super) fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
     value.into_iter().flat_map(entries).filter_map(Value::as_str)
 }
 
-fn join(folder: &str, name: &str) -> String {
+pub(super) fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 /// A path of the source, from one of its folders; `None` where it leads out.
-fn resolve(folder: &str, path: &str) -> Option<String> {
+pub(super) fn resolve(folder: &str, path: &str) -> Option<String> {
     if path.starts_with('/') {
         return None;
     }

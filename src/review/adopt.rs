@@ -1,15 +1,36 @@
-//! Git follows live: the source of one drifted value is edited, and everything else in the file stays byte for byte.
+//! Git follows live: the sources of drifted values are edited, and everything else in the file stays byte for byte.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 use trueup_core::facts::Desired;
 use trueup_core::finding::{Change, Drift};
 use trueup_core::seen::Seen;
+use trueup_kubernetes::manifest::outline::Outline;
 
-use super::plan::{self, Operation, Write};
-use super::print::{self, Strings};
+use super::edit::{self, Target};
+use super::plan;
 use super::prove::{self, Reading};
-use super::splice;
-use super::tree::{self, Place};
+
+/// One drifted value that Git is to take over.
+#[derive(Debug, Clone, Copy)]
+pub struct Adoption<'a> {
+    /// The object as the file declares it.
+    pub desired: &'a Desired,
+    /// What differs.
+    pub drift: &'a Drift,
+    /// The whole live object.
+    pub live: &'a Value,
+}
+
+/// A file in which Git follows live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopted {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// The comments that went, as what they stood in or behind went.
+    pub comments: Vec<String>,
+}
 
 /// Why a value cannot be adopted; a person has to edit the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,53 +44,70 @@ pub struct Refused {
     pub reason: String,
 }
 
-/// Edits the source of one drifted value so that Git declares what `live` (the whole live object) holds there.
+/// Edits one file so that Git declares what is live at the place of each drift. All of them, or none.
 ///
-/// Several values of one file are adopted one by one, the file being read again in between.
-///
-/// The edit is proven: read again, the file declares the same objects with exactly this one change, and no comment is lost
-/// but those on lines that went.
+/// The edit is proven: read again, the file declares the same objects with exactly these changes, and every comment is there
+/// but those that are named.
 ///
 /// # Errors
-/// [`Refused`] where the value has no simple place in the file, or where the edit would change anything else.
-pub fn adopt(file: &str, bytes: &[u8], desired: &Desired, drift: &Drift, live: &Value) -> Result<Vec<u8>, Refused> {
-    edited(file, bytes, desired, drift, live).map_err(|reason| Refused {
-        file: file.to_owned(),
-        place: format!("{} of {}", drift.path, desired.id),
-        reason,
-    })
+/// [`Refused`] for the first value that has no simple place in the file, or whose edit would change anything else.
+pub fn adopt(file: &str, bytes: &[u8], adoptions: &[Adoption<'_>]) -> Result<Adopted, Refused> {
+    let refused = |place: String| move |reason: String| Refused { file: file.to_owned(), place, reason };
+    let whole = || refused(adoptions.iter().map(name).collect::<Vec<_>>().join("`, `"));
+    let text = str::from_utf8(bytes).map_err(|_| "the file is not UTF-8".to_owned()).map_err(whole())?;
+    let before = Reading::of(file, bytes);
+    let mut intended = BTreeMap::new();
+    let mut edited = (text.to_owned(), Vec::new());
+    for adoption in in_order(adoptions) {
+        let step = one(&before, edited, &mut intended, (file, adoption));
+        edited = step.map_err(refused(name(adoption)))?;
+    }
+    let (after, comments) = edited;
+    prove::objects(&before, &Reading::of(file, after.as_bytes()), &intended).map_err(whole())?;
+    if after == text {
+        return Err(whole()("Git already declares the live value".to_owned()));
+    }
+    Ok(Adopted { bytes: after.into_bytes(), comments })
 }
 
-fn edited(file: &str, bytes: &[u8], desired: &Desired, drift: &Drift, live: &Value) -> Result<Vec<u8>, String> {
-    let text = admitted(file, bytes, desired, drift)?;
-    let value = drift.path.find(live);
-    if value.is_some() == (drift.change == Change::Removed) {
+fn name(adoption: &Adoption<'_>) -> String {
+    format!("{} of {}", adoption.drift.path, adoption.desired.id)
+}
+
+/// What goes comes last, and from behind: no place moves before its turn.
+fn in_order<'a>(adoptions: &'a [Adoption<'a>]) -> Vec<&'a Adoption<'a>> {
+    let is_gone = |adoption: &&Adoption<'_>| adoption.drift.change == Change::Removed;
+    let (mut gone, mut kept): (Vec<&Adoption<'_>>, Vec<&Adoption<'_>>) = adoptions.iter().partition(is_gone);
+    kept.sort_by(|one, other| one.drift.path.cmp(&other.drift.path));
+    gone.sort_by(|one, other| other.drift.path.cmp(&one.drift.path));
+    kept.into_iter().chain(gone).collect()
+}
+
+/// One value more: the text after it, and what its object is then to be.
+fn one(
+    before: &Reading,
+    (text, mut comments): (String, Vec<String>),
+    intended: &mut BTreeMap<usize, Value>,
+    (file, adoption): (&str, &Adoption<'_>),
+) -> Result<(String, Vec<String>), String> {
+    let Adoption { desired, drift, live } = *adoption;
+    admit(file, desired, drift)?;
+    if drift.path.find(live).is_some() == (drift.change == Change::Removed) {
         return Err("the live object is not as the finding says".to_owned());
     }
-    let intended = plan::intended(&desired.value, &drift.path, value)?;
-    let before = Reading::of(file, bytes);
     let is_it = |object: &Desired| object.origin == desired.origin && object.value == desired.value;
     let index = before.objects.iter().position(is_it).ok_or("the file does not declare the object where it was read")?;
-    let place = locate(text, desired)?;
-    let operations = plan::operations(&desired.value, &intended);
-    let mut reason = "Git already declares the live value".to_owned();
-    for strings in [Strings::Readable, Strings::Quoted] {
-        let proven = performed(text, &place, &operations, strings).and_then(|edited| {
-            prove::objects(&before, &Reading::of(file, edited.as_bytes()), index, &intended)?;
-            prove::still_json(text, &edited)?;
-            Ok(edited)
-        });
-        match proven {
-            Ok(edited) if edited != text => return Ok(edited.into_bytes()),
-            Ok(_) => break,
-            Err(error) => reason = error,
-        }
-    }
-    Err(reason)
+    let object = intended.entry(index).or_insert_with(|| desired.value.clone());
+    *object = plan::intended(object, &drift.path, live)?;
+    // The text moves with each edit; what comes before the object's own document or item does not.
+    let (target, said) = locate(&text, desired, &before.objects, index)?;
+    let edited = edit::follow(&text, target, &said, &plan::intended(&said, &drift.path, live)?)?;
+    comments.extend(edited.comments);
+    Ok((edited.text, comments))
 }
 
-/// The file's text, where a value in it may be adopted at all.
-fn admitted<'a>(file: &str, bytes: &'a [u8], desired: &Desired, drift: &Drift) -> Result<&'a str, String> {
+/// Whether a value may be adopted at all.
+fn admit(file: &str, desired: &Desired, drift: &Drift) -> Result<(), String> {
     if desired.id.is_secret() {
         return Err("values of Secrets are never adopted".to_owned());
     }
@@ -79,41 +117,24 @@ fn admitted<'a>(file: &str, bytes: &'a [u8], desired: &Desired, drift: &Drift) -
     if desired.origin.file != file {
         return Err(format!("Git declares the object in `{}`", desired.origin.file));
     }
-    std::str::from_utf8(bytes).map_err(|_| "the file is not UTF-8".to_owned())
+    Ok(())
 }
 
-/// Where the object stands: its document between the lines that start with `---`, as `kubectl` splits a file.
-fn locate(text: &str, desired: &Desired) -> Result<Place, String> {
-    let at = desired.positions.get("").ok_or("the object has no place in its file")?.start;
-    let (before, behind) = text.split_at_checked(at).ok_or("the object has no place in its file")?;
-    let line = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let start = match text[..line].rfind("\n---").map(|newline| newline + 1) {
-        Some(separator) => after_line(text, separator),
-        None if text.starts_with("---") && line > 0 => after_line(text, 0),
-        None => 0,
+/// The object's document, or its item in the document's `items`, and what that says: the objects of one document are its items
+/// in order.
+fn locate(text: &str, desired: &Desired, objects: &[Desired], index: usize) -> Result<(Target, Value), String> {
+    let document = desired.origin.document;
+    let outlines = Outline::of(text.as_bytes());
+    let outline = outlines.iter().find(|outline| outline.number == document).ok_or("the document cannot be read on its own")?;
+    let items = match outline.value.get("items") {
+        Some(Value::Array(items)) => items,
+        Some(_) | None => return Ok((Target { document, item: None }, outline.value.clone())),
     };
-    let end = behind.find("\n---").map_or(text.len(), |newline| at + newline + 1);
-    Ok(Place { document: start..end, object: at - start })
-}
-
-fn after_line(text: &str, at: usize) -> usize {
-    text[at..].find('\n').map_or(text.len(), |newline| at + newline + 1)
-}
-
-/// All operations, one after the other, each shown to lose no comment and to touch no other lines.
-fn performed(text: &str, place: &Place, operations: &[Operation], strings: Strings) -> Result<String, String> {
-    let layout = print::Layout { strings, ..print::layout_of(text) };
-    let document = operations.iter().try_fold(text[place.document.clone()].to_owned(), |document, operation| {
-        let edited = tree::perform(&document, place.object, operation, layout)?;
-        prove::comments(&tree::parse(&document)?, &tree::parse(&edited.text)?, &edited.gone)?;
-        match operation.write {
-            Write::Insert(_) => prove::only_adds(&document, &edited.text)?,
-            Write::Remove => prove::only_adds(&edited.text, &document)?,
-            Write::Replace(_) => {}
-        }
-        Ok::<_, String>(edited.text)
-    })?;
-    Ok(splice::replaced(text, place.document.start, place.document.end, &document))
+    let is_item = |item: &Value| item.pointer("/metadata/name").and_then(Value::as_str).is_some();
+    let first = objects.iter().position(|object| object.origin.document == document).unwrap_or(index);
+    let item = items.iter().enumerate().filter(|(_, item)| is_item(item)).nth(index - first);
+    let (item, said) = item.ok_or("the list's item is not written out there")?;
+    Ok((Target { document, item: Some(item) }, said.clone()))
 }
 
 #[cfg(test)]

@@ -48,13 +48,22 @@ pub fn commit_message(finding: &Finding) -> String {
 /// The pull request's text: the same for the same finding and commit.
 #[must_use]
 pub fn body(finding: &Finding, base_commit: &str, edits: &[Edit]) -> String {
-    let head = format!("{}\n\n{}\n", what(finding), facts(finding, base_commit));
+    let head = format!("{}\n\n{}\n{}", what(finding), facts(finding, base_commit), comments(edits));
     let tail = consequences(&finding.difference);
     if finding.difference.is_masked() {
         return format!("{head}\nThe difference is not shown: a secret value takes part in it.\n\n{tail}");
     }
     let room = LIMIT.saturating_sub(head.chars().count() + tail.chars().count() + 2);
     format!("{head}\n{}\n{tail}", fenced(&unified(edits), room))
+}
+
+/// How many comments go: the difference shows them, and hides those that stand beside a secret value.
+fn comments(edits: &[Edit]) -> String {
+    match edits.iter().map(|edit| edit.comments.len()).sum::<usize>() {
+        0 => String::new(),
+        1 => "\nOne comment goes with what it stands in or behind.\n".to_owned(),
+        count => format!("\n{count} comments go with what they stand in or behind.\n"),
+    }
 }
 
 /// The unified diff of all edits.

@@ -32,70 +32,102 @@ pub enum Write {
     Remove,
 }
 
-/// `declared` with the value at `path` set to `value`, or removed. Ancestors that are not declared come into being.
+/// `declared` with the value at `path` set to the one that `live` has there, or removed where it has none. Ancestors that are
+/// not declared come into being; a new list entry goes where live has it.
 ///
 /// # Errors
 /// Why there is no such place, in plain words.
-pub fn intended(declared: &Value, path: &Path, value: Option<&Value>) -> Result<Value, String> {
+pub fn intended(declared: &Value, path: &Path, live: &Value) -> Result<Value, String> {
     if path.0.is_empty() {
         return Err("the whole object differs, not one value of it".to_owned());
     }
     let mut result = declared.clone();
-    put(&mut result, &path.0, value)?;
+    put(&mut result, Some(live), &path.0)?;
     Ok(result)
 }
 
-fn put(place: &mut Value, segments: &[Segment], value: Option<&Value>) -> Result<(), String> {
+/// Brings `place` to what `live`, which is at the same place, has at the path's rest.
+fn put(place: &mut Value, live: Option<&Value>, segments: &[Segment]) -> Result<(), String> {
     let Some((segment, rest)) = segments.split_first() else {
-        if let Some(value) = value {
+        if let Some(value) = live {
             *place = value.clone();
         }
         return Ok(());
     };
+    let is_there = Path(segments.to_vec()).find(live.unwrap_or(&Value::Null)).is_some();
     match segment {
-        Segment::Key(key) => put_key(place, key, rest, value),
-        Segment::Index(_) | Segment::Entry(_) => put_item(place, segment, rest, value),
+        Segment::Key(key) => put_key(place, key, (live.and_then(|live| live.get(key)), is_there), rest),
+        Segment::Index(_) | Segment::Entry(_) => put_item(place, segment, (live, is_there), rest),
     }
 }
 
-fn put_key(place: &mut Value, key: &str, rest: &[Segment], value: Option<&Value>) -> Result<(), String> {
-    if place.is_null() {
+fn put_key(place: &mut Value, key: &str, (live, is_there): (Option<&Value>, bool), rest: &[Segment]) -> Result<(), String> {
+    if place.is_null() && is_there {
         *place = Value::Object(Map::new());
     }
+    let not_declared = || format!("Git does not declare `{key}` there");
     let fields = place.as_object_mut().ok_or_else(|| format!("`{key}` stands below a value that is no mapping"))?;
-    if rest.is_empty() && value.is_none() {
-        return fields.remove(key).map(|_| ()).ok_or_else(|| format!("Git does not declare `{key}` there"));
+    if is_there {
+        return put(fields.entry(key).or_insert(Value::Null), live, rest);
     }
-    put(fields.entry(key).or_insert(Value::Null), rest, value)
+    if rest.is_empty() {
+        return fields.remove(key).map(drop).ok_or_else(not_declared);
+    }
+    put(fields.get_mut(key).ok_or_else(not_declared)?, live, rest)
 }
 
-fn put_item(place: &mut Value, segment: &Segment, rest: &[Segment], value: Option<&Value>) -> Result<(), String> {
-    if place.is_null() {
+fn put_item(
+    place: &mut Value,
+    segment: &Segment,
+    (live, is_there): (Option<&Value>, bool),
+    rest: &[Segment],
+) -> Result<(), String> {
+    if place.is_null() && is_there {
         *place = Value::Array(Vec::new());
     }
     let items = place.as_array_mut().ok_or("a list entry stands below a value that is no list")?;
-    let found = match segment {
+    let found = position(segment, items);
+    let there = live.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let live = position(segment, there).and_then(|index| there.get(index));
+    match (found, is_there) {
+        (Some(index), false) if rest.is_empty() => drop(items.remove(index)),
+        (Some(index), _) => put(&mut items[index], live, rest)?,
+        (None, false) => return Err("Git does not declare such a list entry".to_owned()),
+        (None, true) => {
+            let index = behind_neighbour(segment, items, there)?;
+            let mut item = blank_item(segment)?;
+            put(&mut item, live, rest)?;
+            items.insert(index, item);
+        }
+    }
+    Ok(())
+}
+
+/// Where the one entry stands that a segment names.
+fn position(segment: &Segment, items: &[Value]) -> Option<usize> {
+    match segment {
         Segment::Index(index) => (*index < items.len()).then_some(*index),
-        other => items.iter().position(|item| other.names_entry(item)),
-    };
-    match (found, value) {
-        (Some(index), None) if rest.is_empty() => {
-            items.remove(index);
-            Ok(())
-        }
-        (Some(index), value) => put(&mut items[index], rest, value),
-        (None, None) => Err("Git does not declare such a list entry".to_owned()),
-        (None, Some(value)) => {
-            let mut item = blank_item(segment, items.len())?;
-            put(&mut item, rest, Some(value))?;
-            items.push(item);
-            Ok(())
-        }
+        Segment::Entry(_) | Segment::Key(_) => segment.position_in(items),
     }
 }
 
+/// Where a new entry goes: behind the nearest entry before it in live that Git declares, else first.
+fn behind_neighbour(segment: &Segment, declared: &[Value], live: &[Value]) -> Result<usize, String> {
+    let Segment::Entry(keys) = segment else {
+        let Segment::Index(index) = segment else { return Ok(declared.len()) };
+        let is_next = *index == declared.len();
+        return is_next.then_some(*index).ok_or_else(|| "the list that Git declares is shorter than the live one".to_owned());
+    };
+    let at = segment.position_in(live).unwrap_or(live.len());
+    let same = |entry: &Value| {
+        let own: Option<Vec<_>> = keys.iter().map(|(key, _)| Some((key.as_str(), entry.get(key)?))).collect();
+        Segment::entry(&own?).position_in(declared)
+    };
+    Ok(live[..at].iter().rev().find_map(same).map_or(0, |index| index + 1))
+}
+
 /// A new entry: its merge keys, or nothing for the place just behind the list's end.
-fn blank_item(segment: &Segment, length: usize) -> Result<Value, String> {
+fn blank_item(segment: &Segment) -> Result<Value, String> {
     match segment {
         Segment::Entry(keys) => keys
             .iter()
@@ -103,9 +135,32 @@ fn blank_item(segment: &Segment, length: usize) -> Result<Value, String> {
             .collect::<Result<Map<_, _>, _>>()
             .map(Value::Object)
             .map_err(|_| "a merge key is no JSON value".to_owned()),
-        Segment::Index(index) if *index == length => Ok(Value::Null),
-        Segment::Index(_) | Segment::Key(_) => Err("the list that Git declares is shorter than the live one".to_owned()),
+        Segment::Index(_) | Segment::Key(_) => Ok(Value::Null),
     }
+}
+
+/// The value after one operation; `None` where it has no such place.
+#[must_use]
+pub fn performed(value: &Value, operation: &Operation) -> Option<Value> {
+    let mut result = value.clone();
+    let (last, ancestors) = operation.at.split_last()?;
+    let parent = ancestors.iter().try_fold(&mut result, |value, step| match step {
+        Step::Key(key) => value.get_mut(key),
+        Step::Index(index) => value.get_mut(index),
+    })?;
+    match (parent, last, &operation.write) {
+        (Value::Object(fields), Step::Key(key), Write::Remove) => drop(fields.remove(key)?),
+        (Value::Object(fields), Step::Key(key), Write::Replace(value) | Write::Insert(value)) => {
+            drop(fields.insert(key.clone(), value.clone()));
+        }
+        (Value::Array(items), Step::Index(index), Write::Remove) if *index < items.len() => drop(items.remove(*index)),
+        (Value::Array(items), Step::Index(index), Write::Insert(value)) if *index <= items.len() => {
+            items.insert(*index, value.clone());
+        }
+        (Value::Array(items), Step::Index(index), Write::Replace(value)) => *items.get_mut(*index)? = value.clone(),
+        _ => return None,
+    }
+    Some(result)
 }
 
 /// The steps from one value to another, in an order in which each finds its place.

@@ -1,10 +1,11 @@
 //! No edit leaves without a proof: read again, the file says what it said and exactly the intended change.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::Value;
 use trueup_core::facts::{Desired, Problem};
-use yaml_edit::YamlFile;
+use trueup_kubernetes::manifest::outline::{self, Outline};
 
 /// What a file declares, as Kubernetes reads it.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,65 +25,73 @@ impl Reading {
     }
 }
 
-/// Compares two readings of a file: the objects are the same but for the one at `index`, which is now `intended`.
+/// Compares two readings of a file: the objects are the same but for those at the indices, which are now as intended.
 ///
 /// # Errors
 /// What the edit would have changed beside the intention, in plain words.
-pub fn objects(before: &Reading, after: &Reading, index: usize, intended: &Value) -> Result<(), String> {
+pub fn objects(before: &Reading, after: &Reading, intended: &BTreeMap<usize, Value>) -> Result<(), String> {
     if before.objects.len() != after.objects.len() || before.problems.len() != after.problems.len() {
         let (was, is) = (before.objects.len(), after.objects.len());
         return Err(format!("the edited file no longer reads as before ({was} objects before, {is} after)"));
     }
-    for (position, (old, new)) in before.objects.iter().zip(&after.objects).enumerate() {
-        if position != index && (old.value != new.value || old.id != new.id) {
-            return Err(format!("the edit would change `{}`, too", old.id));
-        }
-    }
-    match after.objects.get(index) {
-        Some(edited) if edited.value == *intended => Ok(()),
-        Some(_) => Err("the edited file would not read back as the live value and nothing else".to_owned()),
-        None => Err("the edited file no longer holds the object".to_owned()),
-    }
-}
-
-/// Whether every comment of `before` that does not stand in `gone` (a range of bytes that is meant to go) is still there.
-///
-/// # Errors
-/// The first comment that the edit would lose.
-pub fn comments(before: &YamlFile, after: &YamlFile, gone: &std::ops::Range<usize>) -> Result<(), String> {
-    let mut left: BTreeMap<String, usize> = BTreeMap::new();
-    for comment in after.comments() {
-        *left.entry(comment.text().to_owned()).or_default() += 1;
-    }
-    for comment in before.comments() {
-        let start = comment.byte_range().start as usize;
-        if gone.contains(&start) {
-            continue;
-        }
-        match left.get_mut(comment.text()) {
-            Some(count) if *count > 0 => *count -= 1,
-            _ => return Err(format!("the comment `{}` would be lost", crate::visible::visible(comment.text()))),
+    for (index, (old, new)) in before.objects.iter().zip(&after.objects).enumerate() {
+        match intended.get(&index) {
+            Some(intended) if new.value != *intended => {
+                return Err("the edited file would not read back as the live value and nothing else".to_owned());
+            }
+            None if old.value != new.value || old.id != new.id => {
+                return Err(format!("the edit would change `{}`, too", old.id));
+            }
+            Some(_) | None => {}
         }
     }
     Ok(())
 }
 
-/// Whether `longer` is `shorter` with lines added in one place; a line next to them may change (`{}` opens up).
+/// Compares what the documents of a file say: all the same but for the one of this number, which now says what is intended.
 ///
 /// # Errors
-/// In plain words, where more changed.
-pub fn only_adds(shorter: &str, longer: &str) -> Result<(), String> {
-    let (few, many): (Vec<&str>, Vec<&str>) = (shorter.lines().collect(), longer.lines().collect());
-    let head = few.iter().zip(&many).take_while(|(a, b)| a == b).count();
-    let tail = few[head..].iter().rev().zip(many[head..].iter().rev()).take_while(|(a, b)| a == b).count();
-    if few.len() - head - tail <= 1 { Ok(()) } else { Err("the edit would touch lines beside the value's own".to_owned()) }
+/// What else would change, in plain words.
+pub fn documents(before: &[Outline], after: &[Outline], number: u32, intended: &Value) -> Result<(), String> {
+    if before.len() != after.len() {
+        return Err("the edited file would no longer be read".to_owned());
+    }
+    for (old, new) in before.iter().zip(after) {
+        if old.number != new.number || old.is_json != new.is_json {
+            return Err(format!("document {} would be read in another way", old.number));
+        }
+        let expected = if old.number == number { intended } else { &old.value };
+        if new.value != *expected {
+            return Err("the edited file would not read back as the live value and nothing else".to_owned());
+        }
+    }
+    Ok(())
 }
 
-/// A file that was JSON stays JSON.
+/// Whether every comment that does not stand where bytes were replaced still stands where it has to. Returns those that were
+/// replaced and are gone.
 ///
 /// # Errors
-/// Where it would not.
-pub fn still_json(before: &str, after: &str) -> Result<(), String> {
-    let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-    if is_json(before) && !is_json(after) { Err("the file would no longer be JSON".to_owned()) } else { Ok(()) }
+/// The first comment that would be lost outside of what was replaced.
+pub fn comments(before: &str, after: &str, (span, length): (&Range<usize>, usize)) -> Result<Vec<String>, String> {
+    let moved = |comment: &Range<usize>| {
+        let shift = |at: usize| if comment.start >= span.end { at - span.end + span.start + length } else { at };
+        shift(comment.start)..shift(comment.end)
+    };
+    let kept = outline::comments(after.as_bytes());
+    let mut gone: Vec<String> = Vec::new();
+    for comment in outline::comments(before.as_bytes()) {
+        let words = &before[comment.clone()];
+        if comment.start < span.end && span.start < comment.end {
+            gone.push(words.to_owned());
+        } else if !kept.contains(&moved(&comment)) {
+            return Err(format!("the comment `{}` would be lost", crate::visible::visible(words)));
+        }
+    }
+    for kept in kept.iter().filter(|comment| (span.start..span.start + length).contains(&comment.start)) {
+        if let Some(at) = gone.iter().position(|comment| *comment == after[kept.clone()]) {
+            gone.remove(at);
+        }
+    }
+    Ok(gone)
 }

@@ -7,6 +7,7 @@ mod face;
 mod interrupted;
 mod json;
 mod render;
+mod rendered;
 mod rules;
 mod secrets;
 mod two_runs;

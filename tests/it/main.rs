@@ -13,6 +13,7 @@ mod forge_local;
 mod github;
 mod pull_request;
 mod act;
+mod adopt;
 mod world;
 mod cluster;
 mod corpus_served;

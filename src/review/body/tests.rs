@@ -63,7 +63,7 @@ fn image(live: &str, word: &str) -> Finding {
 }
 
 fn edit(before: &str, after: &str) -> Vec<Edit> {
-    vec![Edit { file: "manifests/checkout.yaml".to_owned(), before: before.into(), after: after.into() }]
+    vec![Edit { file: "manifests/checkout.yaml".to_owned(), before: before.into(), after: after.into(), comments: Vec::new() }]
 }
 
 #[test]

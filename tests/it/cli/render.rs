@@ -15,7 +15,7 @@ use crate::deploy::{did_not_run, kubectl};
 const LABEL: &str = "trueup.dev/read";
 
 /// `TRUEUP_HELM`, else the one in PATH. Without any, a test says that it did not run; in CI that is a failure.
-fn helm() -> Option<PathBuf> {
+pub(super) fn helm() -> Option<PathBuf> {
     let program = std::env::var("TRUEUP_HELM").unwrap_or_else(|_| "helm".to_owned());
     let runs = Command::new(&program).arg("version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
     if !runs {
@@ -32,13 +32,13 @@ fn in_path(program: &str) -> PathBuf {
     if path.is_absolute() { path.to_owned() } else { found.unwrap() }
 }
 
-fn configuration(render: &str, paths: &str) -> String {
+pub(super) fn configuration(render: &str, paths: &str) -> String {
     format!(
         "[source]\nrepo = \".\"\n\n{render}\n\n[[target]]\nname = \"live\"\nkind = \"snapshot\"\nlive = \"live\"\npaths = {paths}\n"
     )
 }
 
-fn of_kustomize(program: &Path) -> String {
+pub(super) fn of_kustomize(program: &Path) -> String {
     format!("[render.kustomize]\nprogram = \"{}\"", program.display())
 }
 
@@ -63,11 +63,11 @@ fn overlay(program: &Path) -> World {
     world
 }
 
-fn kubectl_program() -> Option<PathBuf> {
+pub(super) fn kubectl_program() -> Option<PathBuf> {
     Some(in_path(&kubectl()?))
 }
 
-fn report(world: &World, arguments: &[&str], code: i32) -> Value {
+pub(super) fn report(world: &World, arguments: &[&str], code: i32) -> Value {
     let output = world.command(&[arguments, &["-o", "json"]].concat()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert_eq!(output.status.code(), Some(code), "{}{}", text(&output.stdout), text(&output.stderr));
@@ -139,19 +139,6 @@ fn drift_from_an_overlay_is_corrected_and_names_what_it_was_rendered_from() {
     assert!(world.read("live/checkout.yaml").contains("level: warn"));
     let recorded = report(&world, &["runs", run["id"].as_str().unwrap()], 0);
     assert!(recorded.to_string().contains(digest), "{recorded:#}");
-}
-
-#[test]
-fn a_live_value_is_not_adopted_into_what_is_rendered() {
-    let Some(kubectl) = kubectl_program() else { return };
-    let world = overlay(&kubectl);
-    world.write("policies/drift.toml", POLICY.replace("lane = \"auto\"\nstage = \"auto\"", "lane = \"review\""));
-    world.write("live/checkout.yaml", live_config_map("checkout", "debug"));
-    world.commit();
-    let run = report(&world, &["sync"], 1)["runs"][0].clone();
-    assert_eq!((&run["action"], &run["status"]), (&json!("none"), &json!("refused")), "{run:#}");
-    assert!(run["reasons"].to_string().contains("change the overlay or the chart's values by hand"), "{run:#}");
-    assert_eq!(world.repo.git(&["branch", "--list", "trueup/*"]), "");
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
+use super::scalar::Style;
+
 /// How a file is laid out, so that what is added looks like what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
@@ -11,22 +13,14 @@ pub struct Layout {
     pub newline: &'static str,
     /// By how many columns a list stands behind its key: 0 or 2.
     pub list_indent: usize,
-    /// How new strings are written.
-    pub strings: Strings,
-}
-
-/// How strings are written where nothing gives a style.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strings {
-    /// Plain where every reader takes them as strings, as a literal block where they have lines, else quoted.
-    Readable,
-    /// In double quotes.
-    Quoted,
+    /// How strings are written where nothing gives a style: plain where every reader takes them as strings, as a literal
+    /// block where they have lines, else quoted; or all of them quoted.
+    pub style: Style,
 }
 
 /// The layout that most of a file has.
 #[must_use]
-pub fn layout_of(text: &str) -> Layout {
+pub fn layout_of(text: &str, style: Style) -> Layout {
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut votes = 0i32;
     let mut key_indent = None;
@@ -41,7 +35,7 @@ pub fn layout_of(text: &str) -> Layout {
         let inner = indent + (content.len() - content.trim_start_matches("- ").len());
         key_indent = content.trim_end().ends_with(':').then_some(inner);
     }
-    Layout { newline, list_indent: if votes > 0 { 2 } else { 0 }, strings: Strings::Readable }
+    Layout { newline, list_indent: if votes > 0 { 2 } else { 0 }, style }
 }
 
 /// `key: value` as a block, indented by `indent` columns, without a newline behind it.
@@ -57,6 +51,21 @@ pub fn entry(key: &str, value: &Value, indent: usize, layout: Layout) -> String 
 pub fn item(value: &Value, indent: usize, layout: Layout) -> String {
     let mut text = format!("{}-", spaces(indent));
     write_item(&mut text, value, indent, layout);
+    text
+}
+
+/// The entries or items of a collection as lines, indented by `indent` columns, without a newline behind them.
+#[must_use]
+pub fn lines(value: &Value, indent: usize, layout: Layout) -> String {
+    let mut text = String::new();
+    match value {
+        Value::Object(fields) => write_fields(&mut text, fields, indent, layout),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(|value| item(value, indent, layout)).collect();
+            text.push_str(&items.join(layout.newline));
+        }
+        other => text.push_str(&scalar(other)),
+    }
     text
 }
 
@@ -81,7 +90,7 @@ pub fn double_quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
-            character if is_printable(character) => quoted.push(character),
+            character if is_visible(character) => quoted.push(character),
             character => {
                 let code = u32::from(character);
                 let escape = if code > 0xffff { format!("\\U{code:08x}") } else { format!("\\u{code:04x}") };
@@ -96,7 +105,7 @@ pub fn double_quoted(text: &str) -> String {
 /// A string in single quotes; `None` where only double quotes can hold it.
 #[must_use]
 pub fn single_quoted(text: &str) -> Option<String> {
-    text.chars().all(is_printable).then(|| format!("'{}'", text.replace('\'', "''")))
+    text.chars().all(is_visible).then(|| format!("'{}'", text.replace('\'', "''")))
 }
 
 /// The header's chomping sign and the lines of a literal block scalar; `None` where one cannot hold the text.
@@ -108,7 +117,7 @@ pub fn literal(text: &str) -> Option<(&'static str, Vec<&str>)> {
     };
     let lines: Vec<&str> = content.split('\n').collect();
     let fits = !content.ends_with('\n')
-        && content.chars().all(|character| character == '\n' || character == '\t' || is_printable(character))
+        && content.chars().all(|character| character == '\n' || character == '\t' || is_visible(character))
         && lines.first().is_some_and(|line| !line.is_empty() && !line.starts_with([' ', '\t']))
         && lines.iter().all(|line| line.is_empty() || !line.trim().is_empty());
     fits.then_some((chomp, lines))
@@ -118,7 +127,7 @@ pub fn literal(text: &str) -> Option<(&'static str, Vec<&str>)> {
 fn is_plain(text: &str) -> bool {
     let starts_plainly = text.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '/' | '_' | '.' | '$'));
     starts_plainly
-        && text.chars().all(|c| is_printable(c) && !matches!(c, '{' | '}' | '[' | ']' | ',' | '`'))
+        && text.chars().all(|c| is_visible(c) && !matches!(c, '{' | '}' | '[' | ']' | ',' | '`'))
         && !text.contains(": ")
         && !text.contains(" #")
         && !text.ends_with([':', ' '])
@@ -143,7 +152,9 @@ fn is_other_scalar(text: &str) -> bool {
         || (timelike && !dotted_version)
 }
 
-fn is_printable(character: char) -> bool {
+/// Whether people see a character for what it is.
+#[must_use]
+pub fn is_visible(character: char) -> bool {
     !character.is_control()
         && !matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
@@ -198,9 +209,9 @@ fn write_fields(text: &mut String, fields: &Map<String, Value>, indent: usize, l
 
 fn write_scalar(text: &mut String, value: &Value, indent: usize, layout: Layout) {
     let block = value.as_str().filter(|text| text.trim_end_matches('\n').contains('\n')).and_then(literal);
-    let (chomp, lines) = match (layout.strings, value, block) {
-        (Strings::Readable, _, Some(block)) => block,
-        (Strings::Quoted, Value::String(string), _) => {
+    let (chomp, lines) = match (layout.style, value, block) {
+        (Style::Kept | Style::Literal, _, Some(block)) => block,
+        (Style::Quoted, Value::String(string), _) => {
             write!(text, " {}", double_quoted(string)).expect("writing to a String cannot fail");
             return;
         }
@@ -213,6 +224,76 @@ fn write_scalar(text: &mut String, value: &Value, indent: usize, layout: Layout)
     for line in lines {
         let lead = if line.is_empty() { String::new() } else { spaces(indent) };
         write!(text, "{}{lead}{line}", layout.newline).expect("writing to a String cannot fail");
+    }
+}
+
+/// How a flow collection is written: `{a: b}`, or as JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flow {
+    /// Whether keys and strings stand in double quotes.
+    pub is_quoted: bool,
+    /// Whether it must be JSON.
+    pub is_json: bool,
+    /// `:` with the blank behind it, if there is one.
+    pub colon: &'static str,
+    /// `,` with the blank behind it, if there is one.
+    pub comma: &'static str,
+    /// With a line for each member: the line's blanks, and by what a level more is indented.
+    pub lines: Option<(String, String)>,
+    /// How lines end.
+    pub newline: &'static str,
+}
+
+impl Flow {
+    /// A value in this form.
+    pub(super) fn value(&self, value: &Value) -> String {
+        match value {
+            Value::String(text) => self.text(text),
+            Value::Array(items) => {
+                let inner = self.inner();
+                self.members('[', items.iter().map(|item| inner.value(item)).collect(), ']')
+            }
+            Value::Object(fields) => {
+                let inner = self.inner();
+                self.members('{', fields.iter().map(|(key, value)| inner.entry(key, value)).collect(), '}')
+            }
+            other => other.to_string(),
+        }
+    }
+
+    /// `key: value`.
+    pub(super) fn entry(&self, key: &str, value: &Value) -> String {
+        format!("{}{}{}", self.text(key), self.colon, self.value(value))
+    }
+
+    /// A string.
+    pub(super) fn text(&self, text: &str) -> String {
+        if self.is_json {
+            // What no one would see is escaped; the rest is JSON's own business.
+            let quoted = Value::String(text.to_owned()).to_string();
+            let shown = quoted.chars().map(|c| match u32::from(c) {
+                code if !is_visible(c) && code <= 0xffff => format!("\\u{code:04x}"),
+                _ => c.to_string(),
+            });
+            return shown.collect();
+        }
+        if self.is_quoted { double_quoted(text) } else { scalar(&Value::String(text.to_owned())) }
+    }
+
+    /// The form of what is inside.
+    fn inner(&self) -> Self {
+        let lines = self.lines.as_ref().map(|(indent, unit)| (format!("{indent}{unit}"), unit.clone()));
+        Self { lines, ..self.clone() }
+    }
+
+    fn members(&self, open: char, members: Vec<String>, close: char) -> String {
+        match &self.lines {
+            Some((indent, unit)) if !members.is_empty() => {
+                let separator = format!(",{}{indent}{unit}", self.newline);
+                format!("{open}{}{indent}{unit}{}{}{indent}{close}", self.newline, members.join(&separator), self.newline)
+            }
+            _ => format!("{open}{}{close}", members.join(self.comma)),
+        }
     }
 }
 
