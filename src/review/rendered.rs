@@ -19,7 +19,7 @@ use trueup_core::shared::Shared;
 use super::edit::{self, Target};
 use super::{Adopted, plan};
 use crate::config::{ManifestPath, Rendering};
-use crate::render::{Bench, Rendered};
+use crate::render::{Bench, Rendered, covers};
 
 /// No more edits are tried for one value.
 const TRIES: usize = 24;
@@ -28,7 +28,7 @@ const TRIES: usize = 24;
 pub struct Subject<'a> {
     /// The path that renders the object.
     pub path: &'a ManifestPath,
-    /// Other paths of the settings: what they render to must stay.
+    /// All paths of the settings: what the others declare must stay.
     pub others: &'a [ManifestPath],
     /// The object as it is rendered.
     pub desired: &'a Desired,
@@ -120,6 +120,10 @@ fn attempt(
     (before, intended, others): (&Rendered, &Value, &[(&ManifestPath, Rendered)]),
     candidate: &Candidate,
 ) -> Result<Found, String> {
+    let reads_it = |other: &&ManifestPath| !is_kin(other, subject.path) && covers(&other.path, &candidate.file);
+    if let Some(other) = subject.others.iter().find(reads_it) {
+        return Err(format!("`{}` is read for the path `{}`, too", candidate.file, other.path));
+    }
     let place = bench.tree().join(&candidate.file);
     let unreadable = |error: std::io::Error| format!("`{}` cannot be edited: {error}", candidate.file);
     let bytes = fs::read(&place).map_err(unreadable)?;
@@ -135,13 +139,15 @@ fn attempt(
     Ok(Found { file: candidate.file.clone(), before: bytes, adopted, desired: proven? })
 }
 
+/// Whether one program renders both.
+fn is_kin(one: &ManifestPath, other: &ManifestPath) -> bool {
+    let program = |path: &ManifestPath| path.rendering.as_ref().map(Rendering::name);
+    program(one).is_some_and(|name| program(other) == Some(name))
+}
+
 /// What the other paths render to by the same program; those that fail, fail with or without the edit.
 fn neighbours<'a>(bench: &Bench, subject: &Subject<'a>) -> Vec<(&'a ManifestPath, Rendered)> {
-    let is_kin = |other: &&ManifestPath| match (&other.rendering, &subject.path.rendering) {
-        (Some(other), Some(own)) => other.name() == own.name(),
-        _ => false,
-    };
-    let others = subject.others.iter().filter(|other| *other != subject.path).filter(is_kin);
+    let others = subject.others.iter().filter(|other| *other != subject.path && is_kin(other, subject.path));
     others.filter_map(|other| Some((other, bench.render_path(other).ok()?))).collect()
 }
 

@@ -55,11 +55,11 @@ async fn adopt_rendered(
         let (TargetKind::Kubernetes { paths: under, .. } | TargetKind::Snapshot { paths: under, .. }) = &of.kind else {
             continue;
         };
-        let rendered = under.iter().filter(|path| path.rendering.is_some());
         if of.name == *target {
-            own = rendered.clone().find(|path| render::covers(&path.path, &finding.difference.origin.file)).cloned();
+            let mut rendered = under.iter().filter(|path| path.rendering.is_some());
+            own = rendered.find(|path| render::covers(&path.path, &finding.difference.origin.file)).cloned();
         }
-        paths.extend(rendered.cloned());
+        paths.extend(under.iter().cloned());
     }
     let path = own.ok_or("nothing in the settings renders it")?;
     let (readings, pinned) = (acting.session.readings.clone(), acting.pinned.clone());

@@ -25,8 +25,7 @@ pub fn judge(kubectl: &str, sources: &[Source], afters: &[After]) -> u32 {
                 loop {
                     let Some((number, batch)) = batches.lock().unwrap().next() else { break };
                     // kubectl reads nothing of a file with a broken document, before the edit or after it.
-                    let (whole, broken): (Vec<&After>, Vec<&After>) =
-                        batch.iter().partition(|after| !sources[after.source].broken);
+                    let whole: Vec<&After> = batch.iter().filter(|after| !sources[after.source].broken).collect();
                     judge_batch(kubectl, sources, &whole, &folder.path().join(number.to_string()));
                     *judged.lock().unwrap() += u32::try_from(whole.len()).unwrap();
                 }
@@ -49,7 +48,9 @@ fn judge_batch(kubectl: &str, sources: &[Source], batch: &[&After], folder: &Pat
         .collect();
     let mut command = Command::new(kubectl);
     command.args(["label", "--local", "--dry-run=client", "-o", "json", &format!("{LABEL}=true")]).env_remove("KUBECONFIG");
-    files.iter().for_each(|file| drop(command.arg("-f").arg(file)));
+    for file in &files {
+        command.arg("-f").arg(file);
+    }
     let output = command.output().unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() || batch.is_empty(), "kubectl refuses an edited file: {complaint}");

@@ -221,13 +221,31 @@ a value of two objects: cannot adopt `data.level` of `ConfigMap shop/checkout`: 
 }
 
 #[test]
+fn a_file_that_another_target_reads_as_it_is_stays() {
+    let Some(kubectl) = kubectl_program() else { return };
+    let world = world(
+        &kubectl,
+        &[
+            ("base/kustomization.yaml", "resources: [map.yaml]\n"),
+            ("base/map.yaml", &config_map("checkout", "info")),
+            ("overlays/prod/kustomization.yaml", "resources: [../../base]\n"),
+            ("live-test/checkout.yaml", &live_config_map("checkout", "info")),
+        ],
+    );
+    let test = "[[target]]\nname = \"test\"\nkind = \"snapshot\"\nlive = \"live-test\"\npaths = [\"base/map.yaml\"]\n";
+    world.write("trueup.toml", configuration(&of_kustomize(&kubectl), OVERLAY) + test);
+    world.commit();
+    insta::assert_snapshot!(proposed(&world), @"cannot adopt `data.level` of `ConfigMap shop/checkout`: no edit of the source of `overlays/prod` renders to the live value (`resources`: `base/map.yaml`: `base/map.yaml` is read for the path `base/map.yaml`, too); edit what it is rendered from by hand");
+}
+
+#[test]
 fn a_charts_value_follows_live_where_one_line_sets_it() {
     let Some(helm) = helm() else { return };
     let template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: checkout}\ndata: {level: {{ .Values.level | quote }}}\n";
     let mut shown = Vec::new();
     for (template, values) in [
         (template.to_owned(), "other: warn\nlevel: warn  # loud\n"),
-        (template.replace(".Values.level", "printf \"%s-%s\" .Values.a .Values.b"), "a: warn\nb: 2 # tail\n"),
+        (template.replace(".Values.level", "printf \"%s-%v\" .Values.a .Values.b"), "a: warn\nb: 2 # tail\n"),
         (template.replace(".Values.level", "(default .Values.a .Values.b)"), "a: warn\n"),
         (template.replace(".Values.level", "\"warn\""), "level: warn\n"),
         (format!("{template}---\n{}", template.replace("name: checkout", "name: other")), "level: warn\n"),
