@@ -153,7 +153,7 @@ fn plain(classes: &[Listed<'_>], policy: &Policy) -> String {
 }
 
 fn markdown(classes: &[Listed<'_>]) -> String {
-    let cell = |words: &str| visible(words).to_string().replace('|', "\\|");
+    let cell = |words: &str| visible(words).replace('|', "\\|");
     let mut text = String::from("| class | for | lane | stage | limits | cases | where |\n|---|---|---|---|---|---|---|\n");
     for class in classes {
         let Listed { name, matches, lane, cases, file, line, .. } = class;

@@ -126,9 +126,8 @@ fn locate(text: &str, desired: &Desired, objects: &[Desired], index: usize) -> R
     let document = desired.origin.document;
     let outlines = Outline::of(text.as_bytes());
     let outline = outlines.iter().find(|outline| outline.number == document).ok_or("the document cannot be read on its own")?;
-    let items = match outline.value.get("items") {
-        Some(Value::Array(items)) => items,
-        Some(_) | None => return Ok((Target { document, item: None }, outline.value.clone())),
+    let Some(Value::Array(items)) = outline.value.get("items") else {
+        return Ok((Target { document, item: None }, outline.value.clone()));
     };
     let is_item = |item: &Value| item.pointer("/metadata/name").and_then(Value::as_str).is_some();
     let first = objects.iter().position(|object| object.origin.document == document).unwrap_or(index);

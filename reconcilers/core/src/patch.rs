@@ -145,12 +145,15 @@ pub fn repair(live: &Live, expected: &Value, drifts: &[&Drift]) -> Result<Repair
     mend(&live.id, &live.value, expected, &mends)
 }
 
-/// As [`repair`], of values alone. Both may be cut down to what [`around`] keeps of them.
+/// As [`repair`], of values alone. Both may be cut down to what [`around`] keeps of them. In whatever order the paths come,
+/// the patch is the same: entries are put into a list in the order in which `expected` has them.
 ///
 /// # Errors
 /// As [`repair`].
 pub fn mend(id: &ObjectId, live: &Value, expected: &Value, mends: &[Mend]) -> Result<Repair, Unpatchable> {
     let mut wanted = live.clone();
+    let mut mends: Vec<&Mend> = mends.iter().collect();
+    mends.sort_by_cached_key(|mend| (positions_in(expected, &mend.path), mend.path.clone()));
     for mend in mends {
         check_allowed(id, live, &mend.path)?;
         let value = match &mend.wanted {
@@ -332,6 +335,28 @@ fn put(root: &mut Value, expected: Option<&Value>, path: &[Segment], value: &Val
             Some(())
         }
     }
+}
+
+/// At which place of its list each entry on the way of a path stands; last where it does not.
+fn positions_in(value: &Value, path: &Path) -> Vec<usize> {
+    let mut at = Some(value);
+    let positions = path.0.iter().filter_map(|segment| match segment {
+        Segment::Key(key) => {
+            at = at.and_then(|at| at.get(key));
+            None
+        }
+        Segment::Index(index) => {
+            at = at.and_then(|at| at.get(index));
+            Some(*index)
+        }
+        Segment::Entry(_) => {
+            let entries = at.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            let position = segment.position_in(entries);
+            at = position.map(|position| &entries[position]);
+            Some(position.unwrap_or(usize::MAX))
+        }
+    });
+    positions.collect()
 }
 
 /// Where an entry that live lacks belongs: behind the one that it follows in `expected`, or before the one that follows it.

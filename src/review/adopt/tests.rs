@@ -479,8 +479,8 @@ fn a_new_entry_goes_where_live_has_it() {
         let (after, _) = trueup_kubernetes::manifest::read(FILE, &adopted.bytes);
         assert_eq!(after.iter().find(|object| object.id.name == "web").map(|object| &object.value), Some(&live));
         let text = String::from_utf8(adopted.bytes).expect("UTF-8");
-        let line = text.lines().position(|line| line.contains("between")).expect("it is there");
-        shown.push(text.lines().skip(line - 2).take(4).collect::<Vec<_>>().join("\n"));
+        let at_line = text.lines().position(|line| line.contains("between")).expect("it is there");
+        shown.push(text.lines().skip(at_line - 2).take(4).collect::<Vec<_>>().join("\n"));
     }
     insta::assert_snapshot!(format!("…\n{}", shown.join("\n…\n")), @r###"
 …

@@ -144,7 +144,7 @@ fn replace(spot: &Spot<'_>, index: usize, value: &Value) -> Result<Splice, Strin
             let lead = if text[..place.value.start].ends_with([' ', '\t']) { "" } else { " " };
             let all = keeps || scalar::keeps(old.source);
             let end = if old.source.starts_with(['|', '>']) { scalar::block_end(text, &part.span, all) } else { place.end };
-            let lines: String = lines.iter().map(|line| format!("{}{line}", layout.newline)).collect();
+            let lines: String = lines.iter().flat_map(|line| [layout.newline, line.as_str()]).collect();
             Splice::of(place.value.start..end, format!("{lead}{header}{}{lines}", place.rest))
         }
     })

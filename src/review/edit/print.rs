@@ -251,11 +251,11 @@ impl Flow {
             Value::String(text) => self.text(text),
             Value::Array(items) => {
                 let inner = self.inner();
-                self.members('[', items.iter().map(|item| inner.value(item)).collect(), ']')
+                self.members('[', &items.iter().map(|item| inner.value(item)).collect::<Vec<_>>(), ']')
             }
             Value::Object(fields) => {
                 let inner = self.inner();
-                self.members('{', fields.iter().map(|(key, value)| inner.entry(key, value)).collect(), '}')
+                self.members('{', &fields.iter().map(|(key, value)| inner.entry(key, value)).collect::<Vec<_>>(), '}')
             }
             other => other.to_string(),
         }
@@ -286,7 +286,7 @@ impl Flow {
         Self { lines, ..self.clone() }
     }
 
-    fn members(&self, open: char, members: Vec<String>, close: char) -> String {
+    fn members(&self, open: char, members: &[String], close: char) -> String {
         match &self.lines {
             Some((indent, unit)) if !members.is_empty() => {
                 let separator = format!(",{}{indent}{unit}", self.newline);

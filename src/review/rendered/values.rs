@@ -63,15 +63,15 @@ fn leaves_of(value: &Value, at: &mut Vec<String>, leaves: &mut Vec<(String, Valu
         }
         Value::Array(items) => items.iter().enumerate().for_each(|(index, value)| inside(index.to_string(), value)),
         Value::Null => {}
-        leaf => leaves.push((at.iter().map(|token| format!("/{token}")).collect(), leaf.clone())),
+        leaf => leaves.push((at.iter().flat_map(|token| ["/", token.as_str()]).collect(), leaf.clone())),
     }
 }
 
 /// What a leaf has to be for the declared text to become the live one, where the leaf's text is a part of it.
 fn followed(leaf: &Value, declared: &str, live: &str) -> Option<Value> {
     let text = scalar(leaf).filter(|text| !text.is_empty())?;
-    let parts = declared.match_indices(&text).map(|(at, _)| (&declared[..at], &declared[at + text.len()..]));
-    let middle = parts.filter_map(|(before, behind)| live.strip_prefix(before)?.strip_suffix(behind)).next()?;
+    let mut parts = declared.match_indices(&text).map(|(at, _)| (&declared[..at], &declared[at + text.len()..]));
+    let middle = parts.find_map(|(before, behind)| live.strip_prefix(before)?.strip_suffix(behind))?;
     match leaf {
         Value::String(_) => Some(middle.into()),
         _ => serde_json::from_str(middle).ok().filter(|value: &Value| !value.is_array() && !value.is_object()),

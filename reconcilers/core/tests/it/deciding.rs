@@ -255,6 +255,8 @@ proptest! {
                 (Decision::Leave(_), after) => matches!(after, Decision::Leave(_)),
                 (_, Decision::Leave(_)) => round.guards.denied.contains(&id),
                 (Decision::Correct(_), _) => true,
+                // A guard that stops one correction leaves its share of the limit to another.
+                (Decision::Hold(held), _) if held.reasons.iter().any(|reason| reason.ends_with("writes of this hour")) => true,
                 (Decision::Hold(_) | Decision::Propose(_), after) => !matches!(after, Decision::Correct(_)),
                 (Decision::Escalate(_), after) => matches!(after, Decision::Escalate(_)),
             };

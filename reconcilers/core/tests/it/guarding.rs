@@ -24,11 +24,11 @@ use crate::generate::Dice;
 use crate::policies::{policy, proven};
 
 fn corrections(decisions: &[Decision]) -> Vec<&Correction> {
-    let correction = |decision| match decision {
-        &Decision::Correct(ref correction) => Some(correction.as_ref()),
+    let corrections = decisions.iter().filter_map(|decision| match decision {
+        Decision::Correct(correction) => Some(correction.as_ref()),
         _ => None,
-    };
-    decisions.iter().filter_map(correction).collect()
+    });
+    corrections.collect()
 }
 
 fn shuffled<T>(mut items: Vec<T>, dice: &mut Dice) -> Vec<T> {

@@ -135,7 +135,7 @@ const WORSE: [fn(&mut Difference); 14] = [
     |difference| difference.surroundings.history.failures = 1,
     |difference| {
         if let Subject::Object(id) = &mut difference.subject {
-            id.kind = "PersistentVolumeClaim".to_owned();
+            "PersistentVolumeClaim".clone_into(&mut id.kind);
         }
     },
     |difference| difference.cause.confidence = Confidence::Unknown,
