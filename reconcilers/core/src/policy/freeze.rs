@@ -8,7 +8,7 @@ use std::fmt;
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{Span, Timestamp};
+use jiff::{SignedDuration, Span, Timestamp};
 
 use super::matching::{Facts, Holds, Match};
 use crate::facts::Origin;
@@ -211,7 +211,12 @@ fn instant(zone: &TimeZone, at: DateTime, edge: Edge) -> Option<Timestamp> {
         AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(at).ok(),
         AmbiguousOffset::Fold { before, after } => match edge {
             Edge::Begin => before.to_timestamp(at).ok(),
-            Edge::End => after.to_timestamp(at).ok(),
+            Edge::End => {
+                let second = after.to_timestamp(at).ok()?;
+                // Put back to this very time, the clock has shown no earlier one since the first.
+                let is_past = zone.to_datetime(second - SignedDuration::from_nanos(1)) >= at;
+                if is_past { before.to_timestamp(at).ok() } else { Some(second) }
+            }
         },
         // The clock jumps over it: the jump itself is the time.
         AmbiguousOffset::Gap { after, .. } => {

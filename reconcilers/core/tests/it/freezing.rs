@@ -129,6 +129,10 @@ fn a_freeze_over_the_change_of_clocks() {
     let evening = freeze("22:00", "02:30", "Europe/Berlin");
     assert_eq!(evening.ends(at("2026-10-25T00:45:00Z")), Some(at("2026-10-25T01:30:00Z")));
     assert_eq!(evening.ends(at("2026-10-25T01:30:00Z")), None);
+    // The second 02:00 is the jump back itself: it ended with the first.
+    let early = freeze("00:00", "02:00", "Europe/Berlin");
+    assert_eq!(early.ends(at("2026-10-24T23:45:00Z")), Some(at("2026-10-25T00:00:00Z")));
+    assert_eq!(early.ends(at("2026-10-25T00:45:00Z")), None);
     // A weekend of 61 and of 63 hours instead of 62.
     let weekend = freeze("Fri 18:00", "Mon 08:00", "Europe/Berlin");
     assert_eq!(weekend.ends(at("2026-03-27T17:00:00Z")), Some(at("2026-03-30T06:00:00Z")));
