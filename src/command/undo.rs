@@ -1,7 +1,7 @@
 //! `trueup undo`: a run's inverse, decided and written like any correction.
 
 use jiff::Timestamp;
-use trueup_core::decide::{Ground, Guards, Inputs, Request, Terms, Undo, decide};
+use trueup_core::decide::{Ground, Guards, Inputs, Request, Terms, decide};
 use trueup_core::finding::Subject;
 use trueup_core::run::{Effect, Run, RunId, RunStatus};
 
