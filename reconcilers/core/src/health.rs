@@ -90,8 +90,9 @@ fn of_one(before: &Vitals, after: &Vitals) -> Change {
         (_, _) if restarted(before, after) > 0 => {
             Change::Worse(format!("containers of its pods were restarted {} times since", restarted(before, after)))
         }
-        (Health::Healthy, Health::Progressing(why)) => Change::Open(why.clone()),
-        (Health::Healthy | Health::Progressing(_), Health::Unknown(why)) => Change::Open(why.clone()),
+        (Health::Healthy, Health::Progressing(why)) | (Health::Healthy | Health::Progressing(_), Health::Unknown(why)) => {
+            Change::Open(why.clone())
+        }
         (Health::Healthy, Health::Healthy)
         | (Health::Progressing(_), Health::Healthy | Health::Progressing(_))
         | (Health::Unknown(_), Health::Healthy | Health::Progressing(_) | Health::Unknown(_)) => Change::NotWorse,

@@ -53,8 +53,7 @@ async fn a_run_of_which_nobody_knows_whether_it_wrote_is_not_undone() {
     assert_eq!(value(&world), "2");
 }
 
-const HANDS_BACK: &str =
-    "[[class]]\nname = \"data\"\nmatch = { path = \"data.*\" }\nlane = \"auto\"\nstage = \"auto\"\nownership = \"hand-back\"\n\n\
+const HANDS_BACK: &str = "[[class]]\nname = \"data\"\nmatch = { path = \"data.*\" }\nlane = \"auto\"\nstage = \"auto\"\nownership = \"hand-back\"\n\n\
     [[case]]\nname = \"a value by hand\"\nobject = { apiVersion = \"v1\", kind = \"ConfigMap\", namespace = \"shop\", name = \"a\" }\n\
     path = \"data.a\"\ndesired = \"1\"\nlive = \"2\"\nclass = \"data\"\nlane = \"auto\"\nstage = \"auto\"\ndecision = \"correct\"\n";
 
