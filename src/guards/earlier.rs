@@ -71,7 +71,10 @@ pub(super) fn hold_failed(guards: &mut Guards, standing: &Standing, (judged, pol
             runs.len(),
             runs.join(", ")
         );
-        let held = HeldPlace { reason, findings: BTreeSet::from([finding.id.clone()]) };
-        guards.held.entry(finding.place.clone()).or_insert(held);
+        // A hold of this very value keeps its own reason; one of an earlier value there says nothing of this one.
+        if guards.held.get(&finding.place).is_none_or(|held| !held.findings.contains(&finding.id)) {
+            let held = HeldPlace { reason, findings: BTreeSet::from([finding.id.clone()]) };
+            guards.held.insert(finding.place.clone(), held);
+        }
     }
 }

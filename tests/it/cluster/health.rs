@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Rights, World, is_dry_run, within};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What is corrected is watched beside a Deployment.
 fn policy(window: &str) -> String {

@@ -13,7 +13,7 @@ use trueup_kubernetes::health::of;
 use super::World;
 
 /// Controllers of a busy machine take their time.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What kubectl says of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
