@@ -1,9 +1,11 @@
 //! A field that a patch of ours took goes back to its server-side apply owner, whose next apply passes.
 
 use serde_json::{Value, json};
+use trueup_core::facts::Live;
+use trueup_core::object::ObjectId;
 use trueup_core::path::Path;
 use trueup_kubernetes::ownership::sole_owner;
-use trueup_kubernetes::patch::{hand_back, read_whole, send};
+use trueup_kubernetes::patch::{PatchError, hand_back, read_whole, send};
 
 use super::{World, world};
 
@@ -64,8 +66,7 @@ async fn a_field_that_was_handed_back_is_its_owners_at_the_next_apply() {
             let whole = read_whole(&world.cluster, world.resource(&id), &id).await.expect("readable").expect("there");
             assert_eq!(sole_owner(&whole["metadata"]["managedFields"]), Some("team"), "{path}");
             if handed {
-                let back = hand_back(&world.cluster, world.resource(&id), (&id, &whole), &paths, "team").await;
-                let live = back.expect("taken").expect("something was ours").live;
+                let live = handed_back(&world, &id, &paths).await;
                 assert!(live.owners.iter().all(|owner| owner.manager != "trueup"), "{path}: {:?}", live.owners);
                 let again = read_whole(&world.cluster, world.resource(&id), &id).await.expect("readable").expect("there");
                 assert_eq!(again["spec"], whole["spec"], "{path}: no value changes");
@@ -78,6 +79,17 @@ async fn a_field_that_was_handed_back_is_its_owners_at_the_next_apply() {
             }
         }
     }
+}
+
+async fn handed_back(world: &World, id: &ObjectId, paths: &[Path]) -> Live {
+    for _ in 0..20 {
+        let whole = read_whole(&world.cluster, world.resource(id), id).await.expect("readable").expect("there");
+        match hand_back(&world.cluster, world.resource(id), (id, &whole), paths, "team").await {
+            Err(PatchError::Conflict { .. }) => {}
+            back => return back.expect("taken").expect("something was ours").live,
+        }
+    }
+    panic!("the object never stood still");
 }
 
 async fn corrected(world: &World, patch: &Value) {
