@@ -1,6 +1,11 @@
 //! Step 7: the only caller of anything that writes. Each effect is recorded before it is sent, and looked at after it.
 
+mod batch;
 mod correct;
+mod attempt;
+mod resolve;
+mod verify;
+mod roll_back;
 mod episodes;
 mod propose;
 mod recover;
@@ -20,6 +25,7 @@ use crate::target::Judged;
 
 pub use episodes::end_episodes;
 pub use recover::{Recovered, recover};
+pub use roll_back::{Worse, request, roll_back_worse};
 
 /// After this many refusals of the very same act within an hour, it is not asked for again in that hour.
 const REFUSALS: usize = 3;
@@ -41,7 +47,8 @@ pub struct Acting<'a> {
     pub stop: &'a Stop,
 }
 
-/// Performs the decisions of one target, one after the other; after a stop, no further one is begun.
+/// Performs the decisions of one target: first what asks for people, one after the other, then the corrections; after a stop,
+/// no further one is begun. The reports stand in the order of the decisions.
 ///
 /// # Errors
 /// When the ledger cannot be appended to: nothing more is written then.
@@ -51,19 +58,26 @@ pub async fn perform(
     guards: &Guards,
     decisions: Vec<Decision>,
 ) -> Result<Vec<RunReport>, LedgerError> {
-    let mut reports = Vec::new();
-    for decision in decisions {
+    let mut reports: Vec<(usize, Vec<RunReport>)> = Vec::new();
+    let mut corrections = Vec::new();
+    for (number, decision) in decisions.into_iter().enumerate() {
         if acting.stop.is_requested() {
             break;
         }
         match decision {
-            Decision::Correct(correction) => reports.extend(correct::correct(acting, judged, guards, *correction).await?),
-            Decision::Propose(proposal) => reports.push(propose::propose(acting, judged, &proposal).await?),
-            Decision::Escalate(settled) => reports.extend(escalate(acting, judged, settled).await?),
-            Decision::Hold(_) | Decision::Leave(_) => reports.push(previewed(&decision)),
+            Decision::Correct(correction) => corrections.push((number, *correction)),
+            Decision::Propose(proposal) => {
+                reports.push((number, vec![propose::propose(acting, judged, &proposal).await?]));
+            }
+            Decision::Escalate(settled) => {
+                reports.push((number, escalate(acting, judged, settled).await?.into_iter().collect()));
+            }
+            Decision::Hold(_) | Decision::Leave(_) => reports.push((number, vec![previewed(&decision)])),
         }
     }
-    Ok(reports)
+    reports.extend(batch::correct_all(acting, judged, guards, corrections).await?);
+    reports.sort_by_key(|(number, _)| *number);
+    Ok(reports.into_iter().flat_map(|(_, reports)| reports).collect())
 }
 
 /// What would be done, for `--dry-run`.

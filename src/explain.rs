@@ -239,7 +239,7 @@ async fn next(
 ) -> Result<String, Failure> {
     let path = session.state.ledger();
     let ledger = if path.exists() { Some(Ledger::open_to_read(&path).await.map_err(Failure::usage)?) } else { None };
-    let guards = guards::preview(session, ledger.as_ref(), judged, jiff::Timestamp::now()).await?;
+    let guards = guards::preview(session, ledger.as_ref(), (judged, &round.policy), jiff::Timestamp::now()).await?;
     let one = [finding.clone()];
     let cases = [Case { pair: case.pair.as_ref(), findings: &one }];
     let now = jiff::Timestamp::now();

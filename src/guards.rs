@@ -1,11 +1,14 @@
 //! What stands against acting on a target, as the ledger and the target itself tell.
 
+mod earlier;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use trueup_core::decide::{Ground, Guards, HeldPlace};
 use trueup_core::facts::{Owner, Pair};
 use trueup_core::object::ObjectId;
+use trueup_core::policy::Policy;
 use trueup_core::run::{Entry, RunId, Standing};
 
 use crate::config::TargetKind;
@@ -16,8 +19,6 @@ use crate::target::{Judged, identity};
 
 /// The manager that trueup's writes go by.
 const FIELD_MANAGER: &str = "trueup";
-/// A fight is counted over this long.
-const FIGHT_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// What a server did not admit is not asked for again for this long: its admission may have changed by then.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -26,27 +27,37 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 ///
 /// # Errors
 /// When the ledger cannot be read or appended to, or the cluster is another one: exit code 2.
-pub async fn of(session: &Session, ledger: &Ledger, judged: &Judged, now: Timestamp) -> Result<Guards, Failure> {
+pub async fn of(
+    session: &Session,
+    ledger: &Ledger,
+    (judged, policy): (&Judged, &Policy),
+    now: Timestamp,
+) -> Result<Guards, Failure> {
     let standing = ledger.standing().await.map_err(Failure::usage)?;
     let seen = seen_cluster(session, &standing, judged).await?;
     if let Cluster::New(uid) = &seen {
         let entry = Entry::Identity { target: judged.name.clone(), cluster_uid: uid.clone() };
         ledger.append(&entry, now).await.map_err(Failure::usage)?;
     }
-    Ok(guards(&standing, judged, seen, now))
+    Ok(guards(&standing, (judged, policy), seen, now))
 }
 
 /// The guards of a target for a dry run: nothing is remembered.
 ///
 /// # Errors
 /// As [`of`].
-pub async fn preview(session: &Session, ledger: Option<&Ledger>, judged: &Judged, now: Timestamp) -> Result<Guards, Failure> {
+pub async fn preview(
+    session: &Session,
+    ledger: Option<&Ledger>,
+    (judged, policy): (&Judged, &Policy),
+    now: Timestamp,
+) -> Result<Guards, Failure> {
     let standing = match ledger {
         Some(ledger) => ledger.standing().await.map_err(Failure::usage)?,
         None => Standing::default(),
     };
     let seen = seen_cluster(session, &standing, judged).await?;
-    Ok(guards(&standing, judged, seen, now))
+    Ok(guards(&standing, (judged, policy), seen, now))
 }
 
 /// Which cluster stands behind a target.
@@ -128,7 +139,7 @@ fn lost_ledger(standing: &Standing, judged: &Judged) -> Option<String> {
     ))
 }
 
-fn guards(standing: &Standing, judged: &Judged, seen: Cluster, now: Timestamp) -> Guards {
+fn guards(standing: &Standing, (judged, policy): (&Judged, &Policy), seen: Cluster, now: Timestamp) -> Guards {
     let mut guards = Guards::none(judged.ground);
     if let Cluster::Unseen(error) = seen {
         guards.frozen = Some(format!("which cluster this is cannot be read: {error}"));
@@ -141,11 +152,8 @@ fn guards(standing: &Standing, judged: &Judged, seen: Cluster, now: Timestamp) -
         let findings = hold.findings.iter().cloned().collect();
         guards.held.insert(place.clone(), HeldPlace { reason: hold.reason.clone(), findings });
     }
-    for write in standing.writes_since(now - FIGHT_WINDOW) {
-        for place in &write.places {
-            *guards.recent_writes.entry(place.clone()).or_default() += 1;
-        }
-    }
+    guards.recent_writes = earlier::fights(standing, judged);
+    earlier::hold_failed(&mut guards, standing, (judged, policy));
     for write in standing.writes_since(now - HOUR) {
         for class in &write.classes {
             *guards.class_writes.entry(class.clone()).or_default() += 1;

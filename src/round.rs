@@ -10,7 +10,7 @@ use trueup_core::facts::Problem;
 use trueup_core::finding::Finding;
 use trueup_core::policy::Policy;
 
-use crate::act::{self, Acting, is_wanted};
+use crate::act::{self, Acting, Worse, is_wanted};
 use crate::failure::Failure;
 use crate::guards;
 use crate::ledger::Ledger;
@@ -90,9 +90,10 @@ pub async fn act(
         if stop.is_requested() {
             break;
         }
-        let guards = guarded(session, ledger, judged).await?;
+        let (guards, worse) = guarded(session, ledger, judged, &round.policy).await?;
         let decisions = decisions(judged, &guards, &round.policy, only);
         let acting = Acting { session, pinned: &round.pinned, policy: &round.policy, ledger, only, stop };
+        reports.extend(act::roll_back_worse(acting, judged, &guards, worse).await.map_err(Failure::usage)?);
         reports.extend(act::perform(acting, judged, &guards, decisions).await.map_err(Failure::usage)?);
         // Another revision than the source's own tells nothing of what is true by now.
         if session.revision == Revision::Reference {
@@ -104,17 +105,17 @@ pub async fn act(
 
 /// The guards of a target. Which cluster it is comes first: what an earlier process left unfinished is resolved on the very
 /// same one, and objects of which that cannot be told yet are left alone.
-async fn guarded(session: &Session, ledger: &Ledger, judged: &Judged) -> Result<Guards, Failure> {
-    let mut guards = guards::of(session, ledger, judged, Timestamp::now()).await?;
+async fn guarded(session: &Session, ledger: &Ledger, judged: &Judged, policy: &Policy) -> Result<(Guards, Vec<Worse>), Failure> {
+    let mut guards = guards::of(session, ledger, (judged, policy), Timestamp::now()).await?;
     if guards.frozen.is_some() {
-        return Ok(guards);
+        return Ok((guards, Vec::new()));
     }
     let recovered = act::recover(ledger, judged, Timestamp::now()).await.map_err(Failure::usage)?;
     if recovered.records > 0 {
-        guards = guards::of(session, ledger, judged, Timestamp::now()).await?;
+        guards = guards::of(session, ledger, (judged, policy), Timestamp::now()).await?;
     }
     guards::hold_unresolved(&mut guards, judged, &recovered.unresolved);
-    Ok(guards)
+    Ok((guards, recovered.worse))
 }
 
 /// Step 6 alone: what [`act()`] would do.
@@ -130,7 +131,7 @@ pub async fn preview(
     all_found(round, only)?;
     let mut reports = Vec::new();
     for judged in &mut round.targets {
-        let guards = guards::preview(session, ledger, judged, Timestamp::now()).await?;
+        let guards = guards::preview(session, ledger, (judged, &round.policy), Timestamp::now()).await?;
         reports.extend(act::preview(&decisions(judged, &guards, &round.policy, only)));
     }
     Ok(reports)

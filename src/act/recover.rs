@@ -6,11 +6,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use trueup_core::facts::{Live, Pair};
 use trueup_core::finding::Subject;
+use trueup_core::health::Change;
 use trueup_core::object::ObjectId;
 use trueup_core::patch::changes_nothing;
-use trueup_core::run::{Due, Effect, Entry, Outcome, Outlook, PatchEffect, Run, RunId};
+use trueup_core::run::{Due, Effect, Entry, Outcome, Outlook, PatchEffect, Run, RunId, RunStatus};
 
-use super::correct::{Resolution, resolve};
+use super::attempt::hand_back;
+use super::resolve::{Resolution, resolve};
+use super::roll_back::Worse;
+use super::verify::since;
 use crate::ledger::{Ledger, LedgerError};
 use crate::target::{Judged, Sent};
 
@@ -21,6 +25,8 @@ pub struct Recovered {
     pub records: usize,
     /// Objects on which a run's effect is still not known, each with that run.
     pub unresolved: BTreeMap<ObjectId, RunId>,
+    /// Runs whose write made something worse, and was not taken back.
+    pub worse: Vec<Worse>,
 }
 
 /// Completes the unfinished patches of one target. What cannot be told stays as it is, and is asked again next round.
@@ -29,7 +35,12 @@ pub struct Recovered {
 /// When the ledger cannot be read or appended to.
 pub async fn recover(ledger: &Ledger, judged: &Judged, now: Timestamp) -> Result<Recovered, LedgerError> {
     let mut recovered = Recovered::default();
-    for run in ledger.runs().await?.iter().filter(|run| run.intent.target == judged.name) {
+    let runs = ledger.runs().await?;
+    for run in runs.iter().filter(|run| run.intent.target == judged.name) {
+        if let Some(undone) = not_noted(&runs, run) {
+            ledger.append(&Entry::Undone { run: undone, by: run.intent.run.clone() }, Timestamp::now()).await?;
+            recovered.records += 1;
+        }
         let (Subject::Object(id), Effect::Patch(effect)) = (&run.intent.subject, &run.intent.effect) else { continue };
         let entries = match run.due() {
             Due::Nothing | Due::Fate => continue,
@@ -39,11 +50,31 @@ pub async fn recover(ledger: &Ledger, judged: &Judged, now: Timestamp) -> Result
             recovered.unresolved.insert(id.clone(), run.intent.run.clone());
         }
         for entry in entries {
-            ledger.append(&entry, Timestamp::now()).await?;
-            recovered.records += 1;
+            if let Entry::Verification { outlook: Outlook::Unhealthy, why, .. } = &entry {
+                recovered.worse.push(Worse { run: run.clone(), why: why.clone().unwrap_or_default() });
+            }
+            if is_news(run, &entry) {
+                ledger.append(&entry, Timestamp::now()).await?;
+                recovered.records += 1;
+            }
         }
     }
     Ok(recovered)
+}
+
+/// The run that this one took back, where it was cut off before that was noted.
+fn not_noted(runs: &[Run], run: &Run) -> Option<RunId> {
+    let Effect::Patch(effect) = &run.intent.effect else { return None };
+    let taken_back =
+        effect.takes_back.as_ref().filter(|_| matches!(run.status, RunStatus::Applied { .. } | RunStatus::Verified(_)))?;
+    let earlier = runs.iter().find(|earlier| earlier.intent.run == *taken_back)?;
+    let can_be = matches!(earlier.status, RunStatus::Applied { .. } | RunStatus::Verified(_));
+    can_be.then(|| taken_back.clone())
+}
+
+/// A look that shows what the last one showed is not kept again.
+fn is_news(run: &Run, entry: &Entry) -> bool {
+    !matches!((&run.status, entry), (RunStatus::Verified(last), Entry::Verification { outlook, .. }) if last == outlook)
 }
 
 /// The records that a reading of its object adds to a run; none where it tells nothing.
@@ -56,9 +87,8 @@ async fn completed(judged: &Judged, run: &Run, (id, effect): (&ObjectId, &PatchE
             return Vec::new();
         }
     };
-    let verification = |outlook| Entry::Verification { run: name(), outlook };
     if run.due() == Due::Verification {
-        return vec![verification(outlook(judged, run, (id, effect), live.as_ref()))];
+        return looked(judged, run, (id, effect), live.as_ref()).await;
     }
     let may_still_land = judged.reach.may_still_land(run.begun, now);
     let outcome = match live.clone().map(|live| resolve(live, effect, may_still_land)) {
@@ -67,14 +97,34 @@ async fn completed(judged: &Judged, run: &Run, (id, effect): (&ObjectId, &PatchE
         Some(Resolution::MovedOn) => {
             Outcome::Void { reason: "read again: the object moved on without this write's values".to_owned() }
         }
-        Some(Resolution::Was(Sent::Applied(live))) => Outcome::Applied { resource_version: live.resource_version },
+        Some(Resolution::Was(Sent::Applied(patched))) => {
+            Outcome::Applied { resource_version: patched.live.resource_version, warnings: Vec::new() }
+        }
         Some(Resolution::Was(
-            Sent::Conflict(reason) | Sent::Refused(reason) | Sent::Inadmissible(reason) | Sent::Unanswered(reason),
+            Sent::Void(reason) | Sent::Refused(reason) | Sent::Inadmissible(reason) | Sent::Unanswered(reason),
         )) => Outcome::Void { reason },
     };
     let applied = matches!(outcome, Outcome::Applied { .. });
     let mut entries = vec![Entry::Outcome { run: name(), outcome }];
-    entries.extend(applied.then(|| verification(outlook(judged, run, (id, effect), live.as_ref()))));
+    if applied {
+        entries.extend(looked(judged, run, (id, effect), live.as_ref()).await);
+    }
+    entries
+}
+
+/// What was owed after a write that was taken: the fields go back to their owner, and somebody looks.
+async fn looked(judged: &Judged, run: &Run, (id, effect): (&ObjectId, &PatchEffect), live: Option<&Live>) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    if let Some(owed) = effect.hand_back.as_ref().filter(|_| run.hand_back.is_none()) {
+        entries.push(Entry::HandBack(hand_back(judged, &run.intent.run, id, owed).await));
+    }
+    let drift = outlook(judged, run, (id, effect), live);
+    let (outlook, why) = match (drift, since(judged, &effect.health).await) {
+        (Outlook::Settled, Change::Worse(why)) => (Outlook::Unhealthy, Some(why)),
+        (Outlook::Settled, Change::Open(why)) => (Outlook::Pending, Some(why)),
+        (drift, Change::NotWorse | Change::Open(_) | Change::Worse(_)) => (drift, None),
+    };
+    entries.push(Entry::Verification { run: run.intent.run.clone(), outlook, why });
     entries
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::{Value, json};
-use trueup_core::run::{Effect, Run, RunId, RunStatus};
+use trueup_core::run::{Effect, HandBack, Outcome, Run, RunId, RunStatus};
 
 use crate::cli::Output;
 use crate::command::{no_yaml, print};
@@ -84,6 +84,11 @@ fn whole(run: &Run) -> String {
             add("patch", effect.patch.to_string());
             add("before", effect.pre_image.to_string());
             add("inverse", effect.inverse.to_string());
+            add("undoes", effect.takes_back.as_ref().map(ToString::to_string).unwrap_or_default());
+            for vitals in &effect.health {
+                add("health", format!("{} was {} before", vitals.object, vitals.health));
+            }
+            add("to", run.hand_back.as_ref().map(handed_back).unwrap_or_default());
         }
         Effect::PullRequest { branch, head_commit } => {
             add("branch", branch.clone());
@@ -111,11 +116,23 @@ fn status(status: &RunStatus) -> String {
     }
 }
 
+/// What became of the fields that go back to their owner.
+fn handed_back(back: &HandBack) -> String {
+    match &back.outcome {
+        Outcome::Applied { .. } => format!("handed back to {}", back.to),
+        Outcome::Refused { message } | Outcome::Inadmissible { message } => {
+            format!("not handed back to {}: {message}", back.to)
+        }
+        Outcome::Void { reason } | Outcome::Unknown { reason } => format!("not handed back to {}: {reason}", back.to),
+    }
+}
+
 fn as_json(run: &Run) -> Value {
-    let (patch, inverse) = match &run.intent.effect {
-        Effect::Patch(effect) => (Some(&effect.patch), Some(&effect.inverse)),
-        Effect::PullRequest { .. } => (None, None),
+    let (patch, inverse, undoes, health) = match &run.intent.effect {
+        Effect::Patch(effect) => (Some(&effect.patch), Some(&effect.inverse), effect.takes_back.as_ref(), &effect.health[..]),
+        Effect::PullRequest { .. } => (None, None, None, &[][..]),
     };
+    let health = health.iter().map(|vitals| (vitals.object.to_string(), vitals.health.to_string().into()));
     json!({
         "id": run.intent.run.to_string(),
         "begun": second(run.begun),
@@ -129,6 +146,9 @@ fn as_json(run: &Run) -> Value {
         "reasons": run.intent.reasons,
         "patch": patch,
         "inverse": inverse,
+        "undoes": undoes.map(ToString::to_string),
+        "health": health.collect::<serde_json::Map<_, Value>>(),
+        "hand_back": run.hand_back.as_ref().map(handed_back),
         "url": run.proposals.values().next().map(|proposal| &proposal.url),
         "records": run.records,
     })

@@ -1,11 +1,11 @@
 //! `trueup undo`: a run's inverse, decided and written like any correction.
 
 use jiff::Timestamp;
-use trueup_core::decide::{Ground, Guards, Inputs, Request, Terms, Undo, decide};
+use trueup_core::decide::{Ground, Guards, Inputs, Request, Terms, decide};
 use trueup_core::finding::Subject;
 use trueup_core::run::{Effect, Run, RunId, RunStatus};
 
-use crate::act::{Acting, perform};
+use crate::act::{self, Acting, perform};
 use crate::cli::Output;
 use crate::command::print;
 use crate::exit::Exit;
@@ -33,9 +33,9 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
     let judged =
         connect(target).await.map_err(|reason| Failure::unseen(anyhow::anyhow!("target `{}`: {reason}", target.name)))?;
     let request = request(&run, &judged).await?;
-    let guards: Guards = guards::of(session, &ledger, &judged, Timestamp::now()).await?;
     let (pinned, stop) = (session::pin(session).await?, stop::on_signal().map_err(Failure::usage)?);
     let policy = session::policy(session, &pinned)?;
+    let guards: Guards = guards::of(session, &ledger, (&judged, &policy), Timestamp::now()).await?;
     let terms = Terms { target: &judged.name, requests: &[request], guards: &guards, policy: &policy, now: Timestamp::now() };
     let decisions = decide(&Inputs::of(&[], terms));
     let acting = Acting { session, pinned: &pinned, policy: &policy, ledger: &ledger, only: &[], stop: &stop };
@@ -47,28 +47,20 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
 async fn request(run: &Run, judged: &Judged) -> Result<Request, Failure> {
     let id = &run.intent.run;
     let refuse = |why: String| Failure::usage(anyhow::anyhow!("run {id} cannot be undone: {why}"));
-    let (Subject::Object(object), Effect::Patch(effect)) = (&run.intent.subject, &run.intent.effect) else {
-        return Err(refuse("it is a proposal; close it, or delete its branch".to_owned()));
-    };
-    match &run.status {
-        RunStatus::Applied { .. } | RunStatus::Verified(_) => {}
-        other => return Err(refuse(format!("it is {other}"))),
+    match (&run.intent.effect, &run.status) {
+        (Effect::Patch(_), RunStatus::Applied { .. } | RunStatus::Verified(_)) => {}
+        (Effect::Patch(_), RunStatus::Intended(_) | RunStatus::Unknown { .. }) => {
+            return Err(refuse(format!("it is {}: whether it wrote is found out by the next `trueup sync`", run.status)));
+        }
+        (Effect::Patch(_), other) => return Err(refuse(format!("it is {other}"))),
+        (Effect::PullRequest { .. }, _) => return Err(refuse("it is a proposal; close it, or delete its branch".to_owned())),
     }
-    let live = judged.reach.read(object).await.map_err(|error| Failure::unseen(anyhow::anyhow!("{error}")))?;
-    let live = live.ok_or_else(|| refuse(format!("`{object}` is gone")))?;
     if judged.ground == Ground::State {
         return Err(refuse("a Terraform state is never written".to_owned()));
     }
-    Ok(Request::Undo(Box::new(Undo {
-        target: run.intent.target.clone(),
-        run: id.to_string(),
-        live,
-        uid: effect.uid.clone(),
-        patch: effect.patch.clone(),
-        inverse: effect.inverse.clone(),
-        corrected: run.intent.findings.iter().cloned().zip(run.intent.places.iter().cloned()).collect(),
-        paths: run.intent.paths.clone(),
-    })))
+    let Subject::Object(object) = &run.intent.subject else { return Err(refuse("an output is never written".to_owned())) };
+    let live = judged.reach.read(object).await.map_err(|error| Failure::unseen(anyhow::anyhow!("{error}")))?;
+    act::request(run, live.ok_or_else(|| refuse(format!("`{object}` is gone")))?).map_err(refuse)
 }
 
 fn show(run: &Run, reports: &[RunReport], output: Output) -> Result<Exit, Failure> {

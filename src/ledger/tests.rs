@@ -58,6 +58,7 @@ fn patch(number: usize, note: &str) -> Entry {
         patch: json!({"data": {"LOG_LEVEL": "info", "NOTE": note}}),
         pre_image: json!({"data": {"LOG_LEVEL": "debug"}}),
         inverse: json!({"data": {"LOG_LEVEL": "debug", "NOTE": null}}),
+        ..PatchEffect::default()
     });
     intent(number, effect, "ConfigMap", note)
 }
@@ -79,9 +80,9 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         match choice {
             0 => patch(number, &note),
             1 => intent(number, Effect::PullRequest { branch: note.clone(), head_commit: note.clone() }, "Deployment", &note),
-            2 => Entry::Outcome { run, outcome: Outcome::Applied { resource_version: Some(note) } },
+            2 => Entry::Outcome { run, outcome: Outcome::Applied { resource_version: Some(note), warnings: Vec::new() } },
             3 => Entry::Outcome { run, outcome: Outcome::Unknown { reason: note } },
-            4 => Entry::Verification { run, outlook: Outlook::Unseen },
+            4 => Entry::Verification { run, outlook: Outlook::Unseen, why: None },
             5 => Entry::Proposal(Proposal {
                 run,
                 place: place(number),
@@ -180,7 +181,7 @@ async fn a_run_is_found_with_what_it_owes() {
     for number in 1..4 {
         world.ledger.append(&patch(number, "because"), second(0)).await.expect("recorded");
     }
-    let applied = Outcome::Applied { resource_version: Some("42".into()) };
+    let applied = Outcome::Applied { resource_version: Some("42".into()), warnings: Vec::new() };
     let lost = Outcome::Unknown { reason: "timeout".into() };
     world.ledger.append(&Entry::Outcome { run: run_id(1), outcome: applied }, second(1)).await.expect("recorded");
     world.ledger.append(&Entry::Outcome { run: run_id(2), outcome: lost }, second(1)).await.expect("recorded");
@@ -195,7 +196,7 @@ async fn a_run_is_found_with_what_it_owes() {
 #[tokio::test]
 async fn what_cannot_follow_is_not_recorded() {
     let world = World::new().await;
-    let verification = Entry::Verification { run: run_id(1), outlook: Outlook::Settled };
+    let verification = Entry::Verification { run: run_id(1), outlook: Outlook::Settled, why: None };
     let error = world.ledger.append(&verification, second(0)).await.expect_err("no intent");
     assert!(matches!(error, LedgerError::History(HistoryError::NoIntent(_))), "{error}");
     world.ledger.append(&patch(1, ""), second(0)).await.expect("recorded");
@@ -214,6 +215,7 @@ async fn a_secrets_value_is_not_recorded() {
         patch: json!({"data": {"password": canary}}),
         pre_image: json!({}),
         inverse: json!({}),
+        ..PatchEffect::default()
     });
     let error = world.ledger.append(&intent(1, effect, "Secret", ""), second(0)).await.expect_err("a secret");
     assert_eq!(error.to_string(), "the entry would keep the value of a Secret (`data`): such an action belongs in review");

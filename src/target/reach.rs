@@ -5,12 +5,17 @@ use std::path::PathBuf;
 use serde_json::Value;
 use trueup_core::decide::Correction;
 use trueup_core::facts::{Live, Secrecy};
+use trueup_core::health::Vitals;
 use trueup_core::object::ObjectId;
 use trueup_core::patch::{values_under, with_preconditions};
+use trueup_core::path::Path;
+use trueup_core::policy::Watched;
 use trueup_core::run::RunId;
 use trueup_kubernetes::cluster::Cluster;
 use trueup_kubernetes::discovery::{Catalog, Lookup, Resource, Scope};
-use trueup_kubernetes::patch::{self, PatchError};
+use trueup_kubernetes::health;
+use trueup_kubernetes::ownership::handed_back;
+use trueup_kubernetes::patch::{self, PatchError, Patched};
 use trueup_kubernetes::snapshot;
 use trueup_terraform::state::State;
 
@@ -45,10 +50,11 @@ impl std::fmt::Debug for Reach {
 /// What came of a write.
 #[derive(Debug, Clone)]
 pub enum Sent {
-    /// The object as it is after it.
-    Applied(Box<Live>),
-    /// The object is no longer the one that was judged: nothing happened.
-    Conflict(String),
+    /// The server took it.
+    Applied(Box<Patched>),
+    /// Nothing happened, and the object is to be read and judged again: it is no longer the one that was judged, or the
+    /// server had too much to do.
+    Void(String),
     /// The server said no: nothing happened.
     Refused(String),
     /// The server does not admit the object that would result: nothing happened.
@@ -112,6 +118,66 @@ impl Reach {
         }
     }
 
+    /// How well an object does now; `None` where nothing runs that could tell: in files and states.
+    pub async fn vitals(&self, id: &ObjectId) -> Option<Vitals> {
+        match self {
+            Self::Cluster(cluster, catalog) => Some(health::vitals(cluster, catalog, id).await),
+            Self::Snapshot(_) | Self::State(_) | Self::None => None,
+        }
+    }
+
+    /// The object that a policy names beside this one; `None` where the cluster serves no such kind.
+    #[must_use]
+    pub fn watched(&self, named: &Watched, beside: &ObjectId) -> Option<ObjectId> {
+        let Self::Cluster(_, catalog) = self else { return None };
+        let resource = catalog.named(&named.kind, named.group.as_deref())?;
+        let namespace = match resource.scope {
+            Scope::Namespaced => named.namespace.clone().or_else(|| beside.namespace.clone()),
+            Scope::Cluster => None,
+        };
+        let (api_version, kind, name) = (resource.api_version(), resource.kind.clone(), named.name.clone());
+        Some(ObjectId { api_version, kind, namespace, name })
+    }
+
+    /// Gives what is ours at these paths back to whoever applies the object server-side. Nothing but the object's managers
+    /// changes; `Void` where nothing there is ours any more, or somebody was faster.
+    pub async fn hand_back(&self, run: &RunId, id: &ObjectId, paths: &[Path], owner: &str) -> Sent {
+        let whole = match self.read_whole(id).await {
+            Ok(Some(whole)) => whole,
+            Ok(None) => return Sent::Void("the object is gone".to_owned()),
+            Err(error) => return Sent::Refused(error),
+        };
+        let nothing = || Sent::Void("nothing there is trueup's any more".to_owned());
+        match self {
+            Self::Cluster(cluster, catalog) => {
+                let (resource, named) = match (resource(catalog, id), named(cluster, run)) {
+                    (Ok(resource), Ok(named)) => (resource, named),
+                    (Err(reason), _) | (_, Err(reason)) => return Sent::Refused(reason),
+                };
+                match patch::hand_back(&named, resource, (id, &whole), paths, owner).await {
+                    Ok(Some(patched)) => Sent::Applied(Box::new(patched)),
+                    Ok(None) => nothing(),
+                    Err(error) => failed(&error),
+                }
+            }
+            Self::Snapshot(folder) => match handed_back(&whole["metadata"]["managedFields"], paths, owner) {
+                Ok(Some(managed)) => {
+                    let text = |key: &str| whole["metadata"][key].as_str();
+                    let preconditions = snapshot::Preconditions { uid: text("uid"), resource_version: text("resourceVersion") };
+                    let body = serde_json::json!({"metadata": {"managedFields": managed}});
+                    match snapshot::patch(folder, id, &body, preconditions, jiff::Timestamp::now()) {
+                        Ok(live) => Sent::Applied(Box::new(Patched { live, warnings: Vec::new() })),
+                        Err(error) if error.is_conflict() => Sent::Void(error.to_string()),
+                        Err(error) => Sent::Refused(format!("{:#}", anyhow::Error::new(error))),
+                    }
+                }
+                Ok(None) => nothing(),
+                Err(error) => Sent::Refused(error.to_string()),
+            },
+            Self::State(_) | Self::None => Sent::Refused("the target cannot be written to".to_owned()),
+        }
+    }
+
     /// Whether a write that was sent at `sent` and never answered may still be carried out: an API server works on a request
     /// for up to a minute, also when nobody waits for it any more.
     #[must_use]
@@ -139,15 +205,15 @@ impl Reach {
                 if let Ok(Some(live)) = snapshot::read(folder, &correction.object)
                     && values_under(&live.value, &correction.patch) != correction.pre_image
                 {
-                    return Sent::Conflict(format!("`{}` has changed since it was read", correction.object));
+                    return Sent::Void(format!("`{}` has changed since it was read", correction.object));
                 }
                 let preconditions = snapshot::Preconditions {
                     uid: correction.uid.as_deref(),
                     resource_version: correction.resource_version.as_deref(),
                 };
                 match snapshot::patch(folder, &correction.object, &correction.patch, preconditions, jiff::Timestamp::now()) {
-                    Ok(live) => Sent::Applied(Box::new(live)),
-                    Err(error) if error.is_conflict() => Sent::Conflict(error.to_string()),
+                    Ok(live) => Sent::Applied(Box::new(Patched { live, warnings: Vec::new() })),
+                    Err(error) if error.is_conflict() => Sent::Void(error.to_string()),
                     Err(error) => Sent::Refused(format!("{:#}", anyhow::Error::new(error))),
                 }
             }
@@ -171,9 +237,9 @@ async fn send_to_cluster(
         Ok(resource) => resource,
         Err(reason) => return Sent::Refused(reason),
     };
-    let named = match cluster.named(&format!("trueup/{} run/{run}", env!("CARGO_PKG_VERSION"))) {
+    let named = match named(cluster, run) {
         Ok(named) => named,
-        Err(error) => return Sent::Refused(error.to_string()),
+        Err(reason) => return Sent::Refused(reason),
     };
     match patch::dry_run(&named, resource, id, patch).await {
         Ok(after) => {
@@ -190,21 +256,27 @@ async fn send_to_cluster(
         }
     }
     match patch::send(&named, resource, id, patch).await {
-        Ok(live) => Sent::Applied(Box::new(live)),
+        Ok(patched) => Sent::Applied(Box::new(patched)),
         Err(error) => failed(&told(error)),
     }
+}
+
+/// The same connection under the run's name, which the server's audit log shows.
+fn named(cluster: &Cluster, run: &RunId) -> Result<Cluster, String> {
+    cluster.named(&format!("trueup/{} run/{run}", env!("CARGO_PKG_VERSION"))).map_err(|error| error.to_string())
 }
 
 fn failed(error: &PatchError) -> Sent {
     let message = format!("{error}");
     match error {
-        PatchError::Conflict { .. } | PatchError::Replaced { .. } => Sent::Conflict(message),
+        PatchError::Conflict { .. } | PatchError::Replaced { .. } | PatchError::Throttled { .. } => Sent::Void(message),
         PatchError::Unknown { .. } => Sent::Unanswered(message),
         PatchError::Denied { .. } | PatchError::Immutable { .. } | PatchError::Invalid { .. } => Sent::Inadmissible(message),
         PatchError::Unconditional { .. }
+        | PatchError::OutOfBounds { .. }
+        | PatchError::Ownerless { .. }
         | PatchError::Forbidden { .. }
         | PatchError::NotFound { .. }
-        | PatchError::Throttled { .. }
         | PatchError::Refused { .. } => Sent::Refused(message),
     }
 }
@@ -256,9 +328,9 @@ mod tests {
         let run: RunId = "01JD0000000000000000000000".parse().expect("an id");
 
         write(json!({"a": "3", "b": "1"}));
-        assert!(matches!(reach.send(&run, correction, |_| None).await, Sent::Conflict(_)));
+        assert!(matches!(reach.send(&run, correction, |_| None).await, Sent::Void(_)));
         write(json!({"a": "1", "b": "2"}));
-        let Sent::Applied(live) = reach.send(&run, correction, |_| None).await else { panic!("another value is no reason") };
-        assert_eq!(live.value["data"], json!({"a": "2", "b": "2"}));
+        let Sent::Applied(patched) = reach.send(&run, correction, |_| None).await else { panic!("another value is no reason") };
+        assert_eq!(patched.live.value["data"], json!({"a": "2", "b": "2"}));
     }
 }

@@ -1,5 +1,7 @@
 //! From decision to write and record: the real program on a real repository, a folder of live objects and a real ledger.
 
+mod taking_back;
+
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -304,6 +306,7 @@ fn intent(run: &str, version: Option<&str>, place: Place) -> Entry {
             patch: json!({"data": {"a": "1"}}),
             pre_image: json!({"data": {"a": "2"}}),
             inverse: json!({"data": {"a": "2"}}),
+            ..PatchEffect::default()
         }),
         reasons: vec!["a test".to_owned()],
     }))
@@ -312,11 +315,12 @@ fn intent(run: &str, version: Option<&str>, place: Place) -> Entry {
 const RUN: &str = "01JD0000000000000000000000";
 
 fn applied() -> Entry {
-    Entry::Outcome { run: RUN.parse().unwrap(), outcome: Outcome::Applied { resource_version: Some("7".to_owned()) } }
+    let outcome = Outcome::Applied { resource_version: Some("7".to_owned()), warnings: Vec::new() };
+    Entry::Outcome { run: RUN.parse().unwrap(), outcome }
 }
 
 fn looked(outlook: Outlook) -> Entry {
-    Entry::Verification { run: RUN.parse().unwrap(), outlook }
+    Entry::Verification { run: RUN.parse().unwrap(), outlook, why: None }
 }
 
 #[tokio::test]

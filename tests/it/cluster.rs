@@ -3,6 +3,7 @@
 mod conformance;
 mod fights;
 mod forged;
+mod health;
 mod leftover;
 mod line;
 mod noise;
@@ -11,5 +12,6 @@ pub(crate) mod proxy;
 mod refusals;
 mod rights;
 mod secrets;
+mod throttled;
 mod unknown;
 mod writes;

@@ -27,4 +27,5 @@ pub mod ignore;
 pub mod classify;
 pub mod decide;
 pub mod proof;
+pub mod health;
 pub mod run;

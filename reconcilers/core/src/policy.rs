@@ -9,6 +9,7 @@ mod limits;
 mod matching;
 mod shown;
 mod unreachable;
+mod watched;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -26,6 +27,7 @@ pub use indexed::Indexed;
 pub use limits::Limits;
 pub use matching::{Facts, Holds, Match};
 pub use unreachable::unreachable;
+pub use watched::{Watched, WatchedError};
 
 /// All classes and ignore rules, in the order of files and places in them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -67,6 +69,8 @@ pub struct Class {
     pub writes_per_hour: Option<u32>,
     /// How long after a write the drift may take to be gone, in seconds.
     pub window_seconds: u32,
+    /// Objects whose health is watched beside the one that is written.
+    pub health: Vec<Watched>,
     /// For people: a URL or a file.
     pub runbook: Option<String>,
     /// Whether its cases hold.
@@ -143,6 +147,8 @@ pub enum Ownership {
     /// Leaves it to review.
     #[default]
     Review,
+    /// Corrects it and gives the field back to its owner by a second write: the owner's next apply passes.
+    HandBack,
     /// Corrects it and becomes the field's owner: the owner's next apply meets a conflict.
     Take,
 }

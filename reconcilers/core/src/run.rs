@@ -21,11 +21,12 @@ mod id;
 mod standing;
 
 pub use entry::{
-    DecodeError, Effect, Entry, Episode, EpisodeEnd, Escalation, FORMAT, Hold, Intent, PatchEffect, Proposal, Record,
+    DecodeError, Effect, Entry, Episode, EpisodeEnd, Escalation, FORMAT, HandBack, Hold, Intent, Owed, PatchEffect, Proposal,
+    Record,
 };
 pub use history::{HistoryError, Run, Runs};
 pub use id::{RunId, RunIdError};
-pub use standing::{Inadmissible, Standing, Write};
+pub use standing::{Failure, Fight, Inadmissible, Standing, Write};
 
 /// What verification saw after an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,7 +38,7 @@ pub enum Outlook {
     Pending,
     /// The difference is back.
     Drifting,
-    /// The difference is gone, but health got worse.
+    /// The difference is gone, but health got worse: what was written is to be taken back.
     Unhealthy,
     /// The object could not be read.
     Unseen,
@@ -60,8 +61,8 @@ impl Outlook {
     #[must_use]
     pub fn is_open(self) -> bool {
         match self {
-            Self::Pending | Self::Unseen => true,
-            Self::Settled | Self::Drifting | Self::Unhealthy => false,
+            Self::Pending | Self::Unseen | Self::Unhealthy => true,
+            Self::Settled | Self::Drifting => false,
         }
     }
 }
@@ -107,6 +108,9 @@ pub enum Outcome {
     Applied {
         /// The version that it made; absent in a snapshot that has none.
         resource_version: Option<String>,
+        /// What the server warned of.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
     },
     /// The server or the forge said no: nothing has changed.
     Refused {
@@ -357,7 +361,7 @@ fn after_intent(effect: EffectKind, event: &Event) -> Option<RunStatus> {
 /// What reading can tell about an act whose answer was lost: it happened, or it did not. A refusal cannot be read.
 fn resolved(effect: EffectKind, event: &Event) -> Option<RunStatus> {
     match (event, effect) {
-        (Event::Outcome(Outcome::Applied { resource_version }), EffectKind::Patch) => {
+        (Event::Outcome(Outcome::Applied { resource_version, .. }), EffectKind::Patch) => {
             Some(RunStatus::Applied { resource_version: resource_version.clone() })
         }
         (Event::Proposed { url }, EffectKind::PullRequest) => Some(RunStatus::Proposed { url: url.clone() }),

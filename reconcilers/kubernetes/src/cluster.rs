@@ -8,22 +8,21 @@ use std::time::Duration;
 use http::HeaderValue;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::Deserialize;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
+use crate::gate::Gate;
 use crate::request::{Call, RequestError, ask};
 use crate::rescan::Memory;
 
 /// How long a connection may take to come up.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A connection to an API server. Clones share it, and the pause that the server asked for.
+/// A connection to an API server. Clones share it; all connections to one server share the pause that it asked for.
 #[derive(Clone)]
 pub struct Cluster {
     pub(crate) client: kube::Client,
     pub(crate) agent: HeaderValue,
-    /// Until when nothing is sent, as a `Retry-After` said: for all requests, not only the one that was refused.
-    pub(crate) pause: Arc<Mutex<Option<Instant>>>,
+    /// Shut while the server asks to wait: for all requests to it, not only the one that was refused.
+    pub(crate) gate: Arc<Gate>,
     /// What was seen of it before; without one, each look is a first one.
     pub(crate) memory: Option<Memory>,
     server: String,
@@ -149,7 +148,10 @@ fn connect_with(mut config: Config, agent: &str) -> Result<Cluster, ClusterError
     config.default_retry = false;
     let (server, default_namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
     match kube::Client::try_from(config) {
-        Ok(client) => Ok(Cluster { client, agent, pause: Arc::default(), memory: None, server, default_namespace }),
+        Ok(client) => {
+            let gate = Gate::of(&server);
+            Ok(Cluster { client, agent, gate, memory: None, server, default_namespace })
+        }
         Err(source) => Err(ClusterError::Setup { server, source: Box::new(source) }),
     }
 }

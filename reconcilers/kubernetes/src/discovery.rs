@@ -101,6 +101,18 @@ impl Catalog {
         }
     }
 
+    /// The kind of this name, in the group if one is given; where several groups have it, the one that every API server
+    /// serves itself.
+    #[must_use]
+    pub fn named(&self, kind: &str, group: Option<&str>) -> Option<&Resource> {
+        let of_group = |resource: &&Resource| group.is_none_or(|group| resource.group == group);
+        let mut found: Vec<&Resource> =
+            self.resources.values().filter(|resource| resource.kind == kind).filter(of_group).collect();
+        // A sort keeps the order of what is alike: versions as the server lists them.
+        found.sort_by_key(|resource| (!is_built_in(&resource.group), resource.group.as_str()));
+        found.first().copied()
+    }
+
     fn versions_of(&self, id: &ObjectId) -> Vec<&str> {
         let same_kind = self.resources.values().filter(|other| other.group == id.group() && other.kind == id.kind);
         same_kind.map(|other| other.version.as_str()).collect()

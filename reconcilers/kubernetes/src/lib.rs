@@ -1,6 +1,7 @@
 //! Kubernetes for trueup: read manifests, observe, expect, patch. Modules stand in reading order.
 
 pub mod manifest;
+mod gate;
 pub mod request;
 pub mod cluster;
 pub mod discovery;
@@ -23,5 +24,7 @@ pub mod conversion;
 pub mod observe;
 pub mod extra;
 pub mod patch;
+pub mod ownership;
+pub mod health;
 pub mod snapshot;
 pub mod rights;

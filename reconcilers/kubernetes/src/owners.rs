@@ -77,7 +77,7 @@ impl Paths {
 
 /// `f:image` is a field, `k:{"name":"app"}` an entry by its merge keys, `v:"a"` an entry of a set by its value (kept as
 /// an entry whose one key has no name), `i:0` an index.
-fn segment(name: &str) -> Option<Segment> {
+pub(crate) fn segment(name: &str) -> Option<Segment> {
     let (form, text) = name.split_once(':')?;
     match form {
         "f" => Some(Segment::Key(text.to_owned())),

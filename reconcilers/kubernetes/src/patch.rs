@@ -1,15 +1,32 @@
-//! The one kind of write to a cluster: a merge patch of one object, bound to the very version that was judged.
+//! The one kind of write to a cluster: a merge patch of one object, bound to the very version that was judged. With it goes
+//! at most one more, which changes no value: the field's owner gets it back.
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use trueup_core::facts::Live;
 use trueup_core::object::ObjectId;
+use trueup_core::path::Path;
 
 use crate::cluster::Cluster;
 use crate::discovery::Resource;
 use crate::list::decode;
-use crate::request::{Call, Effect, Refusal, RequestError, WITHHELD, ask, send as send_once};
+use crate::ownership::{HandBackError, handed_back};
+use crate::request::{Answer, Call, Effect, Refusal, RequestError, WITHHELD, ask, send as send_once};
+
+/// What of an object's metadata a patch may name; the first two are its preconditions.
+const METADATA: [&str; 4] = ["uid", "resourceVersion", "labels", "annotations"];
+/// What of an object no patch of ours names.
+const FORBIDDEN: [&str; 3] = ["apiVersion", "kind", "status"];
+
+/// The object as a patch left it.
+#[derive(Debug, Clone)]
+pub struct Patched {
+    /// The object as it is now.
+    pub live: Live,
+    /// What the server warned of; nothing of a Secret.
+    pub warnings: Vec<String>,
+}
 
 /// Why a patch was not carried out, or why that is not known.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +36,22 @@ pub enum PatchError {
     Unconditional {
         /// The object.
         id: Box<ObjectId>,
+    },
+    /// The patch would touch what is never written.
+    #[error("a patch that writes `{field}` of `{id}` is never sent")]
+    OutOfBounds {
+        /// The object.
+        id: Box<ObjectId>,
+        /// What it would write: `metadata.finalizers`.
+        field: String,
+    },
+    /// To whom a field belongs cannot be told.
+    #[error("the fields of `{id}` are not handed back: {source}")]
+    Ownerless {
+        /// The object.
+        id: Box<ObjectId>,
+        /// Why.
+        source: HandBackError,
     },
     /// The object changed since it was read (409): read it and decide again.
     #[error("`{id}` has changed since it was read; it will be read and judged again")]
@@ -112,6 +145,8 @@ impl PatchError {
                 **refusal = refusal.as_ref().clone().without_words();
             }
             Self::Unconditional { .. }
+            | Self::OutOfBounds { .. }
+            | Self::Ownerless { .. }
             | Self::Conflict { .. }
             | Self::Replaced { .. }
             | Self::NotFound { .. }
@@ -158,14 +193,60 @@ pub async fn dry_run(cluster: &Cluster, resource: &Resource, id: &ObjectId, patc
 ///
 /// # Errors
 /// With all but `Unknown`, nothing was changed.
-pub async fn send(cluster: &Cluster, resource: &Resource, id: &ObjectId, patch: &Value) -> Result<Live, PatchError> {
+pub async fn send(cluster: &Cluster, resource: &Resource, id: &ObjectId, patch: &Value) -> Result<Patched, PatchError> {
     guard(id, patch)?;
-    let call = Call::MergePatch { path: &resource.path(id), body: patch, effect: Effect::Real };
-    send_once(cluster, call).await.map(|value| decode(resource, value)).map_err(|error| failure(resource, id, error))
+    send_real(cluster, resource, id, patch).await
 }
 
-/// A patch is bound to one version of one object, or it is not sent.
+/// Gives what is ours at `paths` of the object as it is in `whole` ([`read_whole`]) back to `owner`, who applies it
+/// server-side. `None` where nothing there is ours any more; then nothing is sent.
+///
+/// # Errors
+/// As [`send`]; [`PatchError::Ownerless`] where it cannot be told to whom the fields go.
+pub async fn hand_back(
+    cluster: &Cluster,
+    resource: &Resource,
+    (id, whole): (&ObjectId, &Value),
+    paths: &[Path],
+    owner: &str,
+) -> Result<Option<Patched>, PatchError> {
+    let metadata = &whole["metadata"];
+    let returned = handed_back(&metadata["managedFields"], paths, owner);
+    let Some(managed) = returned.map_err(|source| PatchError::Ownerless { id: Box::new(id.clone()), source })? else {
+        return Ok(None);
+    };
+    // The preconditions of this very reading, and nothing beside the managers: with a value in it, they would not be taken.
+    let (uid, version) = (metadata["uid"].clone(), metadata["resourceVersion"].clone());
+    conditional(id, &json!({"metadata": {"uid": uid, "resourceVersion": version}}))?;
+    let body = json!({"metadata": {"uid": uid, "resourceVersion": version, "managedFields": managed}});
+    send_real(cluster, resource, id, &body).await.map(Some)
+}
+
+async fn send_real(cluster: &Cluster, resource: &Resource, id: &ObjectId, body: &Value) -> Result<Patched, PatchError> {
+    let call = Call::MergePatch { path: &resource.path(id), body, effect: Effect::Real };
+    let Answer { value, warnings } = send_once(cluster, call).await.map_err(|error| failure(resource, id, error))?;
+    let warnings = if id.is_secret() { Vec::new() } else { warnings };
+    Ok(Patched { live: decode(resource, value), warnings })
+}
+
+/// A patch is bound to one version of one object and writes nothing that is never written, or it is not sent.
 pub(crate) fn guard(id: &ObjectId, patch: &Value) -> Result<(), PatchError> {
+    conditional(id, patch)?;
+    let out_of_bounds = |field: String| Err(PatchError::OutOfBounds { id: Box::new(id.clone()), field });
+    if let Some(field) = keys(Some(patch)).into_iter().find(|key| FORBIDDEN.contains(key)) {
+        return out_of_bounds(field.to_owned());
+    }
+    match keys(patch.get("metadata")).into_iter().find(|key| !METADATA.contains(key)) {
+        Some(field) => out_of_bounds(format!("metadata.{field}")),
+        None => Ok(()),
+    }
+}
+
+fn keys(value: Option<&Value>) -> Vec<&str> {
+    value.and_then(Value::as_object).into_iter().flat_map(Map::keys).map(String::as_str).collect()
+}
+
+fn conditional(id: &ObjectId, patch: &Value) -> Result<(), PatchError> {
     let given = |key: &str| patch.pointer(key).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
     if given("/metadata/uid") && given("/metadata/resourceVersion") {
         Ok(())
@@ -180,6 +261,7 @@ fn failure(resource: &Resource, id: &ObjectId, source: RequestError) -> PatchErr
             let error = refused(resource, id, *refusal);
             if id.is_secret() { error.without_words() } else { error }
         }
+        RequestError::AskedToWait { left, .. } => PatchError::Throttled { id: Box::new(id.clone()), retry_after: Some(left) },
         source => PatchError::Unknown { id: Box::new(id.clone()), source },
     }
 }
@@ -217,7 +299,6 @@ fn is_forbidden_update(message: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_patch_without_preconditions_is_never_sent() {
@@ -232,5 +313,23 @@ mod tests {
             assert!(matches!(guard(&id, &patch), Err(PatchError::Unconditional { .. })), "{patch}");
         }
         assert!(guard(&id, &json!({"metadata": {"uid": "u", "resourceVersion": "1"}})).is_ok());
+    }
+
+    #[test]
+    fn a_patch_of_what_is_never_written_is_never_sent() {
+        let id = ObjectId { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: None, name: "a".into() };
+        let with = |mut patch: Value| {
+            patch["metadata"]["uid"] = json!("u");
+            patch["metadata"]["resourceVersion"] = json!("1");
+            guard(&id, &patch)
+        };
+        for key in ["finalizers", "ownerReferences", "managedFields", "deletionTimestamp", "name", "namespace", "generation"] {
+            let refused = with(json!({"metadata": {key: null}}));
+            assert!(matches!(refused, Err(PatchError::OutOfBounds { .. })), "{key}: {refused:?}");
+        }
+        for key in ["status", "kind", "apiVersion"] {
+            assert!(matches!(with(json!({key: null})), Err(PatchError::OutOfBounds { .. })), "{key}");
+        }
+        assert!(with(json!({"metadata": {"labels": {"a": null}, "annotations": null}, "data": {"status": "x"}})).is_ok());
     }
 }

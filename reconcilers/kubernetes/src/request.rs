@@ -1,16 +1,16 @@
 //! Everything that trueup ever asks of an API server, as a closed list: what is not a `Call` cannot be sent.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::cluster::Cluster;
+use crate::gate::with_jitter;
 
 /// How long one request may take; a slow list of a large cluster takes half of this.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -20,8 +20,6 @@ pub(crate) const WITHHELD: &str = "(the server's words are not shown: they may r
 const ATTEMPTS: u32 = 4;
 /// The first pause between two tries; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// No server makes us wait longer than this, whatever its `Retry-After` says.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// One request. There is no create and no apply but a dry run, no update and no delete.
 #[derive(Debug, Clone, Copy)]
@@ -146,6 +144,14 @@ pub enum RequestError {
         #[source]
         source: Box<kube::Error>,
     },
+    /// The server asked to wait for longer than a request does. Nothing was sent.
+    #[error("`{server}` asks to wait {} s more: nothing is sent to it before", left.as_secs())]
+    AskedToWait {
+        /// The server's address.
+        server: String,
+        /// How long it asks to wait.
+        left: Duration,
+    },
     /// There was no answer in time. A write may have happened.
     #[error("`{server}` did not answer `{call}` within {} s", DEADLINE.as_secs())]
     TimedOut {
@@ -188,7 +194,7 @@ impl RequestError {
         match self {
             Self::Refused { refusal, .. } => matches!(refusal.code, 429 | 500 | 502 | 503 | 504),
             Self::Unreachable { .. } | Self::Unreadable { .. } => true,
-            Self::Untrusted { .. } | Self::Credentials { .. } | Self::TimedOut { .. } => false,
+            Self::Untrusted { .. } | Self::Credentials { .. } | Self::AskedToWait { .. } | Self::TimedOut { .. } => false,
         }
     }
 }
@@ -283,6 +289,15 @@ pub(crate) fn escaped(text: &str) -> String {
     }
 }
 
+/// An answer that is a success.
+#[derive(Debug)]
+pub(crate) struct Answer<T> {
+    /// What was asked for.
+    pub(crate) value: T,
+    /// What the server warns of: deprecated versions, unknown fields, policies that only warn.
+    pub(crate) warnings: Vec<String>,
+}
+
 /// Asks something that changes nothing: tried again where that may help, with growing pauses and as `Retry-After` says.
 pub(crate) async fn ask<T: DeserializeOwned>(cluster: &Cluster, call: Call<'_>) -> Result<T, RequestError> {
     let mut attempt = 1;
@@ -293,29 +308,43 @@ pub(crate) async fn ask<T: DeserializeOwned>(cluster: &Cluster, call: Call<'_>) 
                 sleep(with_jitter(FIRST_PAUSE * 2_u32.pow(attempt - 1))).await;
                 attempt += 1;
             }
-            answer => return answer,
+            answer => return answer.map(|answer| answer.value),
         }
     }
 }
 
 /// Sends one request exactly once, after any pause that the server has asked for.
-pub(crate) async fn send<T: DeserializeOwned>(cluster: &Cluster, call: Call<'_>) -> Result<T, RequestError> {
-    let pause = *cluster.pause.lock().await;
-    if let Some(until) = pause {
-        sleep_until(until).await;
-    }
+pub(crate) async fn send<T: DeserializeOwned>(cluster: &Cluster, call: Call<'_>) -> Result<Answer<T>, RequestError> {
+    let waiting = |left| RequestError::AskedToWait { server: cluster.server().to_owned(), left };
+    cluster.gate.pass().await.map_err(waiting)?;
     let (status, headers, body) = timeout(DEADLINE, exchange(cluster, call))
         .await
         .map_err(|_| RequestError::TimedOut { server: cluster.server().to_owned(), call: call.to_string() })?
         .map_err(|error| lost(cluster.server(), error))?;
     if !status.is_success() {
         let refusal = Refusal::read(status, &headers, &body);
-        if let Some(asked) = refusal.retry_after {
-            *cluster.pause.lock().await = Some(Instant::now() + with_jitter(asked.min(LONGEST_PAUSE)));
+        if status == StatusCode::TOO_MANY_REQUESTS || refusal.retry_after.is_some() {
+            cluster.gate.close(refusal.retry_after);
         }
         return Err(RequestError::Refused { call: call.to_string(), refusal: Box::new(refusal) });
     }
-    serde_json::from_slice(&body).map_err(|source| RequestError::Unreadable { call: call.to_string(), source })
+    cluster.gate.answered();
+    let value = serde_json::from_slice(&body).map_err(|source| RequestError::Unreadable { call: call.to_string(), source })?;
+    Ok(Answer { value, warnings: warnings(&headers) })
+}
+
+/// The texts of `Warning` headers (`299 - "text"`, RFC 7234, 5.5).
+fn warnings(headers: &HeaderMap) -> Vec<String> {
+    let text = |value: &http::HeaderValue| {
+        let quoted = value.to_str().ok()?.split_once('"')?.1;
+        let mut text = String::new();
+        let mut rest = quoted.chars();
+        while let Some(next) = rest.next().filter(|next| *next != '"') {
+            text.push(if next == '\\' { rest.next()? } else { next });
+        }
+        Some(text)
+    };
+    headers.get_all(header::WARNING).iter().filter_map(text).collect()
 }
 
 async fn exchange(cluster: &Cluster, call: Call<'_>) -> Result<(StatusCode, HeaderMap, Vec<u8>), kube::Error> {
@@ -344,12 +373,6 @@ fn lost(server: &str, error: kube::Error) -> RequestError {
         }
     }
     RequestError::Unreachable { server, reason: innermost.to_string(), source: Box::new(error) }
-}
-
-/// A pause and up to a quarter of it more, so that several programs do not come back in step.
-fn with_jitter(pause: Duration) -> Duration {
-    let random = RandomState::new().hash_one(0_u8) % 1000;
-    pause + pause.mul_f64(f64::from(u16::try_from(random).unwrap_or_default()) / 4000.0)
 }
 
 #[cfg(test)]
@@ -402,10 +425,14 @@ mod tests {
     }
 
     #[test]
-    fn jitter_only_lengthens() {
-        for _ in 0..100 {
-            let pause = with_jitter(Duration::from_secs(4));
-            assert!((Duration::from_secs(4)..=Duration::from_secs(5)).contains(&pause), "{pause:?}");
-        }
+    fn warnings_are_read_without_their_code_and_agent() {
+        let mut headers = HeaderMap::new();
+        headers.append(
+            header::WARNING,
+            http::HeaderValue::from_static(r#"299 - "unknown field \"spec.x\"" "Sat, 21 Nov 2026 02:31:40 GMT""#),
+        );
+        headers.append(header::WARNING, http::HeaderValue::from_static("299 kube-apiserver"));
+        headers.append(header::WARNING, http::HeaderValue::from_static(r#"299 - "v1beta1 is deprecated""#));
+        assert_eq!(warnings(&headers), [r#"unknown field "spec.x""#, "v1beta1 is deprecated"]);
     }
 }

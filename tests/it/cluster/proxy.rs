@@ -29,6 +29,8 @@ pub enum Fate {
     Half,
     /// The server does not hear of the request: the program gets this answer (`metav1.Status`).
     Answer(u16, &'static str),
+    /// Neither: the server has too much to do, and asks to wait for so many seconds.
+    Wait(u64),
 }
 
 /// What becomes of a request, by its first line.
@@ -95,8 +97,13 @@ fn carry(client: &TcpStream, server: &TcpStream, hook: &Hook) {
             let line = String::from_utf8_lossy(bytes.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
             let fate = of_requests(&line, Moment::Before);
             *asking.lock().unwrap() = (fate == Fate::Pass).then_some(line);
-            if let Fate::Answer(code, message) = fate {
-                told.write_all(answer(code, message).as_bytes()).unwrap();
+            match fate {
+                Fate::Answer(code, message) => told.write_all(answer(code, message, "").as_bytes()).unwrap(),
+                Fate::Wait(seconds) => {
+                    let header = format!("retry-after: {seconds}\r\n");
+                    told.write_all(answer(429, "too many requests", &header).as_bytes()).unwrap();
+                }
+                Fate::Pass | Fate::Cut | Fate::Half => {}
             }
             fate
         });
@@ -109,9 +116,9 @@ fn carry(client: &TcpStream, server: &TcpStream, hook: &Hook) {
     });
 }
 
-fn answer(code: u16, message: &str) -> String {
+fn answer(code: u16, message: &str, header: &str) -> String {
     let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}).to_string();
-    format!("HTTP/1.1 {code} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    format!("HTTP/1.1 {code} x\r\ncontent-type: application/json\r\n{header}content-length: {}\r\n\r\n{body}", body.len())
 }
 
 /// Until one side closes, or fate cuts: then both directions end.
@@ -120,7 +127,7 @@ fn copy(mut from: TcpStream, mut to: TcpStream, mut fate: impl FnMut(&[u8]) -> F
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         let passed = match fate(&buffer[..read]) {
             Fate::Pass => to.write_all(&buffer[..read]).is_ok(),
-            Fate::Answer(..) => true,
+            Fate::Answer(..) | Fate::Wait(_) => true,
             Fate::Half => {
                 // The other side may be closed already.
                 to.write_all(&buffer[..read / 2]).ok();

@@ -39,8 +39,11 @@ pub(super) fn objection(
         let words = hints::fight(FIGHT_WRITES, finding.manager.as_deref(), finding.written.as_deref());
         return Objection::To(Lane::Escalate, words);
     }
-    let takes = |(_, class): (_, &super::inputs::ClassTerms)| class.ownership == Ownership::Take;
-    if let (Some(owner), false) = (&live.applied_by, inputs.class_of(finding).is_some_and(takes)) {
+    let may_take = inputs.class_of(finding).is_some_and(|(_, class)| match class.ownership {
+        Ownership::Take | Ownership::HandBack => true,
+        Ownership::Review => false,
+    });
+    if let (Some(owner), false) = (&live.applied_by, may_take) {
         return Objection::To(
             Lane::Review,
             format!("`{owner}` applies this object server-side: a correction would take its field"),

@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::cases::{CaseEntry, PolicyCase, case};
 use super::freeze::{Freeze, Times};
 use super::limits::Limits;
-use super::{Class, Condition, IgnoreRule, Match, Ownership, Precedence, Proof, TIERS};
+use super::{Class, Condition, IgnoreRule, Match, Ownership, Precedence, Proof, TIERS, Watched};
 use crate::direction::Direction;
 use crate::facts::{Origin, Problem};
 use crate::finding::{Change, Lane, Stage};
@@ -86,6 +86,8 @@ struct LimitsEntry {
 #[serde(deny_unknown_fields)]
 struct VerifyEntry {
     window: Option<Spanned<String>>,
+    #[serde(default)]
+    health: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -265,6 +267,10 @@ fn class(entry: Spanned<ClassEntry>, place: &Lines<'_>) -> Result<Class, Problem
         })?,
         None => 10,
     };
+    let watched = |named: &Spanned<String>| {
+        named.get_ref().parse::<Watched>().map_err(|error| place.problem(named.span().start, error.to_string()))
+    };
+    let health = entry.verify.health.iter().map(watched).collect::<Result<Vec<_>, _>>()?;
     Ok(Class {
         matches: entry.matches.compile(place)?,
         name: entry.name,
@@ -275,6 +281,7 @@ fn class(entry: Spanned<ClassEntry>, place: &Lines<'_>) -> Result<Class, Problem
         ownership: entry.ownership,
         writes_per_hour: entry.limits.writes_per_hour,
         window_seconds,
+        health,
         runbook: entry.runbook,
         proof: Proof::Missing,
     })

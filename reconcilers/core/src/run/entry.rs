@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{EffectKind, Event, Fate, Outcome, Outlook, RunId};
 use crate::finding::{FindingId, Place, Subject};
+use crate::health::Vitals;
 use crate::object::TargetName;
 use crate::secret;
 
@@ -41,12 +42,17 @@ pub enum Entry {
         /// How it ended.
         outcome: Outcome,
     },
+    /// What of a run's effect went back to the field's server-side apply owner.
+    HandBack(HandBack),
     /// What verification saw.
     Verification {
         /// The run.
         run: RunId,
         /// What was seen.
         outlook: Outlook,
+        /// Why it is not settled, where that can be said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// A run's proposal was opened, or brought up to date. A group of findings has one such entry for each place.
     Proposal(Proposal),
@@ -135,7 +141,7 @@ pub enum Effect {
 }
 
 /// A merge patch (RFC 7386) and its way back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PatchEffect {
     /// The object's `metadata.uid`, a precondition; absent in a snapshot that has none.
     pub uid: Option<String>,
@@ -147,6 +153,35 @@ pub struct PatchEffect {
     pub pre_image: Value,
     /// The merge patch that restores the pre-image.
     pub inverse: Value,
+    /// How well the object and what its classes name did before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health: Vec<Vitals>,
+    /// To whom which paths go back after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_back: Option<Owed>,
+    /// The run that it takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes_back: Option<RunId>,
+}
+
+/// Fields that go back to whoever applies them server-side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owed {
+    /// The field manager.
+    pub to: String,
+    /// Which paths.
+    pub paths: Vec<String>,
+}
+
+/// A run's fields went back to their server-side apply owner, or did not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandBack {
+    /// The run.
+    pub run: RunId,
+    /// The field manager.
+    pub to: String,
+    /// How it ended; `Void` where nothing was ours any more.
+    pub outcome: Outcome,
 }
 
 /// A run's proposal at one place.
@@ -247,6 +282,7 @@ impl Entry {
         match self {
             Self::Intent(_) => "intent",
             Self::Outcome { .. } => "outcome",
+            Self::HandBack(_) => "hand-back",
             Self::Verification { .. } => "verification",
             Self::Proposal(_) => "proposal",
             Self::ProposalClosed { .. } => "proposal-closed",
@@ -265,6 +301,7 @@ impl Entry {
         match self {
             Self::Intent(intent) => Some(&intent.run),
             Self::Proposal(proposal) => Some(&proposal.run),
+            Self::HandBack(back) => Some(&back.run),
             Self::Outcome { run, .. }
             | Self::Verification { run, .. }
             | Self::ProposalClosed { run, .. }
@@ -283,6 +320,7 @@ impl Entry {
             Self::ProposalClosed { fate, .. } => Some(Event::Closed(fate.clone())),
             Self::Undone { by, .. } => Some(Event::Undone { by: by.clone() }),
             Self::Intent(_)
+            | Self::HandBack(_)
             | Self::Escalation(_)
             | Self::EpisodeEnded { .. }
             | Self::Hold(_)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::{Due, Entry, ImpossibleStep, Intent, Proposal, Record, RunId, RunStatus, next_status};
+use super::{Due, Entry, HandBack, ImpossibleStep, Intent, Proposal, Record, RunId, RunStatus, next_status};
 use crate::finding::Place;
 
 /// One run: what it meant to do and what became of it.
@@ -20,6 +20,8 @@ pub struct Run {
     pub changed: Timestamp,
     /// Its proposals by place, as they were last.
     pub proposals: BTreeMap<Place, Proposal>,
+    /// What became of the fields that it owes to their owner.
+    pub hand_back: Option<HandBack>,
     /// The numbers of its records.
     pub records: Vec<u64>,
 }
@@ -85,13 +87,18 @@ impl Runs {
         if let Entry::Intent(intent) = &record.entry {
             return self.begin(intent, record);
         }
-        let (Some(id), Some(event)) = (record.entry.run(), record.entry.event()) else { return Ok(()) };
+        let Some(id) = record.entry.run() else { return Ok(()) };
         let Some(run) = self.by_id.get(id).and_then(|index| self.runs.get_mut(*index)) else {
             return Err(HistoryError::NoIntent(id.clone()));
         };
-        let step = |source| HistoryError::Step { run: id.clone(), source };
-        run.status = next_status(&run.status, &event).map_err(step)?;
-        run.changed = record.at;
+        if let Some(event) = record.entry.event() {
+            let step = |source| HistoryError::Step { run: id.clone(), source };
+            run.status = next_status(&run.status, &event).map_err(step)?;
+            run.changed = record.at;
+        }
+        if let Entry::HandBack(back) = &record.entry {
+            run.hand_back = Some(back.clone());
+        }
         run.records.push(record.seq);
         if let Entry::Proposal(proposal) = &record.entry {
             run.proposals.insert(proposal.place.clone(), proposal.clone());
@@ -128,6 +135,7 @@ impl Runs {
             begun: record.at,
             changed: record.at,
             proposals: BTreeMap::new(),
+            hand_back: None,
             records: vec![record.seq],
         });
         Ok(())

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
-use super::{Effect, Entry, Episode, Fate, Hold, Intent, Outcome, Proposal, Record, RunId};
+use super::{Effect, Entry, Episode, Fate, Hold, Intent, Outcome, Outlook, PatchEffect, Proposal, Record, RunId};
 use crate::finding::{FindingId, Place, Subject};
 use crate::object::TargetName;
+use crate::path::Path;
 
 /// How things stand after some records. Taking in the rest later gives the same as taking in all at once.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -14,6 +16,9 @@ pub struct Standing {
     begun: Option<Timestamp>,
     writes: Vec<Write>,
     inadmissible: Vec<Inadmissible>,
+    failures: Vec<Failure>,
+    /// Until which write a place is at peace: a person, Git or the end of an episode came between.
+    peace: BTreeMap<Place, Timestamp>,
     holds: BTreeMap<Place, Hold>,
     proposals: BTreeMap<Place, Proposal>,
     denied: BTreeMap<Place, BTreeSet<FindingId>>,
@@ -39,6 +44,30 @@ pub struct Write {
     pub findings: Vec<FindingId>,
     /// Where it wrote.
     pub places: Vec<Place>,
+    /// What it wrote at each of them; `null` where it took something out.
+    pub values: Vec<Value>,
+    /// The digest of the policy that allowed it.
+    pub policy_digest: String,
+}
+
+/// A write after which health got worse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Its run.
+    pub run: RunId,
+    /// The policy classes that allowed it.
+    pub classes: Vec<String>,
+    /// The digest of the policy that allowed it.
+    pub policy_digest: String,
+}
+
+/// A place where the same value was written again and again, and written back each time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fight {
+    /// When it was written, the oldest first.
+    pub times: Vec<Timestamp>,
+    /// What was written; `null` where something was taken out.
+    pub value: Value,
 }
 
 /// A patch that the server did not admit.
@@ -72,14 +101,19 @@ impl Standing {
                 for place in places {
                     self.denied.remove(place);
                     self.escalated.remove(place);
+                    self.peace.insert(place.clone(), record.at);
                 }
             }
             Entry::Hold(hold) => self.holds.extend(hold.places.iter().map(|place| (place.clone(), hold.clone()))),
-            Entry::Resume { places, .. } => self.holds.retain(|place, _| !places.contains(place)),
+            Entry::Resume { places, .. } => {
+                self.holds.retain(|place, _| !places.contains(place));
+                self.peace.extend(places.iter().map(|place| (place.clone(), record.at)));
+            }
             Entry::Identity { target, cluster_uid } => {
                 self.clusters.entry(target.clone()).or_insert_with(|| cluster_uid.clone());
             }
-            Entry::Verification { .. } => {}
+            Entry::Verification { run, outlook: Outlook::Unhealthy, .. } => self.fail(run),
+            Entry::Verification { .. } | Entry::HandBack(_) => {}
         }
     }
 
@@ -115,6 +149,34 @@ impl Standing {
     #[must_use]
     pub fn writes_to_place(&self, place: &Place, since: Timestamp) -> usize {
         self.writes_since(since).filter(|write| write.places.contains(place)).count()
+    }
+
+    /// Writes of a policy after which health got worse, the oldest first.
+    pub fn failures_under<'a>(&'a self, policy_digest: &'a str) -> impl Iterator<Item = &'a Failure> {
+        self.failures.iter().filter(move |failure| failure.policy_digest == policy_digest)
+    }
+
+    /// The places that were written `count` times with one value, each time within `window`, and neither a person nor Git
+    /// nor a look that found them true has come between. However long ago that was: only one of these ends it.
+    #[must_use]
+    pub fn fights(&self, count: usize, window: SignedDuration) -> BTreeMap<Place, Fight> {
+        let mut written: BTreeMap<&Place, Vec<(Timestamp, &Value)>> = BTreeMap::new();
+        for write in &self.writes {
+            for (place, value) in write.places.iter().zip(&write.values) {
+                let since = self.peace.get(place).is_none_or(|peace| write.at > *peace);
+                let writes = written.entry(place).or_default();
+                writes.retain(|(_, earlier)| *earlier == value);
+                writes.extend(since.then_some((write.at, value)));
+            }
+        }
+        let fight = |(place, writes): (&Place, Vec<(Timestamp, &Value)>)| {
+            let round = writes.windows(count).find(|round| {
+                round.first().zip(round.last()).is_some_and(|((first, _), (last, _))| last.duration_since(*first) <= window)
+            })?;
+            let value = round.first()?.1.clone();
+            Some((place.clone(), Fight { times: writes.iter().map(|(at, _)| *at).collect(), value }))
+        };
+        written.into_iter().filter_map(fight).collect()
     }
 
     /// The holds in force.
@@ -167,7 +229,7 @@ impl Standing {
     fn intend(&mut self, intent: &Intent, at: Timestamp) {
         self.targets.extend(intent.places.iter().map(|place| (place.clone(), intent.target.clone())));
         match &intent.effect {
-            Effect::Patch(_) => self.writes.push(Write {
+            Effect::Patch(effect) => self.writes.push(Write {
                 run: intent.run.clone(),
                 at,
                 target: intent.target.clone(),
@@ -175,6 +237,8 @@ impl Standing {
                 classes: intent.classes.clone(),
                 findings: intent.findings.clone(),
                 places: intent.places.clone(),
+                values: intent.paths.iter().map(|path| written(effect, path)).collect(),
+                policy_digest: intent.policy_digest.clone(),
             }),
             Effect::PullRequest { .. } => {}
         }
@@ -190,6 +254,16 @@ impl Standing {
             }
             Outcome::Applied { .. } | Outcome::Unknown { .. } => {}
         }
+    }
+
+    fn fail(&mut self, run: &RunId) {
+        let known = self.failures.iter().any(|failure| failure.run == *run);
+        let write = self.writes.iter().find(|write| write.run == *run).filter(|_| !known);
+        self.failures.extend(write.map(|write| Failure {
+            run: run.clone(),
+            classes: write.classes.clone(),
+            policy_digest: write.policy_digest.clone(),
+        }));
     }
 
     fn close(&mut self, run: &RunId, fate: &Fate) {
@@ -212,4 +286,10 @@ fn namespace_of(subject: &Subject) -> String {
         Subject::Object(id) => id.namespace.clone().unwrap_or_default(),
         Subject::Output(_) => String::new(),
     }
+}
+
+/// What a patch writes at a path; `null` where it takes something out.
+fn written(effect: &PatchEffect, path: &str) -> Value {
+    let path: Result<Path, _> = path.parse();
+    path.ok().and_then(|path| path.find(&effect.patch).cloned()).unwrap_or(Value::Null)
 }

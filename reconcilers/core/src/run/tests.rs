@@ -11,7 +11,7 @@ fn id(text: &str) -> RunId {
 fn event(letter: char) -> Event {
     let other = id("01JD3M8Q4T7Z5V9K2W6XBCRYHN");
     match letter {
-        'a' => Event::Outcome(Outcome::Applied { resource_version: Some("7".into()) }),
+        'a' => Event::Outcome(Outcome::Applied { resource_version: Some("7".into()), warnings: Vec::new() }),
         'r' => Event::Outcome(Outcome::Refused { message: "denied by policy".into() }),
         'i' => Event::Outcome(Outcome::Inadmissible { message: "denied by policy".into() }),
         'v' => Event::Outcome(Outcome::Void { reason: "not sent".into() }),
@@ -52,8 +52,8 @@ fn is_told(effect: EffectKind, story: &str) -> bool {
 }
 
 fn is_looked(story: &str) -> bool {
-    let rest = story.trim_start_matches(['n', 'o']);
-    let rest = rest.strip_prefix(['s', 'f', 'h']).unwrap_or(rest);
+    let rest = story.trim_start_matches(['n', 'o', 'h']);
+    let rest = rest.strip_prefix(['s', 'f']).unwrap_or(rest);
     rest.is_empty() || rest == "U"
 }
 
@@ -123,7 +123,7 @@ fn run_ids_are_ulids_in_either_case() {
 mod told {
     //! Runs and guards' answers from records.
 
-    use jiff::Timestamp;
+    use jiff::{SignedDuration, Timestamp};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -146,6 +146,7 @@ mod told {
             patch: patch.clone(),
             pre_image: json!({"data": {"LOG_LEVEL": "debug"}}),
             inverse: json!({"data": {"LOG_LEVEL": "debug"}}),
+            ..PatchEffect::default()
         })
     }
 
@@ -215,8 +216,8 @@ mod told {
         let told = records(vec![
             patch(FIRST),
             outcome(FIRST, Outcome::Unknown { reason: "timeout".into() }),
-            outcome(FIRST, Outcome::Applied { resource_version: Some("42".into()) }),
-            Entry::Verification { run: id(FIRST), outlook: Outlook::Settled },
+            outcome(FIRST, Outcome::Applied { resource_version: Some("42".into()), warnings: Vec::new() }),
+            Entry::Verification { run: id(FIRST), outlook: Outlook::Settled, why: None },
             patch(SECOND),
             Entry::Undone { run: id(FIRST), by: id(SECOND) },
         ]);
@@ -235,7 +236,8 @@ mod told {
         let begun = records(vec![patch(FIRST)]);
         runs.apply(&begun[0]).expect("possible");
         let before = runs.get(&id(FIRST)).cloned();
-        let refused = [patch(FIRST), Entry::Verification { run: id(FIRST), outlook: Outlook::Settled }, proposal(FIRST, "f-1")];
+        let refused =
+            [patch(FIRST), Entry::Verification { run: id(FIRST), outlook: Outlook::Settled, why: None }, proposal(FIRST, "f-1")];
         for record in records(refused.to_vec()) {
             runs.apply(&record).expect_err("impossible");
         }
@@ -253,6 +255,83 @@ mod told {
         assert_eq!(counted.writes_of_class("image-change", second(0)), 0);
         let void = [unanswered, vec![outcome(SECOND, Outcome::Void { reason: "read".into() })]].concat();
         assert_eq!(standing(void).writes_to_place(&place("p-1"), second(0)), 1);
+    }
+
+    /// A write of this value to `p-1`.
+    fn write(number: u32, value: &str) -> Entry {
+        intent(&format!("01JD00000000000000000000{number:02}"), "ConfigMap", patch_of(&json!({"data": {"LOG_LEVEL": value}})))
+    }
+
+    fn after(entries: &[(u64, Entry)]) -> Standing {
+        let mut standing = Standing::default();
+        for (seq, (minute, entry)) in (1..).zip(entries) {
+            standing.apply(&Record { seq, at: second(minute * 60), entry: entry.clone() });
+        }
+        standing
+    }
+
+    fn fought(entries: &[(u64, Entry)]) -> Vec<Vec<Timestamp>> {
+        after(entries).fights(3, SignedDuration::from_hours(1)).into_values().map(|fight| fight.times).collect()
+    }
+
+    #[test]
+    fn three_writes_of_one_value_within_the_window_are_a_fight_for_as_long_as_nobody_changes_anything() {
+        let three = [(0, write(1, "info")), (20, write(2, "info")), (40, write(3, "info"))];
+        assert_eq!(fought(&three[..2]), Vec::<Vec<Timestamp>>::new());
+        assert_eq!(fought(&three), [[0, 20, 40].map(|minute| second(minute * 60)).to_vec()]);
+        let slow = [(0, write(1, "info")), (40, write(2, "info")), (80, write(3, "info"))];
+        assert_eq!(fought(&slow), Vec::<Vec<Timestamp>>::new());
+        let other_value = [&three[..2], &[(40, write(3, "warn"))]].concat();
+        assert_eq!(fought(&other_value), Vec::<Vec<Timestamp>>::new(), "Git has changed in between");
+        let places = vec![place("p-1")];
+        let ended = Entry::EpisodeEnded { places: places.clone(), end: EpisodeEnd::SeenTrue };
+        let resumed = Entry::Resume { places, reason: "a person".into() };
+        for end in [ended, resumed] {
+            let over = [&three[..], &[(50, end)]].concat();
+            assert_eq!(fought(&over), Vec::<Vec<Timestamp>>::new());
+            let again = [&over[..], &[(60, write(4, "info"))]].concat();
+            assert_eq!(fought(&again), Vec::<Vec<Timestamp>>::new(), "it begins anew");
+        }
+        let years = [&three[..], &[(60 * 24 * 365, proposal(FIRST, "f-9"))]].concat();
+        assert_eq!(fought(&years).len(), 1, "time alone ends nothing");
+        let without_effect = [
+            &three[..],
+            &[(41, Entry::Outcome { run: id("01JD0000000000000000000003"), outcome: Outcome::Void { reason: "read".into() } })],
+        ]
+        .concat();
+        assert_eq!(fought(&without_effect), Vec::<Vec<Timestamp>>::new());
+    }
+
+    #[test]
+    fn what_made_something_worse_counts_once_and_under_its_policy() {
+        let worse = Entry::Verification { run: id(FIRST), outlook: Outlook::Unhealthy, why: Some("x".into()) };
+        let told = standing(vec![patch(FIRST), worse.clone(), worse]);
+        let Entry::Intent(begun) = patch(FIRST) else { panic!("an intent") };
+        let runs: Vec<_> = told.failures_under(&begun.policy_digest).map(|failure| (&failure.run, &failure.classes)).collect();
+        assert_eq!(runs, [(&id(FIRST), &begun.classes)]);
+        assert_eq!(told.failures_under("another policy").count(), 0);
+    }
+
+    #[test]
+    fn what_goes_back_to_its_owner_is_told_with_its_run_and_changes_no_status() {
+        let back = |run: &str| {
+            Entry::HandBack(HandBack {
+                run: id(run),
+                to: "team".into(),
+                outcome: Outcome::Applied { resource_version: None, warnings: Vec::new() },
+            })
+        };
+        let mut runs = Runs::default();
+        let entries =
+            vec![patch(FIRST), outcome(FIRST, Outcome::Applied { resource_version: None, warnings: Vec::new() }), back(FIRST)];
+        for record in records(entries) {
+            runs.apply(&record).expect("possible");
+        }
+        let run = runs.get(&id(FIRST)).expect("a run");
+        assert_eq!((run.status.name(), &run.records[..]), ("applied", &[1, 2, 3][..]));
+        assert_eq!(run.hand_back.as_ref().map(|back| back.to.as_str()), Some("team"));
+        let stranger = Record { seq: 9, at: second(9), entry: back(SECOND) };
+        assert_eq!(runs.apply(&stranger), Err(HistoryError::NoIntent(id(SECOND))));
     }
 
     #[test]
@@ -305,7 +384,7 @@ mod told {
 
     #[test]
     fn the_stored_form_is_versioned() {
-        let entry = Entry::Verification { run: id(FIRST), outlook: Outlook::Settled };
+        let entry = Entry::Verification { run: id(FIRST), outlook: Outlook::Settled, why: None };
         let stored = entry.encode().expect("JSON");
         let text = r#"{"format":1,"entry":{"verification":{"run":"01JD3M8Q4T7Z5V9K2W6XBCRY00","outlook":"settled"}}}"#;
         assert_eq!(String::from_utf8_lossy(&stored), text);
@@ -322,6 +401,7 @@ mod told {
                 patch: json!({&texts[2]: number, "gone": null}),
                 pre_image: json!({&texts[2]: &texts[3]}),
                 inverse: json!([number, texts[3]]),
+                ..PatchEffect::default()
             }));
             let stored = entry.encode().expect("JSON");
             prop_assert_eq!(Entry::decode(&stored).expect("an entry"), entry);

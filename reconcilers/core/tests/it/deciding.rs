@@ -71,7 +71,7 @@ fn random_class(at: usize, dice: &mut Dice) -> String {
     if dice.once_in(3) {
         lines.push(format!("limits = {{ writes_per_hour = {} }}", dice.roll(3)));
     }
-    lines.push(dice.pick(&["", "ownership = \"take\"", "fallback = true"]).to_owned());
+    lines.push(dice.pick(&["", "ownership = \"take\"", "ownership = \"hand-back\"", "fallback = true"]).to_owned());
     lines.join("\n") + "\n"
 }
 
@@ -203,7 +203,7 @@ proptest! {
                 prop_assert!(correction.uid.is_some() && correction.resource_version.is_some());
             }
             if matched.live.owners.iter().any(|owner| owner.operation == Operation::Apply) {
-                prop_assert_eq!(votes[0].ownership, trueup_core::policy::Ownership::Take);
+                prop_assert_ne!(votes[0].ownership, trueup_core::policy::Ownership::Review);
             }
             let limit = votes[0].writes_per_hour.unwrap_or(u32::MAX);
             prop_assert!(guards.class_writes.get(&votes[0].name).copied().unwrap_or_default() < limit);

@@ -2,6 +2,9 @@
 
 mod corpus;
 mod evidence;
+mod hand_back;
+mod health;
+mod lists;
 mod merging;
 mod quantities;
 mod schemas;
@@ -336,7 +339,7 @@ async fn a_patch_holds_to_the_version_that_was_judged() {
     assert!(matches!(send(cluster, resource, id, &json!({"data": {"k": "w"}})).await, Err(PatchError::Unconditional { .. })));
     let replaced = send(cluster, resource, id, &patch("00000000-0000-0000-0000-000000000000", &version)).await;
     assert!(matches!(replaced, Err(PatchError::Replaced { .. })), "{replaced:?}");
-    let sent = send(cluster, resource, id, &patch(&uid, &version)).await.expect("allowed");
+    let sent = send(cluster, resource, id, &patch(&uid, &version)).await.expect("allowed").live;
     assert_eq!(sent.value["data"]["k"], "w");
     assert!(sent.owners.iter().any(|owner| owner.manager == "trueup"), "{:?}", sent.owners);
     let conflict = send(cluster, resource, id, &patch(&uid, &version)).await;
@@ -346,8 +349,8 @@ async fn a_patch_holds_to_the_version_that_was_judged() {
         send(cluster, resource, id, &json!({"metadata": {"uid": uid, "resourceVersion": version}, "data": {"k/": "v"}})).await;
     assert!(matches!(invalid, Err(PatchError::Invalid { .. })), "{invalid:?}");
     let frozen = json!({"metadata": {"uid": uid, "resourceVersion": version}, "immutable": true});
-    let frozen = send(cluster, resource, id, &frozen).await.expect("allowed").resource_version.expect("a version");
-    let immutable = send(cluster, resource, id, &patch(&uid, &frozen)).await.map(|live| live.value);
+    let frozen = send(cluster, resource, id, &frozen).await.expect("allowed").live.resource_version.expect("a version");
+    let immutable = send(cluster, resource, id, &patch(&uid, &frozen)).await;
     assert!(immutable.is_ok(), "the same words change nothing: {immutable:?}");
     let other = json!({"metadata": {"uid": uid, "resourceVersion": frozen}, "data": {"k": "x"}});
     let immutable = send(cluster, resource, id, &other).await;

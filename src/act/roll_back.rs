@@ -1,0 +1,131 @@
+//! A write after which health got worse is taken back: decided like any undo, recorded as a run that names the one it takes
+//! back, its places held, and people told.
+
+use jiff::Timestamp;
+use trueup_core::decide::{Correction, Decision, Guards, Inputs, Request, Settled, Terms, Undo, decide};
+use trueup_core::facts::Live;
+use trueup_core::finding::{FindingId, Place, Subject};
+use trueup_core::run::{Effect, Run, RunId};
+
+use super::attempt::attempt;
+use super::{Acting, escalate, left};
+use crate::ledger::LedgerError;
+use crate::report::RunReport;
+use crate::target::{Judged, Sent};
+
+/// A controller that rolls something out writes the object's status all the time, and each write is a new version.
+const ATTEMPTS: u32 = 5;
+
+/// A run whose write made something worse.
+#[derive(Debug, Clone)]
+pub struct Worse {
+    pub(super) run: Run,
+    pub(super) why: String,
+}
+
+/// Takes back what earlier rounds wrote and this one found to have made something worse.
+///
+/// # Errors
+/// When the ledger cannot be read or appended to.
+pub async fn roll_back_worse(
+    acting: Acting<'_>,
+    judged: &Judged,
+    guards: &Guards,
+    worse: Vec<Worse>,
+) -> Result<Vec<RunReport>, LedgerError> {
+    let mut reports = Vec::new();
+    for Worse { run, why } in worse {
+        reports.extend(roll_back(acting, judged, guards, (&run, &why)).await?);
+    }
+    Ok(reports)
+}
+
+/// The same for the run of this id.
+pub(super) async fn roll_back_run(
+    acting: Acting<'_>,
+    judged: &Judged,
+    guards: &Guards,
+    (run, why): (&RunId, &str),
+) -> Result<Vec<RunReport>, LedgerError> {
+    match acting.ledger.run(run).await? {
+        Some(run) => roll_back(acting, judged, guards, (&run, why)).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+async fn roll_back(
+    acting: Acting<'_>,
+    judged: &Judged,
+    guards: &Guards,
+    (run, why): (&Run, &str),
+) -> Result<Vec<RunReport>, LedgerError> {
+    let mut reports = Vec::new();
+    let mut end = format!("run {} made it worse ({why})", run.intent.run);
+    for _ in 0..ATTEMPTS {
+        let correction = match decided(acting, judged, guards, run).await {
+            Ok(Decision::Correct(correction)) => because(*correction, why),
+            Ok(Decision::Hold(settled)) => {
+                end = format!("{end}; not taken back: {}", settled.reasons.last().map_or("held", String::as_str));
+                reports.push(left(&settled));
+                break;
+            }
+            Ok(Decision::Leave(_) | Decision::Propose(_) | Decision::Escalate(_)) => break,
+            Err(reason) => {
+                end = format!("{end}; not taken back: {reason}");
+                break;
+            }
+        };
+        let attempt = attempt(acting, judged, &correction, Vec::new()).await?;
+        let again = matches!(attempt.sent, Sent::Void(_)) && !acting.stop.is_requested();
+        if let Sent::Applied(_) = attempt.sent {
+            end = format!("{end}; taken back by run {}", attempt.run);
+        }
+        reports.push(attempt.report);
+        if !again {
+            break;
+        }
+    }
+    for (finding, place) in corrected(run) {
+        reports.extend(escalate(acting, judged, Settled { finding, place, reasons: vec![end.clone()] }).await?);
+    }
+    Ok(reports)
+}
+
+fn because(mut correction: Correction, why: &str) -> Correction {
+    correction.reasons.push(format!("health got worse: {why}"));
+    correction
+}
+
+/// What is decided about taking a run back, on the object as it is now.
+async fn decided(acting: Acting<'_>, judged: &Judged, guards: &Guards, run: &Run) -> Result<Decision, String> {
+    let Subject::Object(object) = &run.intent.subject else { return Err("an output is never written".to_owned()) };
+    let live = judged.reach.read(object).await?.ok_or_else(|| format!("`{object}` is gone"))?;
+    let request = request(run, live)?;
+    let (requests, policy) = ([request], acting.policy);
+    let terms = Terms { target: &judged.name, requests: &requests, guards, policy, now: Timestamp::now() };
+    decide(&Inputs::of(&[], terms)).into_iter().next().ok_or_else(|| "the run has corrected nothing".to_owned())
+}
+
+/// The request to take a run back, with its object as it is now.
+///
+/// # Errors
+/// Why there can be none.
+pub fn request(run: &Run, live: Live) -> Result<Request, String> {
+    let Effect::Patch(effect) = &run.intent.effect else {
+        return Err("it is a proposal; close it, or delete its branch".to_owned());
+    };
+    Ok(Request::Undo(Box::new(Undo {
+        target: run.intent.target.clone(),
+        run: run.intent.run.to_string(),
+        live,
+        uid: effect.uid.clone(),
+        patch: effect.patch.clone(),
+        inverse: effect.inverse.clone(),
+        corrected: corrected(run).collect(),
+        paths: run.intent.paths.clone(),
+    })))
+}
+
+fn corrected(run: &Run) -> impl Iterator<Item = (FindingId, Place)> {
+    run.intent.findings.iter().cloned().zip(run.intent.places.iter().cloned())
+}
