@@ -121,7 +121,7 @@ fn an_object_that_was_replaced_is_judged_again_and_one_that_is_going_is_left_alo
     assert!(!is_right(&world));
     assert!(statuses(&world.trueup(&["sync", "-o", "json"])).contains(&"settled".to_owned()), "judged for itself");
     assert!(is_right(&world));
-    // 422 where the server looks at the uid, 409 where its own cache has it look at the version first.
+    // By its version or by its uid: the server refuses it either way.
     let refused_once = |codes: Vec<u64>| matches!(codes[..], [409 | 422, 200]);
     assert!(real_patches(&world).is_none_or(refused_once), "{:?}", real_patches(&world));
 
