@@ -1,4 +1,5 @@
-//! Health around a write. The cluster has no kubelet: the test is one, and says when containers of a Deployment crash.
+//! Health around a write. Its pods wait for a scheduler that nobody runs, so no kubelet has them: the test is theirs, and says
+//! when containers of a Deployment crash.
 
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ fn world(window: &str, configs: &[&str]) -> Option<World> {
     world.apply(&[]);
     let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "app", "namespace": world.namespace},
         "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "app"}}, "template": {"metadata": {"labels": {"app": "app"}},
-        "spec": {"containers": [{"name": "app", "image": "x:1"}]}}}});
+        "spec": {"schedulerName": "nobody", "containers": [{"name": "app", "image": "x:1"}]}}}});
     let file = world.repo.path().join(".git/deployment.json");
     std::fs::write(&file, deployment.to_string()).unwrap();
     world.kubectl(&["create", "-f", file.to_str().unwrap()]);
