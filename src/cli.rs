@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
 
 /// Keeps what runs true to what Git says, and knows when not to touch it.
 #[derive(Debug, Parser)]
@@ -40,7 +41,7 @@ pub struct Global {
     /// The files as they are on disk, marked dirty
     #[arg(long, global = true)]
     pub work_tree: bool,
-    /// The form of the result on stdout: text, json, yaml or markdown
+    /// The form of the result on stdout: text, json, yaml, markdown or csv
     #[arg(short, long, global = true, value_enum, value_name = "FORM", hide_possible_values = true)]
     pub output: Option<Output>,
     /// Colours: auto (on a terminal, unless `NO_COLOR` is set), always or never
@@ -66,6 +67,8 @@ pub enum Output {
     Yaml,
     /// A table (`policy list` alone).
     Markdown,
+    /// For spreadsheets (`audit query` alone).
+    Csv,
 }
 
 impl Output {
@@ -77,6 +80,7 @@ impl Output {
             Self::Json => "json",
             Self::Yaml => "yaml",
             Self::Markdown => "markdown",
+            Self::Csv => "csv",
         }
     }
 }
@@ -140,7 +144,7 @@ pub enum Command {
         /// The run's id
         run: String,
     },
-    /// Check the ledger
+    /// Check the ledger, or search it
     Audit {
         /// What to do with it
         #[command(subcommand)]
@@ -177,8 +181,39 @@ pub enum Command {
 /// What to do with the ledger.
 #[derive(Debug, Subcommand)]
 pub enum Audit {
-    /// Check the hash chain; name the first record that breaks it
-    Verify,
+    /// Check the hash chain and its signed head; name the first record that breaks it
+    Verify {
+        /// A head that was kept elsewhere: what `audit head` printed, or a file with it
+        #[arg(long, value_name = "FILE|TEXT")]
+        head: Option<String>,
+    },
+    /// Print the signed head, for keeping elsewhere
+    Head,
+    /// Search the records
+    Query(Query),
+}
+
+/// Which records; all of it must hold.
+#[derive(Debug, Default, Args)]
+pub struct Query {
+    /// From this time on, as in 2026-11-21T02:14:07Z
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Timestamp>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Timestamp>,
+    /// About this object: KIND/NAME, KIND/NAMESPACE/NAME or output/NAME
+    #[arg(long, value_name = "KIND/NAME")]
+    pub object: Option<String>,
+    /// Allowed by this class
+    #[arg(long, value_name = "NAME")]
+    pub class: Option<String>,
+    /// Recorded by this instance, or of what this person did
+    #[arg(long, value_name = "NAME")]
+    pub actor: Option<String>,
+    /// Of this run
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
 }
 
 /// What to do with policies.

@@ -79,7 +79,14 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         }
         Command::Runs { id } => runs::runs(&session::open(&global)?, id.as_deref(), output(&global)).await,
         Command::Undo { run } => undo::undo(&session::open(&global)?, &run, output(&global)).await,
-        Command::Audit { command: Audit::Verify } => audit::verify(&session::open(&global)?, output(&global)).await,
+        Command::Audit { command } => {
+            let session = session::open(&global)?;
+            match command {
+                Audit::Verify { head } => audit::verify(&session, head.as_deref(), output(&global)).await,
+                Audit::Head => audit::head(&session, output(&global)).await,
+                Audit::Query(query) => audit::query(&session, &query, output(&global)).await,
+            }
+        }
         Command::Policy { command: PolicyCommand::Import { files } } => import::import(&files),
         Command::Policy { command: PolicyCommand::Test { files } } => policy::test(&global, &files, output(&global)).await,
         Command::Policy { command: PolicyCommand::List { files } } => policy::list(&global, &files, output(&global)).await,
@@ -114,6 +121,7 @@ fn only_known_forms(command: &Command, output: Option<Output>) -> Result<(), Fai
     let known: &[Output] = match command {
         Command::Render => &[Output::Yaml, Output::Json],
         Command::Policy { command: PolicyCommand::List { .. } } => &[Output::Text, Output::Json, Output::Markdown],
+        Command::Audit { command: Audit::Query(_) } => &[Output::Text, Output::Json, Output::Csv],
         Command::Check
         | Command::Diff { .. }
         | Command::Sync { .. }
@@ -136,8 +144,9 @@ fn only_known_forms(command: &Command, output: Option<Output>) -> Result<(), Fai
     Err(Failure::usage(anyhow::anyhow!(message)))
 }
 
-pub(crate) fn no_yaml() -> Failure {
-    Failure::usage(anyhow::anyhow!("this command has no form `yaml`: use `text` or `json`"))
+/// A form that [`only_known_forms`] let pass by mistake.
+pub(crate) fn no_form(asked: Output) -> Failure {
+    Failure::usage(anyhow::anyhow!("this command has no form `{}`: use `text` or `json`", asked.name()))
 }
 
 /// Prints a result; a closed pipe is the reader's way to say that it has enough.

@@ -9,6 +9,8 @@ use std::time::Duration;
 use trueup_core::finding::Standing;
 use trueup_core::object::TargetName;
 
+use crate::source::credentials::Secret;
+
 pub use file::ConfigError;
 pub use render::{Chart, ManifestPath, Program, RenderSettings, Rendering};
 
@@ -25,6 +27,8 @@ pub struct Settings {
     pub policies: Vec<String>,
     /// Where proposals go.
     pub review: ReviewSettings,
+    /// Where the ledger is, and for how long its records stay.
+    pub ledger: LedgerSettings,
     /// When rounds run.
     pub run: RunSettings,
     /// The programs that render.
@@ -71,6 +75,15 @@ pub enum Forge {
         /// The web's base URL, which is also where Git pushes to.
         web: String,
     },
+}
+
+/// Where the ledger is, and for how long its records stay.
+#[derive(Debug, Clone, Default)]
+pub struct LedgerSettings {
+    /// A PostgreSQL database; without one the ledger is a file in the state folder.
+    pub url: Option<Secret>,
+    /// How old a record may get before it goes behind a checkpoint; without it all of them stay.
+    pub keep: Option<Duration>,
 }
 
 /// When rounds run.

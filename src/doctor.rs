@@ -70,16 +70,13 @@ pub async fn doctor(session: &Session, output: Output) -> Result<Exit, Failure> 
 }
 
 async fn ledger(session: &Session) -> Check {
-    let path = session.state.ledger();
-    if !path.exists() {
-        return Check {
+    match Ledger::open_if_there(&session.ledger).await {
+        Ok(None) => Check {
             what: "ledger".to_owned(),
             state: State::Note,
-            detail: format!("none yet: `trueup sync` makes {}", path.display()),
-        };
-    }
-    match Ledger::open_to_read(&path).await {
-        Ok(ledger) => match ledger.verify().await {
+            detail: format!("none yet: `trueup sync` makes {}", session.ledger.name()),
+        },
+        Ok(Some(ledger)) => match ledger.verify().await {
             Ok(Audit::Whole { records, .. }) => {
                 good("ledger", format!("{}, the chain holds", count(usize::try_from(records).unwrap_or(usize::MAX), "record")))
             }

@@ -237,8 +237,7 @@ async fn next(
     case: &JudgedCase,
     finding: &Finding,
 ) -> Result<String, Failure> {
-    let path = session.state.ledger();
-    let ledger = if path.exists() { Some(Ledger::open_to_read(&path).await.map_err(Failure::usage)?) } else { None };
+    let ledger = Ledger::open_if_there(&session.ledger).await.map_err(Failure::usage)?;
     let guards = guards::preview(session, ledger.as_ref(), (judged, &round.policy), jiff::Timestamp::now()).await?;
     let one = [finding.clone()];
     let cases = [Case { pair: case.pair.as_ref(), findings: &one }];

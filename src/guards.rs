@@ -13,7 +13,7 @@ use trueup_core::run::{Entry, RunId, Standing};
 
 use crate::config::TargetKind;
 use crate::failure::Failure;
-use crate::ledger::Ledger;
+use crate::ledger::{About, Ledger};
 use crate::session::Session;
 use crate::target::{Judged, identity};
 
@@ -37,6 +37,7 @@ pub async fn of(
     let seen = seen_cluster(session, &standing, judged).await?;
     if let Cluster::New(uid) = &seen {
         let entry = Entry::Identity { target: judged.name.clone(), cluster_uid: uid.clone() };
+        let ledger = ledger.about(About { cluster: Some(uid.clone()), ..ledger.about_now().clone() });
         ledger.append(&entry, now).await.map_err(Failure::usage)?;
     }
     Ok(guards(&standing, (judged, policy), seen, now))
@@ -60,6 +61,28 @@ pub async fn preview(
     Ok(guards(&standing, (judged, policy), seen, now))
 }
 
+/// The cluster that a target is known to be: what `trueup.toml` says, else what the ledger remembers.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn cluster(session: &Session, ledger: &Ledger, judged: &Judged) -> Result<Option<String>, Failure> {
+    if judged.ground != Ground::Cluster {
+        return Ok(None);
+    }
+    if let Some(given) = given_cluster(session, judged) {
+        return Ok(Some(given.to_owned()));
+    }
+    let standing = ledger.standing().await.map_err(Failure::usage)?;
+    Ok(standing.cluster_of(&judged.name).map(str::to_owned))
+}
+
+fn given_cluster<'a>(session: &'a Session, judged: &Judged) -> Option<&'a str> {
+    session.settings.targets.iter().find(|target| target.name == judged.name).and_then(|target| match &target.kind {
+        TargetKind::Kubernetes { cluster_uid, .. } => cluster_uid.as_deref(),
+        TargetKind::Snapshot { .. } | TargetKind::Terraform { .. } => None,
+    })
+}
+
 /// Which cluster stands behind a target.
 enum Cluster {
     /// None: the target is no cluster, or was not reached.
@@ -81,11 +104,7 @@ async fn seen_cluster(session: &Session, standing: &Standing, judged: &Judged) -
         Ok(None) => return Ok(Cluster::None),
         Err(error) => return Ok(Cluster::Unseen(error)),
     };
-    let given = session.settings.targets.iter().find(|target| target.name == judged.name).and_then(|target| match &target.kind {
-        TargetKind::Kubernetes { cluster_uid, .. } => cluster_uid.as_deref(),
-        TargetKind::Snapshot { .. } | TargetKind::Terraform { .. } => None,
-    });
-    match given.or(standing.cluster_of(&judged.name)) {
+    match given_cluster(session, judged).or(standing.cluster_of(&judged.name)) {
         Some(known) if known == uid => Ok(Cluster::Known),
         Some(known) => Err(Failure::usage(anyhow::anyhow!(
             "target `{}` is another cluster now: its kube-system namespace has uid {uid}, and {known} is known; \

@@ -1,40 +1,67 @@
-//! The ledger: an append-only record of every decision and effect, each chained by hash to the one before.
+//! The ledger: an append-only record of every decision and effect, each chained by hash to the one before, the last one
+//! signed.
 //!
-//! What is acknowledged is durable: a write-ahead log with `synchronous = FULL` is synced at each append. Whoever cannot
-//! append does not write: every error here means "no effects". Reading checks the chain, so nothing is decided on a ledger
-//! that does not hold.
+//! What is acknowledged is durable: SQLite's log is synced at each append, and so is the server's. Whoever cannot append does
+//! not write: every error here means "no effects". Reading checks the chain, so nothing is decided on a ledger that does not
+//! hold.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use futures::TryStreamExt;
 use jiff::Timestamp;
-use sqlx::Connection;
-use sqlx::sqlite::SqliteConnection;
 use tokio::sync::Mutex;
-use trueup_core::run::{Due, Entry, Record, Run, RunId, Runs, Standing};
+use trueup_core::run::{Entry, Record, Runs};
 
+mod audit;
 mod chain;
 mod error;
+mod head;
+mod location;
 mod open;
+mod postgres;
+mod prune;
+mod read;
+mod storage;
 
-pub use chain::RecordHash;
+pub use audit::{Audit, Signed};
+pub use chain::{By, RecordHash};
 pub use error::{LedgerError, StorageFault};
+pub use head::{HeadError, Instance, SignedHead};
+pub use location::{Location, Server};
+pub use read::Kept;
 
-use chain::{Chain, Flaw, Row};
+use chain::{Flaw, Row};
 use error::storage;
+use head::Signer;
+use storage::{Connection, HeadRow, Transaction};
 
 /// An open ledger. One connection, used by one caller at a time; other processes may append between two calls.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ledger {
-    path: PathBuf,
+    shared: Arc<Shared>,
+    about: About,
+}
+
+/// What records are about from now on; each of them says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// The UID of the cluster's kube-system namespace.
+    pub cluster: Option<String>,
+    /// The digest of the policy in force.
+    pub policy: Option<String>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    location: Location,
+    name: String,
     access: Access,
-    connection: Mutex<SqliteConnection>,
+    connection: Mutex<Connection>,
 }
 
 /// What an open ledger is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Access {
-    Append,
+    Append { signer: Signer, epoch: u64 },
     Read,
 }
 
@@ -47,42 +74,59 @@ pub struct Recorded {
     pub hash: RecordHash,
 }
 
-/// What a check of the whole chain found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Audit {
-    /// Every record is what was recorded.
-    Whole {
-        /// How many there are.
-        records: u64,
-        /// The last one; absent in an empty ledger.
-        head: Option<Recorded>,
-    },
-    /// This record is the first that is not.
-    Broken {
-        /// Its number.
-        seq: u64,
-        /// What is wrong with it.
-        why: String,
-    },
-}
-
 impl Ledger {
     /// Opens the ledger to append to it; makes it, for its owner alone, where there is none.
     ///
     /// # Errors
-    /// Where the file is no ledger, is damaged, belongs to a later trueup, or cannot be written durably.
-    pub async fn open(path: &Path) -> Result<Self, LedgerError> {
-        let connection = open::to_append(path).await?;
-        Ok(Self { path: path.to_owned(), access: Access::Append, connection: Mutex::new(connection) })
+    /// Where there is no ledger but something else, it is damaged or went back, belongs to a later trueup, or cannot be
+    /// written durably.
+    pub async fn open(at: impl Into<Location>) -> Result<Self, LedgerError> {
+        let location = at.into();
+        let name = location.name();
+        let mut connection = open::to_append(&location).await?;
+        let signer = Signer::kept(&location.key());
+        let signer = signer.map_err(|source| LedgerError::Key { ledger: name.clone(), source })?;
+        let epoch = own_epoch(&mut connection, &signer, &name).await?;
+        let access = Access::Append { signer, epoch: epoch + 1 };
+        let shared = Shared { location, name, access, connection: Mutex::new(connection) };
+        let ledger = Self { shared: Arc::new(shared), about: About::default() };
+        ledger.check_own_head().await?;
+        Ok(ledger)
     }
 
     /// Opens the ledger to read it alone; works in a folder that cannot be written.
     ///
     /// # Errors
     /// [`LedgerError::Missing`] where there is none; otherwise as [`Ledger::open`].
-    pub async fn open_to_read(path: &Path) -> Result<Self, LedgerError> {
-        let connection = open::to_read(path).await?;
-        Ok(Self { path: path.to_owned(), access: Access::Read, connection: Mutex::new(connection) })
+    pub async fn open_to_read(at: impl Into<Location>) -> Result<Self, LedgerError> {
+        let location = at.into();
+        let connection = Mutex::new(open::to_read(&location).await?);
+        let shared = Shared { name: location.name(), location, access: Access::Read, connection };
+        Ok(Self { shared: Arc::new(shared), about: About::default() })
+    }
+
+    /// Opens the ledger to read it alone, if there is one.
+    ///
+    /// # Errors
+    /// As [`Ledger::open_to_read`].
+    pub async fn open_if_there(at: impl Into<Location>) -> Result<Option<Self>, LedgerError> {
+        match Self::open_to_read(at).await {
+            Ok(ledger) => Ok(Some(ledger)),
+            Err(LedgerError::Missing { .. }) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The same ledger, whose next records say that they are about this.
+    #[must_use]
+    pub fn about(&self, about: About) -> Self {
+        Self { shared: Arc::clone(&self.shared), about }
+    }
+
+    /// What the next records are about.
+    #[must_use]
+    pub fn about_now(&self) -> &About {
+        &self.about
     }
 
     /// Appends an entry. When this returns, the record is on the disk.
@@ -91,173 +135,102 @@ impl Ledger {
     /// Where the entry cannot follow what is recorded, would keep a secret value, or cannot be stored durably. After an
     /// error of the storage the record may be there or not; nothing may rest on it.
     pub async fn append(&self, entry: &Entry, at: Timestamp) -> Result<Recorded, LedgerError> {
-        if self.access == Access::Read {
-            return Err(LedgerError::OpenToRead { path: self.path.clone() });
-        }
+        let (signer, epoch) = self.signer()?;
         if let Some(field) = entry.secret_at() {
             return Err(LedgerError::SecretValue { field });
         }
-        let body = entry.encode().map_err(LedgerError::Encode)?;
-        let mut connection = self.connection.lock().await;
+        let error = |source| storage("append to", &self.shared.name, source);
+        let mut connection = self.shared.connection.lock().await;
         self.make_ready(&mut connection).await?;
-        let begun = connection.begin_with("BEGIN IMMEDIATE").await;
-        let mut transaction = begun.map_err(|source| storage("append to", &self.path, source))?;
-        let head = self.sound_head(&mut transaction).await?;
-        let seq = head.map_or(1, |head| head.seq + 1);
-        self.check_follows(&mut transaction, &Record { seq, at, entry: entry.clone() }).await?;
-        let row = Row::sealed(seq, at, entry, body, head.map_or(RecordHash::NONE, |head| head.hash));
-        let inserted = insert(&mut transaction, &row).await;
-        inserted.map_err(|source| storage("append to", &self.path, source))?;
-        transaction.commit().await.map_err(|source| storage("append to", &self.path, source))?;
-        Ok(Recorded { seq, hash: row.computed_hash() })
+        let mut transaction = connection.begin().await.map_err(error)?;
+        let recorded = self.seal(&mut transaction, entry, at, (signer, self.by(signer, epoch))).await?;
+        transaction.commit().await.map_err(error)?;
+        Ok(recorded)
     }
 
-    /// The records after this number (0: all), in order. The records must hold among themselves.
-    ///
-    /// # Errors
-    /// Where a record does not hold or cannot be read.
-    pub async fn entries(&self, after: u64) -> Result<Vec<Record>, LedgerError> {
-        let mut records = Vec::new();
-        self.scan(Chain::after(after), |record| {
-            records.push(record);
-            Ok(())
-        })
-        .await?;
-        Ok(records)
-    }
-
-    /// All runs, the oldest first.
-    ///
-    /// # Errors
-    /// Where a record does not hold or cannot be read.
-    pub async fn runs(&self) -> Result<Vec<Run>, LedgerError> {
-        let mut runs = Runs::default();
-        self.scan(Chain::start(), |record| runs.apply(&record).map_err(LedgerError::History)).await?;
-        Ok(runs.into_all())
-    }
-
-    /// One run; `None` where the ledger has no such run.
-    ///
-    /// # Errors
-    /// Where a record does not hold or cannot be read.
-    pub async fn run(&self, id: &RunId) -> Result<Option<Run>, LedgerError> {
-        Ok(self.runs().await?.into_iter().find(|run| run.intent.run == *id))
-    }
-
-    /// The runs that were cut off before it was known whether they had an effect. They are resolved by reading, before
-    /// anything else is done at their places.
-    ///
-    /// # Errors
-    /// Where a record does not hold or cannot be read.
-    pub async fn unfinished(&self) -> Result<Vec<Run>, LedgerError> {
-        let runs = self.runs().await?;
-        Ok(runs.into_iter().filter(|run| run.due() == Due::Resolution).collect())
-    }
-
-    /// How things stand for guards: writes, holds, proposals, denials, escalations, clusters.
-    ///
-    /// # Errors
-    /// Where a record does not hold or cannot be read.
-    pub async fn standing(&self) -> Result<Standing, LedgerError> {
-        let mut standing = Standing::default();
-        self.scan(Chain::start(), |record| {
-            standing.apply(&record);
-            Ok(())
-        })
-        .await?;
-        Ok(standing)
-    }
-
-    /// The last record; `None` in an empty ledger.
-    ///
-    /// # Errors
-    /// Where it does not hold or cannot be read.
-    pub async fn head(&self) -> Result<Option<Recorded>, LedgerError> {
-        let mut connection = self.connection.lock().await;
-        self.sound_head(&mut connection).await
-    }
-
-    /// Checks every record: finds the first that was changed, dropped, inserted or moved. Records dropped from the end leave
-    /// no trace in the chain, nor does a ledger that was written anew from some record on: [`Ledger::verify_against`].
-    ///
-    /// # Errors
-    /// Where the storage fails for another reason than damage.
-    pub async fn verify(&self) -> Result<Audit, LedgerError> {
-        self.audit(None).await
-    }
-
-    /// Checks every record, and that the ledger still holds one that was noted elsewhere.
-    ///
-    /// # Errors
-    /// As [`Ledger::verify`].
-    pub async fn verify_against(&self, witness: Recorded) -> Result<Audit, LedgerError> {
-        self.audit(Some(witness)).await
-    }
-
-    /// Ends the connection, and with it moves the log's content into the ledger's file.
+    /// Ends the connection, and with it moves SQLite's log into the ledger's file.
     ///
     /// # Errors
     /// Where the storage fails; what was acknowledged stays in the log then.
     pub async fn close(self) -> Result<(), LedgerError> {
-        self.connection.into_inner().close().await.map_err(|source| storage("close", &self.path, source))
+        match Arc::into_inner(self.shared) {
+            Some(Shared { connection, name, .. }) => {
+                connection.into_inner().close().await.map_err(|source| storage("close", &name, source))
+            }
+            // Whoever else holds it closes it.
+            None => Ok(()),
+        }
     }
 
-    async fn audit(&self, witness: Option<Recorded>) -> Result<Audit, LedgerError> {
-        let mut chain = Chain::start();
-        let mut connection = self.connection.lock().await;
-        let mut rows = chain::rows_from(&mut connection, 1);
-        loop {
-            let row = match rows.try_next().await.map_err(|source| storage("read", &self.path, source)) {
-                Ok(Some(row)) => row,
-                Ok(None) => break,
-                Err(LedgerError::Storage { fault: StorageFault::Damaged, source, .. }) => {
-                    return Ok(Audit::Broken { seq: chain.next(), why: format!("the file is damaged here: {source}") });
-                }
-                Err(other) => return Err(other),
-            };
-            let followed = chain.follow(&row).and_then(|()| row.agrees());
-            let witnessed = followed.and_then(|()| row.is_witnessed(witness));
-            if let Err(Flaw { seq, why }) = witnessed {
-                return Ok(Audit::Broken { seq, why });
-            }
+    fn signer(&self) -> Result<(&Signer, u64), LedgerError> {
+        match &self.shared.access {
+            Access::Append { signer, epoch } => Ok((signer, *epoch)),
+            Access::Read => Err(LedgerError::OpenToRead { ledger: self.shared.name.clone() }),
         }
-        Ok(match witness {
-            Some(witness) if witness.seq >= chain.next() => {
-                Audit::Broken { seq: chain.next(), why: "it was recorded once and is no longer there".to_owned() }
-            }
-            Some(_) | None => Audit::Whole { records: chain.next() - 1, head: chain.head() },
-        })
     }
 
-    /// Hands each record to `visit`, in order, as long as they hold.
-    async fn scan(&self, mut chain: Chain, mut visit: impl FnMut(Record) -> Result<(), LedgerError>) -> Result<(), LedgerError> {
-        let mut connection = self.connection.lock().await;
-        let mut rows = chain::rows_from(&mut connection, chain.next());
-        while let Some(row) = rows.try_next().await.map_err(|source| storage("read", &self.path, source))? {
-            chain.follow(&row).map_err(|flaw| self.broken(flaw))?;
-            visit(self.record(&row)?)?;
-        }
-        Ok(())
+    fn by(&self, signer: &Signer, epoch: u64) -> By {
+        let About { cluster, policy } = self.about.clone();
+        By { instance: signer.instance().to_string(), epoch, cluster, policy }
+    }
+
+    /// Appends within a transaction that keeps others out, and signs the new end.
+    async fn seal(
+        &self,
+        transaction: &mut Transaction<'_>,
+        entry: &Entry,
+        at: Timestamp,
+        (signer, by): (&Signer, By),
+    ) -> Result<Recorded, LedgerError> {
+        let error = |source| storage("append to", &self.shared.name, source);
+        let body = entry.encode().map_err(LedgerError::Encode)?;
+        let head = self.sound_head(transaction).await?;
+        let seq = head.map_or(1, |head| head.seq + 1);
+        self.check_follows(transaction, &Record { seq, at, entry: entry.clone() }).await?;
+        let mut row = Row::sealed(seq, at, entry, body, head.map_or(RecordHash::NONE, |head| head.hash), &by);
+        let recorded = Recorded { seq, hash: row.computed_hash() };
+        row.signature = row.through.map(|_| signer.sign_checkpoint(recorded.hash));
+        storage::insert(transaction.on(), &row).await.map_err(error)?;
+        storage::store_head(transaction.on(), &signer.sign(recorded, by.epoch)).await.map_err(error)?;
+        Ok(recorded)
+    }
+
+    /// That the ledger still ends where this instance left it, or goes on from there: one that was copied back, cut off or
+    /// added to by hand is not appended to.
+    async fn check_own_head(&self) -> Result<(), LedgerError> {
+        let (signer, _) = self.signer()?;
+        let error = |source| storage("open", &self.shared.name, source);
+        let mut connection = self.shared.connection.lock().await;
+        let mut snapshot = self.snapshot(&mut connection).await?;
+        let end = self.sound_head(&mut snapshot).await?;
+        let base = self.base(&mut snapshot).await?;
+        let rows = storage::heads(snapshot.on()).await.map_err(error)?;
+        let own = rows.iter().find(|row| row.instance == signer.instance().as_str());
+        let flaw = match own.map(|row| SignedHead::stored(row).ok_or_else(|| head_changed(row))) {
+            Some(Ok(head)) => self.head_flaw(&mut snapshot, &head, end, base.as_ref()).await?,
+            Some(Err(flaw)) => Some(flaw),
+            None => {
+                let unsigned = storage::row_of_instance(snapshot.on(), signer.instance(), 0).await.map_err(error)?;
+                unsigned.map(|row| row.flaw("its instance's signed head is gone: the ledger's end may be too"))
+            }
+        };
+        flaw.map_or(Ok(()), |flaw| Err(self.broken(flaw)))
     }
 
     /// Replaces a connection that an error or a cancelled append left inside a transaction: SQLite ends a transaction
     /// itself where the disk is full or fails, and the driver then still counts it as begun.
-    async fn make_ready(&self, connection: &mut SqliteConnection) -> Result<(), LedgerError> {
-        if connection.ping().await.is_err() || connection.is_in_transaction() {
-            *connection = open::to_append(&self.path).await?;
+    async fn make_ready(&self, connection: &mut Connection) -> Result<(), LedgerError> {
+        if !connection.is_ready().await {
+            *connection = open::to_append(&self.shared.location).await?;
         }
         Ok(())
     }
 
-    async fn sound_head(&self, connection: &mut SqliteConnection) -> Result<Option<Recorded>, LedgerError> {
-        let row = last_row(connection).await.map_err(|source| storage("read", &self.path, source))?;
-        row.map(|row| row.sound().map_err(|flaw| self.broken(flaw))).transpose()
-    }
-
     /// Whether the record can follow what its run has behind it.
-    async fn check_follows(&self, connection: &mut SqliteConnection, record: &Record) -> Result<(), LedgerError> {
+    async fn check_follows(&self, transaction: &mut Transaction<'_>, record: &Record) -> Result<(), LedgerError> {
         let Some(run) = record.entry.run() else { return Ok(()) };
-        let rows = chain::rows_of_run(connection, run).await.map_err(|source| storage("read", &self.path, source))?;
+        let rows = storage::rows_of_run(transaction.on(), run).await;
+        let rows = rows.map_err(|source| storage("read", &self.shared.name, source))?;
         let mut runs = Runs::default();
         for row in rows {
             row.sound().map_err(|flaw| self.broken(flaw))?;
@@ -266,34 +239,22 @@ impl Ledger {
         runs.apply(record).map_err(LedgerError::History)
     }
 
-    fn record(&self, row: &Row) -> Result<Record, LedgerError> {
-        row.agrees().map_err(|flaw| self.broken(flaw))?;
-        let unreadable = |source| LedgerError::Unreadable { path: self.path.clone(), seq: row.number(), source };
-        let entry = Entry::decode(&row.body).map_err(unreadable)?;
-        Ok(Record { seq: row.number(), at: row.time().map_err(|flaw| self.broken(flaw))?, entry })
-    }
-
     fn broken(&self, flaw: Flaw) -> LedgerError {
-        LedgerError::Broken { path: self.path.clone(), seq: flaw.seq, why: flaw.why }
+        LedgerError::Broken { ledger: self.shared.name.clone(), seq: flaw.seq, why: flaw.why }
     }
 }
 
-async fn last_row(connection: &mut SqliteConnection) -> Result<Option<Row>, sqlx::Error> {
-    sqlx::query_as(concat!(chain::select!(), " ORDER BY seq DESC LIMIT 1")).fetch_optional(connection).await
+/// The instance's last turn; 0 where it had none. Its head is checked later, with the ledger.
+async fn own_epoch(connection: &mut Connection, signer: &Signer, name: &str) -> Result<u64, LedgerError> {
+    let error = |source| storage("open", name, source);
+    let mut snapshot = connection.snapshot().await.map_err(error)?;
+    let rows = storage::heads(snapshot.on()).await.map_err(error)?;
+    let own = rows.iter().find(|row| row.instance == signer.instance().as_str());
+    Ok(own.and_then(SignedHead::stored).map_or(0, |head| head.epoch))
 }
 
-async fn insert(connection: &mut SqliteConnection, row: &Row) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO records (seq, at, run, kind, body, prev, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)")
-        .bind(row.seq)
-        .bind(String::from_utf8_lossy(&row.at))
-        .bind(row.run.as_ref().map(|run| String::from_utf8_lossy(run)))
-        .bind(String::from_utf8_lossy(&row.kind))
-        .bind(&row.body)
-        .bind(&row.prev)
-        .bind(&row.hash)
-        .execute(connection)
-        .await
-        .map(|_| ())
+fn head_changed(row: &HeadRow) -> Flaw {
+    Flaw { seq: row.seq.cast_unsigned(), why: "its signed head was changed".to_owned() }
 }
 
 #[cfg(test)]

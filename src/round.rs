@@ -13,7 +13,7 @@ use trueup_core::policy::Policy;
 use crate::act::{self, Acting, Worse, is_wanted};
 use crate::failure::Failure;
 use crate::guards;
-use crate::ledger::Ledger;
+use crate::ledger::{About, Ledger};
 use crate::report::RunReport;
 use crate::rules;
 use crate::session::{self, Session};
@@ -90,7 +90,11 @@ pub async fn act(
         if stop.is_requested() {
             break;
         }
-        let (guards, worse) = guarded(session, ledger, judged, &round.policy).await?;
+        let policy = Some(round.policy.digest.clone());
+        let unplaced = ledger.about(About { cluster: None, policy: policy.clone() });
+        let (guards, worse) = guarded(session, &unplaced, judged, &round.policy).await?;
+        let cluster = guards::cluster(session, ledger, judged).await?;
+        let ledger = &ledger.about(About { cluster, policy });
         let decisions = decisions(judged, &guards, &round.policy, only);
         let acting = Acting { session, pinned: &round.pinned, policy: &round.policy, ledger, only, stop };
         reports.extend(act::roll_back_worse(acting, judged, &guards, worse).await.map_err(Failure::usage)?);

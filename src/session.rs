@@ -12,6 +12,7 @@ use crate::cli::Global;
 use crate::config::{self, Forge, Overrides, Settings};
 use crate::desired::{Lasting, Readings};
 use crate::failure::Failure;
+use crate::ledger::{Location, Server};
 use crate::source::credentials::{Credentials, Secret, Token};
 use crate::source::error::SourceError;
 use crate::source::{self, Access, Pinned, Revision, SourceSpec};
@@ -26,8 +27,10 @@ pub struct Session {
     pub revision: Revision,
     /// How remotes are reached, and where they are cached.
     pub access: Access,
-    /// Ledger, caches, key.
+    /// Caches, keys, and the ledger's file where there is no server for it.
     pub state: StateFolder,
+    /// Where the ledger is.
+    pub ledger: Location,
     /// What was read of the source before.
     pub readings: Readings,
     /// What was seen of each target before; empty where nobody looks again.
@@ -51,7 +54,18 @@ pub fn open(global: &Global) -> Result<Session, Failure> {
     let access = Access::new(state.path().join("cache"), credentials(&settings)).map_err(Failure::usage)?;
     let readings = Readings::of(&state, settings.render.clone(), Lasting::OneRound);
     let memories = BTreeMap::new();
-    Ok(Session { revision: revision(global), access, state, readings, memories, key, forge_token: forge_token(), settings })
+    let ledger = ledger(&settings, &state)?;
+    Ok(Session {
+        revision: revision(global),
+        access,
+        state,
+        ledger,
+        readings,
+        memories,
+        key,
+        forge_token: forge_token(),
+        settings,
+    })
 }
 
 impl Session {
@@ -134,6 +148,13 @@ fn state_folder(settings: &Settings) -> Result<StateFolder, Failure> {
     let state = StateFolder::resolve(environment, &settings.file).map_err(Failure::usage)?;
     state.create().map_err(Failure::usage)?;
     Ok(state)
+}
+
+fn ledger(settings: &Settings, state: &StateFolder) -> Result<Location, Failure> {
+    let Some(url) = &settings.ledger.url else { return Ok(Location::File(state.ledger())) };
+    let server = Server::at(url.reveal(), state.ledger_key());
+    let server = server.ok_or_else(|| Failure::usage(anyhow::anyhow!("`[ledger] url` is no URL of a PostgreSQL database")))?;
+    Ok(Location::Server(Box::new(server)))
 }
 
 /// What Git servers may see: a token for the source's own host, else the forge's token for the forge's host.

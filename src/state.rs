@@ -13,7 +13,10 @@ use trueup_core::seen::hex;
 
 mod key;
 
-pub use key::{KeyError, digest_key};
+pub use key::{KeyError, Purpose, digest_key, kept_key, read_key, unhex};
+
+/// The name of the file with the key that signs the ledger's head.
+pub const LEDGER_KEY: &str = "ledger-key";
 
 /// The environment's say in where the state folder is. An empty value counts as none.
 #[derive(Debug, Clone, Copy, Default)]
@@ -131,6 +134,12 @@ impl StateFolder {
     #[must_use]
     pub fn ledger(&self) -> PathBuf {
         self.path.join("ledger.sqlite")
+    }
+
+    /// The file of the key that signs the ledger's head.
+    #[must_use]
+    pub fn ledger_key(&self) -> PathBuf {
+        self.path.join(LEDGER_KEY)
     }
 
     /// The digest key's file.

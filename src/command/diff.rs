@@ -1,7 +1,7 @@
 //! `trueup diff`.
 
 use crate::cli::Output;
-use crate::command::{no_yaml, print};
+use crate::command::{no_form, print};
 use crate::exit::Exit;
 use crate::explain;
 use crate::failure::Failure;
@@ -22,7 +22,7 @@ pub(super) async fn all_paths(session: &Session, object: &str, output: Output) -
     match output {
         Output::Text => print(&report.print(terminal_width())),
         Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&report).map_err(Failure::usage)?)),
-        Output::Yaml | Output::Markdown => Err(no_yaml()),
+        Output::Yaml | Output::Markdown | Output::Csv => Err(no_form(output)),
     }?;
     Ok(report.exit())
 }
@@ -37,7 +37,7 @@ pub(crate) fn show(report: &Report, output: Output) -> Result<Exit, Failure> {
     match output {
         Output::Text => print(&text::print(report, terminal_width())),
         Output::Json => print(&format!("{}\n", report.to_json().map_err(Failure::usage)?)),
-        Output::Yaml | Output::Markdown => Err(no_yaml()),
+        Output::Yaml | Output::Markdown | Output::Csv => Err(no_form(output)),
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) async fn list(global: &Global, files: &[PathBuf], output: Output) -> 
             format!("{}\n", serde_json::to_string_pretty(&told).map_err(Failure::usage)?)
         }
         Output::Markdown => markdown(&classes),
-        Output::Text | Output::Yaml => plain(&classes, &policy),
+        Output::Text | Output::Yaml | Output::Csv => plain(&classes, &policy),
     };
     print(&text)
 }

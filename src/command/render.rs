@@ -35,7 +35,7 @@ pub(super) async fn render(session: &Session, output: Option<Output>) -> Result<
     }
     match output.unwrap_or(Output::Yaml) {
         Output::Json => print(&to_kubectl_json(&values))?,
-        Output::Yaml | Output::Text | Output::Markdown => {
+        Output::Yaml | Output::Text | Output::Markdown | Output::Csv => {
             let documents: Result<Vec<String>, _> = values.iter().map(serde_yaml::to_string).collect();
             print(&documents.map_err(Failure::usage)?.join("---\n"))?
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use trueup_core::run::{Effect, HandBack, Outcome, Run, RunId, RunStatus};
 
 use crate::cli::Output;
-use crate::command::{no_yaml, print};
+use crate::command::{no_form, print};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ledger::Ledger;
@@ -14,15 +14,13 @@ use crate::session::Session;
 use crate::visible::visible;
 
 pub(super) async fn runs(session: &Session, id: Option<&str>, output: Output) -> Result<Exit, Failure> {
-    let path = session.state.ledger();
-    if let (Some(id), false) = (id, path.exists()) {
+    let Some(ledger) = Ledger::open_if_there(&session.ledger).await.map_err(Failure::usage)? else {
+        let Some(id) = id else {
+            return print(if output == Output::Json { "[]\n" } else { "no runs yet: `trueup sync` makes them\n" });
+        };
         let _run: RunId = id.parse().map_err(Failure::usage)?;
         return Err(Failure::usage(anyhow::anyhow!("no run `{id}`: nothing was done yet, `trueup sync` does")));
-    }
-    if !path.exists() {
-        return print(if output == Output::Json { "[]\n" } else { "no runs yet: `trueup sync` makes them\n" });
-    }
-    let ledger = Ledger::open_to_read(&path).await.map_err(Failure::usage)?;
+    };
     let mut runs = ledger.runs().await.map_err(Failure::usage)?;
     if let Some(id) = id {
         let wanted: RunId = id.parse().map_err(Failure::usage)?;
@@ -40,7 +38,7 @@ pub(super) async fn runs(session: &Session, id: Option<&str>, output: Output) ->
             let runs: Vec<Value> = runs.iter().map(as_json).collect();
             print(&format!("{}\n", serde_json::to_string_pretty(&runs).map_err(Failure::usage)?))
         }
-        Output::Yaml | Output::Markdown => Err(no_yaml()),
+        Output::Yaml | Output::Markdown | Output::Csv => Err(no_form(output)),
     }
 }
 

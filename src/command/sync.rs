@@ -1,6 +1,6 @@
 //! `trueup sync`, and what each round of `trueup run` does.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::failure::Failure;
 use crate::ledger::Ledger;
@@ -12,6 +12,8 @@ use crate::source::history::contains;
 use crate::stop::Stop;
 use crate::target::Freshness;
 
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
 /// One round with effects. The verdict is of a second look, after them.
 ///
 /// # Errors
@@ -21,7 +23,7 @@ pub async fn sync(session: &Session, only: &[String], stop: &Stop) -> Result<Rep
         return Err(Failure::usage(anyhow::anyhow!("sync acts on commits only: leave out --work-tree, or add --dry-run")));
     }
     let _lock = session.state.lock(Timestamp::now()).map_err(Failure::usage)?;
-    let ledger = Ledger::open(&session.state.ledger()).await.map_err(Failure::usage)?;
+    let ledger = Ledger::open(&session.ledger).await.map_err(Failure::usage)?;
     // The stop is asked first, each time: a read that is ready at the same moment does not hide it.
     let mut round = tokio::select! {
         biased;
@@ -31,6 +33,7 @@ pub async fn sync(session: &Session, only: &[String], stop: &Stop) -> Result<Rep
     only_known_commits(&round)?;
     let mut subjects = Report::of(&round).subjects;
     let runs = act(session, &mut round, &ledger, only, stop).await?;
+    prune(session, &ledger).await?;
     let after = tokio::select! {
         biased;
         () = stop.requested() => return Err(Failure::unseen(anyhow::anyhow!("stopped after {} effects, all recorded", runs.len()))),
@@ -48,14 +51,26 @@ async fn second_look(session: &Session, runs: &[crate::report::RunReport], round
     if wrote { look(session, Freshness::Cached).await } else { Ok(round) }
 }
 
+/// Lets go what is older than `[ledger] keep`, once a day at most: each time leaves a record.
+async fn prune(session: &Session, ledger: &Ledger) -> Result<(), Failure> {
+    let Some(keep) = session.settings.ledger.keep else { return Ok(()) };
+    let now = Timestamp::now();
+    let before = now.checked_sub(keep).map_err(Failure::usage)?;
+    let oldest = ledger.oldest().await.map_err(Failure::usage)?;
+    if oldest.is_some_and(|oldest| oldest < before - DAY) {
+        let went = ledger.prune(before, now).await.map_err(Failure::usage)?;
+        tracing::info!(records = went, "old records of the ledger went behind a checkpoint");
+    }
+    Ok(())
+}
+
 /// What `sync` would do, with nothing written anywhere.
 ///
 /// # Errors
 /// As [`sync`], but without a ledger there is simply no history.
 pub async fn preview(session: &Session, only: &[String]) -> Result<Report, Failure> {
     let mut round = look(session, Freshness::Fresh).await?;
-    let path = session.state.ledger();
-    let ledger = if path.exists() { Some(Ledger::open_to_read(&path).await.map_err(Failure::usage)?) } else { None };
+    let ledger = Ledger::open_if_there(&session.ledger).await.map_err(Failure::usage)?;
     let runs = preview_round(session, &mut round, ledger.as_ref(), only).await?;
     Ok(Report { runs: Some(runs), ..Report::of(&round) })
 }

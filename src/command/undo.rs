@@ -11,7 +11,7 @@ use crate::command::print;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::guards;
-use crate::ledger::Ledger;
+use crate::ledger::{About, Ledger};
 use crate::report::{ActionName, RunReport};
 use crate::session::{self, Session};
 use crate::stop;
@@ -20,11 +20,11 @@ use crate::visible::visible;
 
 pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<Exit, Failure> {
     let wanted: RunId = id.parse().map_err(Failure::usage)?;
-    if !session.state.ledger().exists() {
+    if Ledger::open_if_there(&session.ledger).await.map_err(Failure::usage)?.is_none() {
         return Err(Failure::usage(anyhow::anyhow!("no run `{id}`: nothing was done yet, `trueup sync` does")));
     }
     let _lock = session.state.lock(Timestamp::now()).map_err(Failure::usage)?;
-    let ledger = Ledger::open(&session.state.ledger()).await.map_err(Failure::usage)?;
+    let ledger = Ledger::open(&session.ledger).await.map_err(Failure::usage)?;
     let run = ledger.run(&wanted).await.map_err(Failure::usage)?;
     let run = run.ok_or_else(|| Failure::usage(anyhow::anyhow!("no run `{id}`: `trueup runs` lists them")))?;
     let target = session.settings.targets.iter().find(|target| target.name == run.intent.target);
@@ -36,6 +36,8 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
     let (pinned, stop) = (session::pin(session).await?, stop::on_signal().map_err(Failure::usage)?);
     let policy = session::policy(session, &pinned)?;
     let guards: Guards = guards::of(session, &ledger, (&judged, &policy), Timestamp::now()).await?;
+    let cluster = guards::cluster(session, &ledger, &judged).await?;
+    let ledger = ledger.about(About { cluster, policy: Some(policy.digest.clone()) });
     let terms = Terms { target: &judged.name, requests: &[request], guards: &guards, policy: &policy, now: Timestamp::now() };
     let decisions = decide(&Inputs::of(&[], terms));
     let acting = Acting { session, pinned: &pinned, policy: &policy, ledger: &ledger, only: &[], stop: &stop };

@@ -11,8 +11,11 @@ use trueup_core::finding::Standing;
 use trueup_core::object::TargetName;
 use trueup_core::policy::{TIERS, origin_at};
 
+use crate::ledger::Server;
+use crate::source::credentials::Secret;
+
 use super::render::{PathEntry, RenderEntry, RendererName};
-use super::{Forge, ReviewSettings, RunSettings, Secrets, Settings, SourceSettings, Target, TargetKind};
+use super::{Forge, LedgerSettings, ReviewSettings, RunSettings, Secrets, Settings, SourceSettings, Target, TargetKind};
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +70,8 @@ struct File {
     policy: PolicyEntry,
     review: Option<Spanned<ReviewEntry>>,
     #[serde(default)]
+    ledger: LedgerEntry,
+    #[serde(default)]
     run: RunEntry,
     #[serde(default)]
     render: RenderEntry,
@@ -113,6 +118,13 @@ struct ReviewEntry {
     labels: Vec<String>,
     #[serde(default)]
     reviewers: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct LedgerEntry {
+    url: Option<Spanned<String>>,
+    keep: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -174,6 +186,7 @@ pub(super) fn parse(path: &Path, text: &str, environment: &dyn Fn(&str) -> Optio
         source: source(file.source, &folder, environment),
         policies: file.policy.paths,
         review: review(file.review, &place, environment)?,
+        ledger: ledger(file.ledger, &place, environment)?,
         run: run(&file.run, &place, environment)?,
         targets_in_file: file.target.len(),
         render: file.render.settings(&folder, environment("PATH")).map_err(|(at, message)| place.invalid(at, message))?,
@@ -220,6 +233,37 @@ fn review(
         }
     };
     Ok(ReviewSettings { forge, labels: entry.labels, reviewers: entry.reviewers })
+}
+
+/// The URL's text is in no message: it may hold a password.
+fn ledger(
+    entry: LedgerEntry,
+    place: &Text<'_>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<LedgerSettings, ConfigError> {
+    const NO_URL: &str = "this is no URL of a PostgreSQL database: write postgres://user@host/database, and the password in TRUEUP_LEDGER_URL alone";
+    let known = |url: &str| Server::at(url, PathBuf::new()).is_some();
+    let url = match (environment("TRUEUP_LEDGER_URL"), entry.url) {
+        (Some(url), _) if known(&url) => Some(url),
+        (Some(_), _) => {
+            return Err(ConfigError::Environment { name: "TRUEUP_LEDGER_URL".to_owned(), message: NO_URL.to_owned() });
+        }
+        (None, Some(url)) if !known(url.get_ref()) => return Err(place.invalid(url.span().start, NO_URL)),
+        (None, url) => url.map(Spanned::into_inner),
+    };
+    let keep =
+        entry.keep.map(|keep| days(keep.get_ref()).ok_or_else(|| place.invalid(keep.span().start, not_days(keep.get_ref()))));
+    Ok(LedgerSettings { url: url.map(Secret::new), keep: keep.transpose()? })
+}
+
+/// `30d`. Guards look back for a day, so what is younger than two never goes.
+fn days(text: &str) -> Option<Duration> {
+    let days = text.strip_suffix('d')?.parse::<u64>().ok().filter(|days| (2..=36_500).contains(days))?;
+    Some(Duration::from_secs(days * 24 * 3600))
+}
+
+fn not_days(text: &str) -> String {
+    format!("`{text}` is no time to keep records for: write days, two at least, as in \"90d\"")
 }
 
 fn run(entry: &RunEntry, place: &Text<'_>, environment: &dyn Fn(&str) -> Option<String>) -> Result<RunSettings, ConfigError> {

@@ -2,98 +2,115 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
 
 use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgDatabaseError;
 use trueup_core::run::{DecodeError, HistoryError};
 
-use crate::state::advice;
+use crate::state::{KeyError, advice};
 
 /// Why the ledger cannot be opened, read or appended to.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// There is none yet.
-    #[error("there is no ledger at `{path}`: `trueup sync` makes it at its first run")]
+    #[error("there is no ledger at `{ledger}`: `trueup sync` makes it at its first run")]
     Missing {
-        /// The ledger's file.
-        path: PathBuf,
+        /// The ledger.
+        ledger: String,
     },
     /// The file cannot be made, or not be written.
-    #[error("cannot write the ledger `{path}`: {}", advice(source))]
+    #[error("cannot write the ledger `{ledger}`: {}", advice(source))]
     Write {
         /// The ledger's file.
-        path: PathBuf,
+        ledger: String,
         /// Why.
         #[source]
         source: io::Error,
     },
     /// The storage failed.
-    #[error("cannot {step} the ledger `{path}`: {fault}")]
+    #[error("cannot {step} the ledger `{ledger}`: {fault}")]
     Storage {
         /// What was being done.
         step: &'static str,
-        /// The ledger's file.
-        path: PathBuf,
+        /// The ledger.
+        ledger: String,
         /// What kind of failure it is.
         fault: StorageFault,
         /// Why, in the storage's words.
         #[source]
         source: sqlx::Error,
     },
-    /// The file is a database, but no ledger.
-    #[error("`{path}` is a database, but no ledger: name another file")]
+    /// There is a database, but no ledger.
+    #[error("`{ledger}` is a database, but no ledger: name another one")]
     NotALedger {
-        /// The file.
-        path: PathBuf,
+        /// The database.
+        ledger: String,
     },
     /// A later trueup has changed its layout.
-    #[error("the ledger `{path}` has layout {version}, which this trueup does not know: use a later trueup")]
+    #[error("the ledger `{ledger}` has layout {version}, which this trueup does not know: use a later trueup")]
     LaterLayout {
-        /// The ledger's file.
-        path: PathBuf,
+        /// The ledger.
+        ledger: String,
         /// The layout's number.
         version: i64,
     },
     /// Its layout is not what any trueup made.
-    #[error("the layout of the ledger `{path}` was changed by another program: restore it from a copy")]
+    #[error("the layout of the ledger `{ledger}` was changed by another program: restore it from a copy")]
     Layout {
-        /// The ledger's file.
-        path: PathBuf,
+        /// The ledger.
+        ledger: String,
         /// What differs.
         #[source]
         source: MigrateError,
     },
     /// The storage does not keep what it acknowledges.
-    #[error("the ledger `{path}` would not be durable: `{setting}` is `{found}`; put it on a local disk")]
+    #[error("the ledger `{ledger}` would not be durable: `{setting}` is `{found}`; put it on a local disk")]
     NotDurable {
-        /// The ledger's file.
-        path: PathBuf,
+        /// The ledger.
+        ledger: String,
         /// The setting.
         setting: &'static str,
         /// What it is.
         found: String,
     },
+    /// The key that signs its head cannot be used.
+    #[error("cannot sign the head of the ledger `{ledger}`")]
+    Key {
+        /// The ledger.
+        ledger: String,
+        /// Why.
+        #[source]
+        source: KeyError,
+    },
+    /// The server does not take our credentials. Its words are left out, as they name the user.
+    #[error(
+        "the ledger's server `{ledger}` does not accept the user or the password: correct `TRUEUP_LEDGER_URL` or `[ledger] url`"
+    )]
+    Credentials {
+        /// The ledger.
+        ledger: String,
+    },
     /// It was opened for reading.
-    #[error("the ledger `{path}` is open for reading alone: nothing can be appended")]
+    #[error("the ledger `{ledger}` is open for reading alone: nothing can be appended")]
     OpenToRead {
-        /// The ledger's file.
-        path: PathBuf,
+        /// The ledger.
+        ledger: String,
     },
     /// A record is not what was recorded.
-    #[error("record {seq} of the ledger `{path}` does not hold: {why}; see `trueup audit verify`, and restore a copy")]
+    #[error("record {seq} of the ledger `{ledger}` does not hold: {why}; see `trueup audit verify`, and restore a copy")]
     Broken {
-        /// The ledger's file.
-        path: PathBuf,
+        /// The ledger.
+        ledger: String,
         /// The first such record.
         seq: u64,
         /// What is wrong with it.
         why: String,
     },
     /// A record's content cannot be read.
-    #[error("cannot read record {seq} of the ledger `{path}`")]
+    #[error("cannot read record {seq} of the ledger `{ledger}`")]
     Unreadable {
-        /// The ledger's file.
-        path: PathBuf,
+        /// The ledger.
+        ledger: String,
         /// The record.
         seq: u64,
         /// Why.
@@ -114,7 +131,8 @@ pub enum LedgerError {
     Encode(#[source] serde_json::Error),
 }
 
-/// What kind of failure of the storage it is, by SQLite's primary result codes (<https://sqlite.org/rescode.html>).
+/// What kind of failure of the storage it is, by SQLite's primary result codes (<https://sqlite.org/rescode.html>) and
+/// PostgreSQL's classes of SQLSTATE (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StorageFault {
     /// Another process holds it.
@@ -131,15 +149,31 @@ pub enum StorageFault {
     Unreachable,
     /// It is no database.
     NotADatabase,
+    /// The server does not answer.
+    Silent,
+    /// The server's user may not do it.
+    Rights,
+    /// The server's user or password is wrong.
+    Credentials,
     /// Anything else.
     Other,
 }
 
 impl StorageFault {
     fn of(error: &sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        let primary = code.and_then(|code| code.parse::<i32>().ok()).map(|extended| extended & 0xff);
-        match primary {
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => Self::Silent,
+            sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
+                Some(error) => Self::of_state(error.code()),
+                None => Self::of_code(error.code().and_then(|code| code.parse().ok())),
+            },
+            _ => Self::Other,
+        }
+    }
+
+    /// By SQLite's extended result code.
+    fn of_code(extended: Option<i32>) -> Self {
+        match extended.map(|extended| extended & 0xff) {
             Some(5 | 6) => Self::Busy,
             Some(8) => Self::ReadOnly,
             Some(10) => Self::Disk,
@@ -148,6 +182,20 @@ impl StorageFault {
             Some(14) => Self::Unreachable,
             Some(26) => Self::NotADatabase,
             Some(_) | None => Self::Other,
+        }
+    }
+
+    /// By PostgreSQL's SQLSTATE.
+    fn of_state(state: &str) -> Self {
+        match state {
+            "55P03" | "40P01" | "40001" => Self::Busy,
+            "53100" => Self::Full,
+            "42501" => Self::Rights,
+            "XX001" | "XX002" => Self::Damaged,
+            _ if state.starts_with("28") => Self::Credentials,
+            _ if state.starts_with("58") => Self::Disk,
+            _ if state.starts_with("08") || state.starts_with("57P") || state.starts_with("53") => Self::Silent,
+            _ => Self::Other,
         }
     }
 }
@@ -163,12 +211,20 @@ impl fmt::Display for StorageFault {
             Self::Full => "the disk is full; free some space",
             Self::Unreachable => "the file or its `-wal` and `-shm` cannot be opened; check the folder's rights",
             Self::NotADatabase => "the file is no ledger; move it away, or restore a copy",
+            Self::Silent => "the server cannot be reached; check its address, and that it runs",
+            Self::Rights => {
+                "the server's user may not; it needs to create a schema once, then to select, insert, update and delete"
+            }
+            Self::Credentials => "the server does not accept the user or the password",
             Self::Other => "the storage refused",
         })
     }
 }
 
 /// The error of a storage step.
-pub(super) fn storage(step: &'static str, path: &Path, source: sqlx::Error) -> LedgerError {
-    LedgerError::Storage { step, path: path.to_owned(), fault: StorageFault::of(&source), source }
+pub(super) fn storage(step: &'static str, ledger: &str, source: sqlx::Error) -> LedgerError {
+    match StorageFault::of(&source) {
+        StorageFault::Credentials => LedgerError::Credentials { ledger: ledger.to_owned() },
+        fault => LedgerError::Storage { step, ledger: ledger.to_owned(), fault, source },
+    }
 }

@@ -2,21 +2,29 @@ use std::io::BufRead;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use futures::TryStreamExt;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use serde_json::json;
-use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection as _};
 use tempfile::TempDir;
 use trueup_core::finding::{FindingId, Subject};
 use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::run::{
-    Effect, Episode, Escalation, Fate, HistoryError, Intent, Outcome, Outlook, PatchEffect, Proposal, RunStatus,
+    Due, Effect, Episode, Escalation, Fate, HistoryError, Intent, Outcome, Outlook, PatchEffect, Proposal, Run, RunId, RunStatus,
+    Standing,
 };
 
 use super::*;
 
 mod damage;
+mod heads;
+mod layouts;
 mod processes;
+mod pruned;
+mod server;
 
 fn second(number: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + number).expect("in range")
@@ -102,22 +110,70 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     })
 }
 
-/// A ledger in a folder of its own.
+/// A ledger in a folder of its own, or in a database of its own.
 struct World {
     folder: TempDir,
+    at: Location,
     ledger: Ledger,
 }
 
+/// What a ledger is kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Storage {
+    File,
+    Server,
+}
+
+/// Both storages, or the file alone where there is no server, which CI does not accept.
+fn storages() -> Vec<Storage> {
+    if std::env::var_os("TRUEUP_TEST_POSTGRES").is_some() {
+        return vec![Storage::File, Storage::Server];
+    }
+    assert!(std::env::var_os("CI").is_none(), "TRUEUP_TEST_POSTGRES is not set: `scripts/postgres` starts a server");
+    eprintln!("not run on PostgreSQL: TRUEUP_TEST_POSTGRES is not set");
+    vec![Storage::File]
+}
+
+/// Holds on each storage; fewer cases on a server, where each needs a database.
+fn law<S: Strategy>(cases: u32, strategy: &S, holds: impl Fn(Storage, S::Value)) {
+    for storage in storages() {
+        let cases = if storage == Storage::File { cases } else { (cases / 8).max(2) };
+        let mut runner = TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) });
+        let ran = runner.run(strategy, |value| {
+            holds(storage, value);
+            Ok(())
+        });
+        ran.unwrap_or_else(|failure| panic!("on {storage:?}: {failure}"));
+    }
+}
+
+async fn at(storage: Storage, folder: &Path) -> Location {
+    match storage {
+        Storage::File => Location::File(folder.join("ledger.sqlite")),
+        Storage::Server => Location::Server(Box::new(Server::at(&database().await, folder.join("ledger-key")).expect("a URL"))),
+    }
+}
+
+/// The URL of a new database.
+async fn database() -> String {
+    let url = std::env::var("TRUEUP_TEST_POSTGRES").expect("looked for before");
+    let name = format!("ledger_{}", ulid::Ulid::generate().to_string().to_lowercase());
+    let mut admin = PgConnection::connect(&url).await.expect("a server");
+    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.expect("made");
+    url.replace("/postgres?", &format!("/{name}?"))
+}
+
 impl World {
-    async fn new() -> Self {
+    async fn new(storage: Storage) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let ledger = Ledger::open(&folder.path().join("ledger.sqlite")).await.expect("a ledger");
-        Self { folder, ledger }
+        let at = at(storage, folder.path()).await;
+        let ledger = Ledger::open(&at).await.expect("a ledger");
+        Self { folder, at, ledger }
     }
 
     /// With this many escalations.
-    async fn with(records: i64) -> Self {
-        let world = Self::new().await;
+    async fn with(storage: Storage, records: i64) -> Self {
+        let world = Self::new(storage).await;
         for number in 0..records {
             let note = format!("note {number}");
             world.ledger.append(&escalation(&note), second(number)).await.expect("recorded");
@@ -128,28 +184,79 @@ impl World {
     fn path(&self) -> std::path::PathBuf {
         self.folder.path().join("ledger.sqlite")
     }
+
+    async fn intruder(&self) -> Intruder {
+        Intruder::at(&self.at).await
+    }
 }
 
 /// Another program's connection, with the guards against change taken away.
-async fn intruder(path: &Path) -> SqliteConnection {
-    let mut connection = SqliteConnectOptions::new().filename(path).connect().await.expect("open");
-    for statement in ["DROP TRIGGER IF EXISTS records_never_change", "DROP TRIGGER IF EXISTS records_never_go"] {
-        sqlx::query(statement).execute(&mut connection).await.expect("dropped");
+struct Intruder(Connection);
+
+impl Intruder {
+    async fn at(at: &Location) -> Self {
+        let mut intruder = match at {
+            Location::File(path) => {
+                Self(Connection::Sqlite(SqliteConnectOptions::new().filename(path).connect().await.expect("open")))
+            }
+            Location::Server(server) => {
+                let options = server.options().expect("a URL").options([("search_path", "trueup")]);
+                Self(Connection::Postgres(options.connect().await.expect("open")))
+            }
+        };
+        for trigger in ["records_never_change", "records_never_go", "records_go_behind_a_checkpoint_alone"] {
+            let statement = match &intruder.0 {
+                Connection::Sqlite(_) => format!("DROP TRIGGER IF EXISTS {trigger}"),
+                Connection::Postgres(_) => format!("DROP TRIGGER IF EXISTS {trigger} ON records"),
+            };
+            intruder.run(&statement).await.expect("dropped");
+        }
+        intruder
     }
-    connection
+
+    /// How many rows it changed.
+    async fn run(&mut self, statement: &str) -> Result<u64, sqlx::Error> {
+        let query = sqlx::AssertSqlSafe(statement.to_owned());
+        match &mut self.0 {
+            Connection::Sqlite(connection) => sqlx::raw_sql(query).execute(connection).await.map(|done| done.rows_affected()),
+            Connection::Postgres(connection) => sqlx::raw_sql(query).execute(connection).await.map(|done| done.rows_affected()),
+        }
+    }
+
+    async fn change(&mut self, statement: &str) {
+        assert!(self.run(statement).await.expect("changed") > 0, "{statement}");
+    }
+
+    async fn bytes(&mut self, select: &str) -> Vec<u8> {
+        let query = sqlx::AssertSqlSafe(select.to_owned());
+        match &mut self.0 {
+            Connection::Sqlite(connection) => sqlx::query_scalar(query).fetch_one(connection).await.expect("read"),
+            Connection::Postgres(connection) => sqlx::query_scalar(query).fetch_one(connection).await.expect("read"),
+        }
+    }
+
+    async fn insert(&mut self, row: &Row) {
+        let on = match &mut self.0 {
+            Connection::Sqlite(connection) => storage::On::Sqlite(connection),
+            Connection::Postgres(connection) => storage::On::Postgres(connection),
+        };
+        storage::insert(on, row).await.expect("inserted");
+    }
+}
+
+fn nobody() -> By {
+    By { instance: "somebody".to_owned(), epoch: 1, cluster: None, policy: None }
 }
 
 fn in_runtime<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    #[test]
-    fn what_is_appended_is_read_and_holds(entries in prop::collection::vec(any_entry(), 0..40)) {
+#[test]
+fn what_is_appended_is_read_and_holds() {
+    law(24, &prop::collection::vec(any_entry(), 0..40), |storage, entries| {
         in_runtime(async {
-            let world = World::new().await;
+            let world = World::new(storage).await;
             let mut model = Runs::default();
             let mut records = Vec::new();
             for (number, entry) in (0..).zip(entries) {
@@ -163,51 +270,62 @@ proptest! {
                     (appended, applied) => panic!("{appended:?} but {applied:?}"),
                 }
             }
-            let path = world.path();
             world.ledger.close().await.expect("closed");
-            let ledger = Ledger::open(&path).await.expect("opened again");
+            let ledger = Ledger::open(&world.at).await.expect("opened again");
             assert_eq!(ledger.entries(0).await.expect("read"), records);
             assert_eq!(ledger.entries(3).await.expect("read"), records.get(3..).unwrap_or_default());
             assert_eq!(ledger.runs().await.expect("read"), model.into_all());
-            let head = ledger.head().await.expect("read");
-            assert_eq!(ledger.verify().await.expect("read"), Audit::Whole { records: records.len() as u64, head });
+            let found = ledger.verify().await.expect("read");
+            assert_eq!(whole(&found), (records.len() as u64, ledger.head().await.expect("read")));
         });
+    });
+}
+
+/// How many records, and the last one.
+fn whole(audit: &Audit) -> (u64, Option<Recorded>) {
+    match audit {
+        Audit::Whole { records, head, .. } => (*records, *head),
+        Audit::Broken { seq, why } => panic!("broken at {seq}: {why}"),
     }
 }
 
 #[tokio::test]
 async fn a_run_is_found_with_what_it_owes() {
-    let world = World::new().await;
-    for number in 1..4 {
-        world.ledger.append(&patch(number, "because"), second(0)).await.expect("recorded");
+    for storage in storages() {
+        let world = World::new(storage).await;
+        for number in 1..4 {
+            world.ledger.append(&patch(number, "because"), second(0)).await.expect("recorded");
+        }
+        let applied = Outcome::Applied { resource_version: Some("42".into()), warnings: Vec::new() };
+        let lost = Outcome::Unknown { reason: "timeout".into() };
+        world.ledger.append(&Entry::Outcome { run: run_id(1), outcome: applied }, second(1)).await.expect("recorded");
+        world.ledger.append(&Entry::Outcome { run: run_id(2), outcome: lost }, second(1)).await.expect("recorded");
+        let unfinished = world.ledger.unfinished().await.expect("read");
+        assert_eq!(unfinished.iter().map(|run| run.intent.run.clone()).collect::<Vec<_>>(), [run_id(2), run_id(3)]);
+        let run = world.ledger.run(&run_id(1)).await.expect("read").expect("there");
+        assert_eq!(run.status, RunStatus::Applied { resource_version: Some("42".into()) });
+        assert_eq!(world.ledger.run(&run_id(7)).await.expect("read"), None);
+        assert_eq!(world.ledger.standing().await.expect("read").writes_of_class("config-value", second(0)), 3);
     }
-    let applied = Outcome::Applied { resource_version: Some("42".into()), warnings: Vec::new() };
-    let lost = Outcome::Unknown { reason: "timeout".into() };
-    world.ledger.append(&Entry::Outcome { run: run_id(1), outcome: applied }, second(1)).await.expect("recorded");
-    world.ledger.append(&Entry::Outcome { run: run_id(2), outcome: lost }, second(1)).await.expect("recorded");
-    let unfinished = world.ledger.unfinished().await.expect("read");
-    assert_eq!(unfinished.iter().map(|run| run.intent.run.clone()).collect::<Vec<_>>(), [run_id(2), run_id(3)]);
-    let run = world.ledger.run(&run_id(1)).await.expect("read").expect("there");
-    assert_eq!(run.status, RunStatus::Applied { resource_version: Some("42".into()) });
-    assert_eq!(world.ledger.run(&run_id(7)).await.expect("read"), None);
-    assert_eq!(world.ledger.standing().await.expect("read").writes_of_class("config-value", second(0)), 3);
 }
 
 #[tokio::test]
 async fn what_cannot_follow_is_not_recorded() {
-    let world = World::new().await;
-    let verification = Entry::Verification { run: run_id(1), outlook: Outlook::Settled, why: None };
-    let error = world.ledger.append(&verification, second(0)).await.expect_err("no intent");
-    assert!(matches!(error, LedgerError::History(HistoryError::NoIntent(_))), "{error}");
-    world.ledger.append(&patch(1, ""), second(0)).await.expect("recorded");
-    let error = world.ledger.append(&verification, second(0)).await.expect_err("nothing applied");
-    assert!(matches!(error, LedgerError::History(HistoryError::Step { .. })), "{error}");
-    assert_eq!(world.ledger.entries(0).await.expect("read").len(), 1);
+    for storage in storages() {
+        let world = World::new(storage).await;
+        let verification = Entry::Verification { run: run_id(1), outlook: Outlook::Settled, why: None };
+        let error = world.ledger.append(&verification, second(0)).await.expect_err("no intent");
+        assert!(matches!(error, LedgerError::History(HistoryError::NoIntent(_))), "{error}");
+        world.ledger.append(&patch(1, ""), second(0)).await.expect("recorded");
+        let error = world.ledger.append(&verification, second(0)).await.expect_err("nothing applied");
+        assert!(matches!(error, LedgerError::History(HistoryError::Step { .. })), "{error}");
+        assert_eq!(world.ledger.entries(0).await.expect("read").len(), 1);
+    }
 }
 
 #[tokio::test]
 async fn a_secrets_value_is_not_recorded() {
-    let world = World::new().await;
+    let world = World::new(Storage::File).await;
     let canary = "c2VjcmV0LWNhbmFyeQ";
     let effect = Effect::Patch(PatchEffect {
         uid: None,
@@ -228,18 +346,29 @@ async fn a_secrets_value_is_not_recorded() {
 
 #[tokio::test]
 async fn the_database_itself_refuses_changes() {
-    let world = World::with(2).await;
-    let mut connection = SqliteConnectOptions::new().filename(world.path()).connect().await.expect("open");
-    for statement in ["UPDATE records SET kind = 'hold'", "DELETE FROM records WHERE seq = 2"] {
-        let error = sqlx::query(statement).execute(&mut connection).await.expect_err("refused").to_string();
-        assert!(error.contains("a ledger is append-only"), "{error}");
+    for storage in storages() {
+        let world = World::with(storage, 2).await;
+        let connection = match &world.at {
+            Location::File(path) => Connection::Sqlite(SqliteConnectOptions::new().filename(path).connect().await.expect("open")),
+            Location::Server(server) => {
+                let options = server.options().expect("a URL").options([("search_path", "trueup")]);
+                Connection::Postgres(options.connect().await.expect("open"))
+            }
+        };
+        let mut other = Intruder(connection);
+        let mut statements = vec!["UPDATE records SET kind = 'hold'", "DELETE FROM records WHERE seq = 2"];
+        statements.extend((storage == Storage::Server).then_some("TRUNCATE records"));
+        for statement in statements {
+            let error = other.run(statement).await.expect_err("refused").to_string();
+            assert!(error.contains("a ledger is append-only"), "{error}");
+        }
     }
 }
 
 #[tokio::test]
 async fn the_file_is_its_owners_alone() {
     use std::os::unix::fs::MetadataExt;
-    let world = World::with(1).await;
+    let world = World::with(Storage::File, 1).await;
     for file in std::fs::read_dir(world.folder.path()).expect("a folder") {
         let metadata = file.expect("a file").metadata().expect("read");
         assert_eq!(metadata.mode() & 0o777, 0o600);
@@ -248,9 +377,12 @@ async fn the_file_is_its_owners_alone() {
 
 #[tokio::test]
 async fn a_full_storage_is_an_error_and_loses_nothing() {
-    let world = World::with(3).await;
+    let world = World::with(Storage::File, 3).await;
     let small = "PRAGMA max_page_count = 1";
-    sqlx::query(small).execute(&mut *world.ledger.connection.lock().await).await.expect("set");
+    let mut connection = world.ledger.shared.connection.lock().await;
+    let Connection::Sqlite(sqlite) = &mut *connection else { panic!("a file") };
+    sqlx::query(small).execute(sqlite).await.expect("set");
+    drop(connection);
     let long = "x".repeat(100_000);
     let error = world.ledger.append(&escalation(&long), second(3)).await.expect_err("full");
     assert!(matches!(error, LedgerError::Storage { fault: StorageFault::Full, .. }), "{error:?}");
@@ -262,17 +394,19 @@ async fn a_full_storage_is_an_error_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_cancelled_append_happened_or_did_not() {
-    let world = World::new().await;
-    let mut acknowledged = 0;
-    for step in 0..60 {
-        let patience = std::time::Duration::from_micros(20 * step);
-        if tokio::time::timeout(patience, world.ledger.append(&escalation("x"), second(0))).await.is_ok() {
-            acknowledged += 1;
+    for storage in storages() {
+        let world = World::new(storage).await;
+        let mut acknowledged = 0;
+        for step in 0..60 {
+            let patience = std::time::Duration::from_micros(20 * step);
+            if tokio::time::timeout(patience, world.ledger.append(&escalation("x"), second(0))).await.is_ok() {
+                acknowledged += 1;
+            }
         }
+        let last = world.ledger.append(&escalation("last"), second(1)).await.expect("recorded");
+        assert!((acknowledged + 1..=61).contains(&last.seq), "{acknowledged} acknowledged, the last is {}", last.seq);
+        assert_eq!(whole(&world.ledger.verify().await.expect("read")), (last.seq, Some(last)));
     }
-    let last = world.ledger.append(&escalation("last"), second(1)).await.expect("recorded");
-    assert!((acknowledged + 1..=61).contains(&last.seq), "{acknowledged} acknowledged, the last is {}", last.seq);
-    assert_eq!(world.ledger.verify().await.expect("read"), Audit::Whole { records: last.seq, head: Some(last) });
 }
 
 #[tokio::test]
@@ -314,17 +448,20 @@ async fn a_ledger_that_is_not_there_is_made_only_to_append() {
 
 #[tokio::test]
 async fn a_later_trueup_is_not_second_guessed() {
-    let world = World::with(2).await;
-    let path = world.path();
-    let head = world.ledger.head().await.expect("read").expect("there");
-    let later = br#"{"format":2,"entry":{"dream":{}}}"#.to_vec();
-    let row = Row::sealed(3, second(3), &escalation(""), later, head.hash);
-    insert(&mut intruder(&path).await, &row).await.expect("inserted");
-    assert!(matches!(world.ledger.runs().await, Err(LedgerError::Unreadable { seq: 3, .. })));
-    assert!(matches!(world.ledger.verify().await.expect("read"), Audit::Whole { records: 3, .. }));
+    for storage in storages() {
+        let world = World::with(storage, 2).await;
+        let head = world.ledger.head().await.expect("read").expect("there");
+        let later = br#"{"format":2,"entry":{"dream":{}}}"#.to_vec();
+        let mut intruder = world.intruder().await;
+        intruder.insert(&Row::sealed(3, second(3), &escalation(""), later, head.hash, &nobody())).await;
+        assert!(matches!(world.ledger.runs().await, Err(LedgerError::Unreadable { seq: 3, .. })));
+        assert!(matches!(world.ledger.verify().await.expect("read"), Audit::Broken { seq: 3, .. }), "nobody signed it");
 
-    let layout = "INSERT INTO _sqlx_migrations VALUES (9999, 'later', CURRENT_TIMESTAMP, TRUE, x'00', 0)";
-    sqlx::query(layout).execute(&mut intruder(&path).await).await.expect("inserted");
-    assert!(matches!(Ledger::open(&path).await, Err(LedgerError::LaterLayout { version: 9999, .. })));
-    assert!(matches!(Ledger::open_to_read(&path).await, Err(LedgerError::LaterLayout { version: 9999, .. })));
+        world.ledger.close().await.expect("closed");
+        let layout = "INSERT INTO _sqlx_migrations VALUES (9999, 'later', CURRENT_TIMESTAMP, TRUE, ";
+        let bytes = if storage == Storage::File { "x'00'" } else { "'\\x00'" };
+        intruder.change(&format!("{layout}{bytes}, 0)")).await;
+        assert!(matches!(Ledger::open(&world.at).await, Err(LedgerError::LaterLayout { version: 9999, .. })));
+        assert!(matches!(Ledger::open_to_read(&world.at).await, Err(LedgerError::LaterLayout { version: 9999, .. })));
+    }
 }

@@ -1,6 +1,7 @@
 //! The program as people and pipelines use it: the real binary, in worlds of its own.
 
 mod all_paths;
+mod audit;
 mod bad_input;
 mod demo;
 mod face;

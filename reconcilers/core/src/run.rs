@@ -21,8 +21,8 @@ mod id;
 mod standing;
 
 pub use entry::{
-    DecodeError, Effect, Entry, Episode, EpisodeEnd, Escalation, FORMAT, HandBack, Hold, Intent, Owed, PatchEffect, Proposal,
-    Record,
+    Checkpoint, DecodeError, Effect, Entry, Episode, EpisodeEnd, Escalation, FORMAT, HandBack, Hold, Intent, Owed, PatchEffect,
+    Proposal, Record,
 };
 pub use history::{HistoryError, Run, Runs};
 pub use id::{RunId, RunIdError};

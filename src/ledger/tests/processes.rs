@@ -5,17 +5,47 @@ use std::os::unix::process::CommandExt;
 
 use super::*;
 
-fn child(test: &str, path: &Path) -> Command {
+/// Where a child's ledger is: a file, or the URL of a database and a folder for the key.
+#[derive(Debug, Clone)]
+struct Given {
+    ledger: String,
+    folder: std::path::PathBuf,
+}
+
+impl Given {
+    async fn new(storage: Storage, folder: &Path) -> Self {
+        let ledger = match storage {
+            Storage::File => folder.join("ledger.sqlite").display().to_string(),
+            Storage::Server => database().await,
+        };
+        Self { ledger, folder: folder.to_owned() }
+    }
+
+    fn location(&self) -> Location {
+        match Server::at(&self.ledger, self.folder.join("ledger-key")) {
+            Some(server) => Location::Server(Box::new(server)),
+            None => Location::File(self.ledger.clone().into()),
+        }
+    }
+
+    async fn open(&self) -> Ledger {
+        Ledger::open(&self.location()).await.expect("a ledger")
+    }
+}
+
+fn child(test: &str, given: &Given) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command
         .args(["--exact", &format!("ledger::tests::processes::{test}"), "--ignored", "--nocapture"])
-        .env("TRUEUP_TEST_LEDGER", path)
+        .env("TRUEUP_TEST_LEDGER", &given.ledger)
+        .env("TRUEUP_TEST_LEDGER_FOLDER", &given.folder)
         .stdout(Stdio::piped());
     command
 }
 
-fn given_path() -> std::path::PathBuf {
-    std::env::var_os("TRUEUP_TEST_LEDGER").expect("given by the test that starts this one").into()
+fn given() -> Given {
+    let variable = |name| std::env::var(name).expect("given by the test that starts this one");
+    Given { ledger: variable("TRUEUP_TEST_LEDGER"), folder: variable("TRUEUP_TEST_LEDGER_FOLDER").into() }
 }
 
 /// The numbers that the child printed, until `enough` says so; what it printed after that stays in the pipe.
@@ -24,15 +54,15 @@ fn acknowledged(lines: &mut impl Iterator<Item = std::io::Result<String>>, enoug
     numbers.take(enough).collect()
 }
 
-fn start(test: &str, path: &Path) -> (Child, std::io::Lines<std::io::BufReader<std::process::ChildStdout>>) {
-    let mut child = child(test, path).spawn().expect("a child");
+fn start(test: &str, given: &Given) -> (Child, std::io::Lines<std::io::BufReader<std::process::ChildStdout>>) {
+    let mut child = child(test, given).spawn().expect("a child");
     let lines = std::io::BufReader::new(child.stdout.take().expect("piped")).lines();
     (child, lines)
 }
 
 /// Appends this many, saying so after each.
 async fn append_and_say(records: i64) -> Ledger {
-    let ledger = Ledger::open(&given_path()).await.expect("a ledger");
+    let ledger = given().open().await;
     println!();
     for number in 0..records {
         let note = format!("process {} note {number}", std::process::id());
@@ -50,11 +80,17 @@ fn child_that_appends() {
 
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
+    for storage in storages() {
+        killed_again_and_again(storage);
+    }
+}
+
+fn killed_again_and_again(storage: Storage) {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("ledger.sqlite");
+    let given = in_runtime(Given::new(storage, folder.path()));
     let mut expected = 0;
     for round in 1..=5 {
-        let (mut child, mut lines) = start("child_that_appends", &path);
+        let (mut child, mut lines) = start("child_that_appends", &given);
         let mut seen = acknowledged(&mut lines, 20 * round);
         child.kill().expect("killed");
         child.wait().expect("ended");
@@ -62,8 +98,7 @@ fn what_was_acknowledged_survives_a_kill() {
         let last = *seen.last().expect("some were acknowledged");
         assert_eq!(seen, (expected + 1..=last).collect::<Vec<_>>());
         expected = in_runtime(async {
-            let ledger = Ledger::open(&path).await.expect("a ledger");
-            let Audit::Whole { records, .. } = ledger.verify().await.expect("read") else { panic!("broken after a kill") };
+            let (records, _) = whole(&given.open().await.verify().await.expect("read"));
             assert!((last..=last + 1).contains(&records), "{last} acknowledged, {records} there");
             records
         });
@@ -83,7 +118,8 @@ fn child_that_appends_and_stays() {
 fn a_torn_log_leaves_a_whole_beginning() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.sqlite");
-    let (mut child, mut lines) = start("child_that_appends_and_stays", &path);
+    let given = in_runtime(Given::new(Storage::File, folder.path()));
+    let (mut child, mut lines) = start("child_that_appends_and_stays", &given);
     assert_eq!(acknowledged(&mut lines, 12).len(), 12);
     child.kill().expect("killed");
     child.wait().expect("ended");
@@ -116,9 +152,15 @@ fn child_that_appends_some() {
 
 #[test]
 fn processes_that_append_at_once_share_one_chain() {
+    for storage in storages() {
+        three_at_once(storage);
+    }
+}
+
+fn three_at_once(storage: Storage) {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("ledger.sqlite");
-    let children: Vec<_> = (0..3).map(|_| start("child_that_appends_some", &path)).collect();
+    let given = in_runtime(Given::new(storage, folder.path()));
+    let children: Vec<_> = (0..3).map(|_| start("child_that_appends_some", &given)).collect();
     let mut seen = Vec::new();
     for (mut child, mut lines) in children {
         seen.extend(acknowledged(&mut lines, usize::MAX));
@@ -126,7 +168,7 @@ fn processes_that_append_at_once_share_one_chain() {
     }
     seen.sort_unstable();
     assert_eq!(seen, (1..=120).collect::<Vec<_>>());
-    let audit = in_runtime(async { Ledger::open(&path).await.expect("a ledger").verify().await.expect("read") });
+    let audit = in_runtime(async { given.open().await.verify().await.expect("read") });
     assert!(matches!(audit, Audit::Whole { records: 120, .. }), "{audit:?}");
 }
 
@@ -134,7 +176,7 @@ fn processes_that_append_at_once_share_one_chain() {
 #[ignore = "the child process of the test below, which starts it"]
 fn child_that_may_only_read() {
     in_runtime(async {
-        let path = given_path();
+        let path = std::path::PathBuf::from(given().ledger);
         let error = Ledger::open(&path).await.expect_err("nothing can be written").to_string();
         let ledger = Ledger::open_to_read(&path).await.expect("readable");
         let Audit::Whole { records, .. } = ledger.verify().await.expect("read") else { panic!("broken") };
@@ -145,12 +187,13 @@ fn child_that_may_only_read() {
 /// A superuser may write anywhere, so the child becomes nobody where this test runs as one.
 #[test]
 fn a_folder_that_cannot_be_written_can_be_read() {
-    let world = in_runtime(World::with(3));
+    let world = in_runtime(World::with(Storage::File, 3));
     let path = world.path();
     in_runtime(world.ledger.close()).expect("closed");
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o444)).expect("set");
     std::fs::set_permissions(world.folder.path(), PermissionsExt::from_mode(0o555)).expect("set");
-    let mut command = child("child_that_may_only_read", &path);
+    let mut command =
+        child("child_that_may_only_read", &Given { ledger: path.display().to_string(), folder: world.folder.path().to_owned() });
     if std::fs::metadata("/proc/self").expect("of this process").uid() == 0 {
         command.uid(65_534).gid(65_534).current_dir("/");
     }

@@ -22,7 +22,10 @@ fn no_configuration() {
 #[test]
 fn mistakes_in_the_configuration() {
     let cases = [
-        ("colour = 1", "1:1: unknown field `colour`, expected one of `source`, `policy`, `review`, `run`, `render`, `target`"),
+        (
+            "colour = 1",
+            "1:1: unknown field `colour`, expected one of `source`, `policy`, `review`, `ledger`, `run`, `render`, `target`",
+        ),
         ("[source]\nrepo = 3", "2:8: invalid type: integer `3`, expected a string"),
         ("[source]\nrepo = \".\"\nbranch = \"x\"", "3:1: unknown field `branch`, expected `repo` or `ref`"),
         ("", "1:1: missing field `source`"),

@@ -19,7 +19,7 @@ fn help() {
       sync         One round: correct, propose and escalate as the policy allows
       runs         List what was done, or show one run
       undo         Put back what a run changed, and hold the path
-      audit        Check the ledger
+      audit        Check the ledger, or search it
       policy       Work with policies
       run          Rounds on a schedule, until told to stop
       doctor       Say what trueup can reach and may do, and what is missing
@@ -39,7 +39,7 @@ fn help() {
           --context <NAME>  The kubeconfig context for targets that name none [env: TRUEUP_CONTEXT]
           --commit <REV>    Another revision than the source's ref
           --work-tree       The files as they are on disk, marked dirty
-      -o, --output <FORM>   The form of the result on stdout: text, json, yaml or markdown
+      -o, --output <FORM>   The form of the result on stdout: text, json, yaml, markdown or csv
           --color <WHEN>    Colours: auto (on a terminal, unless `NO_COLOR` is set), always or never
                             [env: TRUEUP_COLOR]
       -q, --quiet           Say less on stderr

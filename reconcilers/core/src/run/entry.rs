@@ -5,11 +5,13 @@
 //! from [`Seen`](crate::seen::Seen), whose masks cannot become values. [`Entry::secret_at`] is the last look before the
 //! ledger, and it knows only what a Secret's fields are called, and what [`secret`] knows by its name.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{EffectKind, Event, Fate, Outcome, Outlook, RunId};
+use super::{EffectKind, Event, Fate, Outcome, Outlook, RunId, Standing};
 use crate::finding::{FindingId, Place, Subject};
 use crate::health::Vitals;
 use crate::object::TargetName;
@@ -95,6 +97,8 @@ pub enum Entry {
         /// The UID of its kube-system namespace.
         cluster_uid: String,
     },
+    /// Old records went; this one stands for them.
+    Checkpoint(Box<Checkpoint>),
 }
 
 /// What a run is about to do, and all that is needed to undo or to judge it.
@@ -248,6 +252,21 @@ pub struct Hold {
     pub findings: Vec<FindingId>,
 }
 
+/// What is left of records that went: where the chain goes on, how many they were, and all of them that still counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The number of the last record that went.
+    pub through: u64,
+    /// Its hash, in hexadecimal: the next record follows from it.
+    pub hash: String,
+    /// When the last of them was recorded.
+    pub until: Timestamp,
+    /// How many went by now, by kind; those of earlier checkpoints too.
+    pub counts: BTreeMap<String, u64>,
+    /// How things stood behind the last of them.
+    pub standing: Standing,
+}
+
 /// Why stored bytes are no entry.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
@@ -292,6 +311,7 @@ impl Entry {
             Self::Hold(_) => "hold",
             Self::Resume { .. } => "resume",
             Self::Identity { .. } => "identity",
+            Self::Checkpoint(_) => "checkpoint",
         }
     }
 
@@ -306,7 +326,12 @@ impl Entry {
             | Self::Verification { run, .. }
             | Self::ProposalClosed { run, .. }
             | Self::Undone { run, .. } => Some(run),
-            Self::Escalation(_) | Self::EpisodeEnded { .. } | Self::Hold(_) | Self::Resume { .. } | Self::Identity { .. } => None,
+            Self::Escalation(_)
+            | Self::EpisodeEnded { .. }
+            | Self::Hold(_)
+            | Self::Resume { .. }
+            | Self::Identity { .. }
+            | Self::Checkpoint(_) => None,
         }
     }
 
@@ -325,7 +350,8 @@ impl Entry {
             | Self::EpisodeEnded { .. }
             | Self::Hold(_)
             | Self::Resume { .. }
-            | Self::Identity { .. } => None,
+            | Self::Identity { .. }
+            | Self::Checkpoint(_) => None,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Effect, Entry, Episode, Fate, Hold, Intent, Outcome, Outlook, PatchEffect, Proposal, Record, RunId};
@@ -11,10 +12,16 @@ use crate::object::TargetName;
 use crate::path::Path;
 
 /// How things stand after some records. Taking in the rest later gives the same as taking in all at once.
-#[derive(Debug, Clone, PartialEq, Default)]
+///
+/// Its stored form leaves out writes and what was not admitted ([`Standing::let_go`]).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Standing {
     begun: Option<Timestamp>,
+    /// Targets of writes that were let go.
+    wrote_to: BTreeSet<TargetName>,
+    #[serde(skip)]
     writes: Vec<Write>,
+    #[serde(skip)]
     inadmissible: Vec<Inadmissible>,
     failures: Vec<Failure>,
     /// Until which write a place is at peace: a person, Git or the end of an episode came between.
@@ -51,7 +58,7 @@ pub struct Write {
 }
 
 /// A write after which health got worse.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Its run.
     pub run: RunId,
@@ -113,7 +120,7 @@ impl Standing {
                 self.clusters.entry(target.clone()).or_insert_with(|| cluster_uid.clone());
             }
             Entry::Verification { run, outlook: Outlook::Unhealthy, .. } => self.fail(run),
-            Entry::Verification { .. } | Entry::HandBack(_) => {}
+            Entry::Verification { .. } | Entry::HandBack(_) | Entry::Checkpoint(_) => {}
         }
     }
 
@@ -131,7 +138,13 @@ impl Standing {
     /// Whether any write to a target is known.
     #[must_use]
     pub fn has_written_to(&self, target: &TargetName) -> bool {
-        self.writes.iter().any(|write| write.target == *target)
+        self.wrote_to.contains(target) || self.writes.iter().any(|write| write.target == *target)
+    }
+
+    /// Forgets each write but for its target, and what was not admitted: they count for a day, and this is for what is older.
+    pub fn let_go(&mut self) {
+        self.wrote_to.extend(self.writes.drain(..).map(|write| write.target));
+        self.inadmissible.clear();
     }
 
     /// What the server did not admit since a time, the oldest first.
