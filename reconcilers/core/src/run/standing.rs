@@ -13,8 +13,9 @@ use crate::path::Path;
 
 /// How things stand after some records. Taking in the rest later gives the same as taking in all at once.
 ///
-/// Its stored form leaves out writes and what was not admitted ([`Standing::let_go`]).
+/// Its stored form leaves out writes and what was not admitted ([`Standing::let_go`]); what an earlier one has not is nothing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Standing {
     begun: Option<Timestamp>,
     /// Targets of writes that were let go.
