@@ -143,9 +143,10 @@ impl Ledger {
         let mut connection = self.shared.connection.lock().await;
         self.make_ready(&mut connection).await?;
         let mut transaction = connection.begin().await.map_err(error)?;
-        let recorded = self.seal(&mut transaction, entry, at, (signer, self.by(signer, epoch))).await?;
-        transaction.commit().await.map_err(error)?;
-        Ok(recorded)
+        match self.seal(&mut transaction, entry, at, (signer, self.by(signer, epoch))).await {
+            Ok(recorded) => transaction.commit().await.map(|()| recorded).map_err(error),
+            Err(refused) => self.ended(transaction, Err(refused)).await,
+        }
     }
 
     /// Ends the connection, and with it moves SQLite's log into the ledger's file.
@@ -199,15 +200,20 @@ impl Ledger {
     /// added to by hand is not appended to.
     async fn check_own_head(&self) -> Result<(), LedgerError> {
         let (signer, _) = self.signer()?;
-        let error = |source| storage("open", &self.shared.name, source);
         let mut connection = self.shared.connection.lock().await;
         let mut snapshot = self.snapshot(&mut connection).await?;
-        let end = self.sound_head(&mut snapshot).await?;
-        let base = self.base(&mut snapshot).await?;
+        let checked = self.check_head_of(signer, &mut snapshot).await;
+        self.ended(snapshot, checked).await
+    }
+
+    async fn check_head_of(&self, signer: &Signer, snapshot: &mut Transaction<'_>) -> Result<(), LedgerError> {
+        let error = |source| storage("open", &self.shared.name, source);
+        let end = self.sound_head(snapshot).await?;
+        let base = self.base(snapshot).await?;
         let rows = storage::heads(snapshot.on()).await.map_err(error)?;
         let own = rows.iter().find(|row| row.instance == signer.instance().as_str());
         let flaw = match own.map(|row| SignedHead::stored(row).ok_or_else(|| head_changed(row))) {
-            Some(Ok(head)) => self.head_flaw(&mut snapshot, &head, end, base.as_ref()).await?,
+            Some(Ok(head)) => self.head_flaw(snapshot, &head, end, base.as_ref()).await?,
             Some(Err(flaw)) => Some(flaw),
             None => {
                 let unsigned = storage::row_of_instance(snapshot.on(), signer.instance(), 0).await.map_err(error)?;
@@ -248,7 +254,9 @@ impl Ledger {
 async fn own_epoch(connection: &mut Connection, signer: &Signer, name: &str) -> Result<u64, LedgerError> {
     let error = |source| storage("open", name, source);
     let mut snapshot = connection.snapshot().await.map_err(error)?;
-    let rows = storage::heads(snapshot.on()).await.map_err(error)?;
+    let rows = storage::heads(snapshot.on()).await;
+    snapshot.end().await.map_err(error)?;
+    let rows = rows.map_err(error)?;
     let own = rows.iter().find(|row| row.instance == signer.instance().as_str());
     Ok(own.and_then(SignedHead::stored).map_or(0, |head| head.epoch))
 }

@@ -70,7 +70,12 @@ impl Ledger {
     pub async fn holds(&self, witness: Recorded) -> Result<bool, LedgerError> {
         let mut connection = self.shared.connection.lock().await;
         let mut snapshot = self.snapshot(&mut connection).await?;
-        let base = self.base(&mut snapshot).await?;
+        let held = self.holds_in(&mut snapshot, witness).await;
+        self.ended(snapshot, held).await
+    }
+
+    async fn holds_in(&self, snapshot: &mut Transaction<'_>, witness: Recorded) -> Result<bool, LedgerError> {
+        let base = self.base(snapshot).await?;
         if base.is_some_and(|base| base.through.seq > witness.seq || base.through == witness) {
             return Ok(true);
         }
@@ -81,7 +86,12 @@ impl Ledger {
     async fn audit(&self, witness: Option<Recorded>) -> Result<Audit, LedgerError> {
         let mut connection = self.shared.connection.lock().await;
         let mut snapshot = self.snapshot(&mut connection).await?;
-        let base = match self.base(&mut snapshot).await {
+        let audit = self.audit_in(&mut snapshot, witness).await;
+        self.ended(snapshot, audit).await
+    }
+
+    async fn audit_in(&self, snapshot: &mut Transaction<'_>, witness: Option<Recorded>) -> Result<Audit, LedgerError> {
+        let base = match self.base(snapshot).await {
             Ok(base) => base,
             Err(LedgerError::Broken { seq, why, .. }) => return Ok(Audit::Broken { seq, why }),
             Err(other) => return Err(other),
@@ -101,7 +111,7 @@ impl Ledger {
             records += 1;
             stands_for = stands_for.filter(|seq| *seq != row.number());
         };
-        if let Some(flaw) = self.follow(&mut snapshot, &mut chain, witness, &mut visit).await? {
+        if let Some(flaw) = self.follow(snapshot, &mut chain, witness, &mut visit).await? {
             return Ok(Audit::Broken { seq: flaw.seq, why: flaw.why });
         }
         if let Some(seq) = stands_for {
@@ -115,7 +125,7 @@ impl Ledger {
             );
             return missing(chain.next(), &why);
         }
-        match self.signed(&mut snapshot, chain.head(), base.as_ref()).await? {
+        match self.signed(snapshot, chain.head(), base.as_ref()).await? {
             Ok(signed) => Ok(Audit::Whole { records, head: chain.head(), pruned: went, signed }),
             Err(flaw) => Ok(Audit::Broken { seq: flaw.seq, why: flaw.why }),
         }

@@ -23,10 +23,23 @@ impl Ledger {
         let mut connection = self.shared.connection.lock().await;
         self.make_ready(&mut connection).await?;
         let mut transaction = connection.begin().await.map_err(error)?;
-        let base = self.base(&mut transaction).await?;
+        match self.prune_in(&mut transaction, (before, now), (signer, epoch)).await {
+            Ok(went) if went > 0 => transaction.commit().await.map(|()| went).map_err(error),
+            nothing => self.ended(transaction, nothing).await,
+        }
+    }
+
+    async fn prune_in(
+        &self,
+        transaction: &mut Transaction<'_>,
+        (before, now): (Timestamp, Timestamp),
+        (signer, epoch): (&Signer, u64),
+    ) -> Result<u64, LedgerError> {
+        let error = |source| storage("prune", &self.shared.name, source);
+        let base = self.base(transaction).await?;
         let mut records = Vec::new();
         let chain = base.as_ref().map_or_else(Chain::start, |base| Chain::behind(base.through));
-        self.scan_in(&mut transaction, chain, |kept| {
+        self.scan_in(transaction, chain, |kept| {
             records.push(kept.record);
             Ok(())
         })
@@ -41,9 +54,8 @@ impl Ledger {
         let until = last.at;
         let checkpoint = Entry::Checkpoint(Box::new(Checkpoint { through, hash: hash.to_string(), until, counts, standing }));
         let by = self.by(signer, epoch);
-        self.seal(&mut transaction, &checkpoint, now, (signer, by)).await?;
+        self.seal(transaction, &checkpoint, now, (signer, by)).await?;
         remove_through(transaction.on(), through).await.map_err(error)?;
-        transaction.commit().await.map_err(error)?;
         Ok(went)
     }
 }

@@ -113,7 +113,8 @@ impl Ledger {
     pub async fn head(&self) -> Result<Option<Recorded>, LedgerError> {
         let mut connection = self.shared.connection.lock().await;
         let mut snapshot = self.snapshot(&mut connection).await?;
-        self.sound_head(&mut snapshot).await
+        let head = self.sound_head(&mut snapshot).await;
+        self.ended(snapshot, head).await
     }
 
     /// The signed head of the last record; `None` where no key has signed it.
@@ -123,7 +124,12 @@ impl Ledger {
     pub async fn signed_head(&self) -> Result<Option<SignedHead>, LedgerError> {
         let mut connection = self.shared.connection.lock().await;
         let mut snapshot = self.snapshot(&mut connection).await?;
-        let Some(head) = self.sound_head(&mut snapshot).await? else { return Ok(None) };
+        let head = self.signed_head_in(&mut snapshot).await;
+        self.ended(snapshot, head).await
+    }
+
+    async fn signed_head_in(&self, snapshot: &mut Transaction<'_>) -> Result<Option<SignedHead>, LedgerError> {
+        let Some(head) = self.sound_head(snapshot).await? else { return Ok(None) };
         let rows = heads(snapshot.on()).await.map_err(|source| storage("read", &self.shared.name, source))?;
         Ok(rows.iter().filter_map(SignedHead::stored).find(|signed| signed.recorded == head))
     }
@@ -135,7 +141,8 @@ impl Ledger {
     pub async fn oldest(&self) -> Result<Option<Timestamp>, LedgerError> {
         let mut connection = self.shared.connection.lock().await;
         let mut snapshot = self.snapshot(&mut connection).await?;
-        let row = first_row(snapshot.on()).await.map_err(|source| storage("read", &self.shared.name, source))?;
+        let row = first_row(snapshot.on()).await.map_err(|source| storage("read", &self.shared.name, source));
+        let row = self.ended(snapshot, row).await?;
         row.map(|row| row.time().map_err(|flaw| self.broken(flaw))).transpose()
     }
 
@@ -147,12 +154,22 @@ impl Ledger {
     ) -> Result<Option<Base>, LedgerError> {
         let mut connection = self.shared.connection.lock().await;
         let mut snapshot = self.snapshot(&mut connection).await?;
-        let base = self.base(&mut snapshot).await?;
+        let base = self.scan_after(&mut snapshot, after, visit).await;
+        self.ended(snapshot, base).await
+    }
+
+    async fn scan_after(
+        &self,
+        snapshot: &mut Transaction<'_>,
+        after: u64,
+        visit: impl FnMut(Kept) -> Result<(), LedgerError>,
+    ) -> Result<Option<Base>, LedgerError> {
+        let base = self.base(snapshot).await?;
         let chain = match &base {
             Some(base) if after <= base.through.seq => Chain::behind(base.through),
             Some(_) | None => Chain::after(after),
         };
-        self.scan_in(&mut snapshot, chain, visit).await?;
+        self.scan_in(snapshot, chain, visit).await?;
         Ok(base)
     }
 
@@ -189,6 +206,13 @@ impl Ledger {
         let hash = hash.ok_or_else(|| self.broken(row.flaw("the hash of the record before it does not read")))?;
         let through = Recorded { seq: checkpoint.through, hash };
         Ok(Some(Base { seq, through, counts: checkpoint.counts, standing: checkpoint.standing }))
+    }
+
+    /// What was read in a snapshot, which ends here.
+    pub(super) async fn ended<T>(&self, snapshot: Transaction<'_>, read: Result<T, LedgerError>) -> Result<T, LedgerError> {
+        let ended = snapshot.end().await.map_err(|source| storage("read", &self.shared.name, source));
+        let value = read?;
+        ended.map(|()| value)
     }
 
     pub(super) async fn snapshot<'a>(&self, connection: &'a mut Connection) -> Result<Transaction<'a>, LedgerError> {

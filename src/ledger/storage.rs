@@ -100,6 +100,15 @@ impl Transaction<'_> {
         }
     }
 
+    /// Ends it without an effect. One that is only dropped ends with the next use of its connection: on a server its locks
+    /// would stand until then.
+    pub(super) async fn end(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(transaction) => transaction.rollback().await,
+            Self::Postgres(transaction) => transaction.rollback().await,
+        }
+    }
+
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(transaction) => transaction.commit().await,
