@@ -8,7 +8,8 @@ use trueup_core::run::{Checkpoint, Due, Entry, Record, Runs, Standing};
 
 use super::chain::Chain;
 use super::error::storage;
-use super::storage::{remove_through, row};
+use super::head::Signer;
+use super::storage::{Transaction, remove_through, row};
 use super::{Ledger, LedgerError, Recorded};
 
 impl Ledger {
