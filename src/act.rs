@@ -1,5 +1,6 @@
 //! Step 7: the only caller of anything that writes. Each effect is recorded before it is sent, and looked at after it.
 
+mod basis;
 mod batch;
 mod correct;
 mod attempt;
@@ -23,6 +24,7 @@ use crate::source::Pinned;
 use crate::stop::Stop;
 use crate::target::Judged;
 
+pub use basis::Basis;
 pub use episodes::end_episodes;
 pub use recover::{Recovered, recover};
 pub use roll_back::{Worse, request, roll_back_worse};
@@ -41,6 +43,8 @@ pub struct Acting<'a> {
     pub policy: &'a Policy,
     /// Where intents and outcomes go.
     pub ledger: &'a Ledger,
+    /// By what was decided.
+    pub basis: &'a Basis,
     /// The findings that are acted on; all where none is named.
     pub only: &'a [String],
     /// Asked between two acts.

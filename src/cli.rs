@@ -144,6 +144,11 @@ pub enum Command {
         /// The run's id
         run: String,
     },
+    /// Decide again by what a run was decided by, and compare
+    Replay {
+        /// The run's id
+        run: String,
+    },
     /// Check the ledger, or search it
     Audit {
         /// What to do with it

@@ -6,6 +6,7 @@ mod diff;
 mod log;
 mod policy;
 mod render;
+mod replay;
 mod runs;
 mod sync;
 mod undo;
@@ -78,6 +79,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             Ok(report.exit())
         }
         Command::Runs { id } => runs::runs(&session::open(&global)?, id.as_deref(), output(&global)).await,
+        Command::Replay { run } => replay::replay(&session::open(&global)?, &run, output(&global)).await,
         Command::Undo { run } => undo::undo(&session::open(&global)?, &run, output(&global)).await,
         Command::Audit { command } => {
             let session = session::open(&global)?;
@@ -127,6 +129,7 @@ fn only_known_forms(command: &Command, output: Option<Output>) -> Result<(), Fai
         | Command::Sync { .. }
         | Command::Runs { .. }
         | Command::Undo { .. }
+        | Command::Replay { .. }
         | Command::Audit { .. }
         | Command::Policy { command: PolicyCommand::Test { .. } }
         | Command::Doctor => &[Output::Text, Output::Json],

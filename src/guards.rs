@@ -13,7 +13,7 @@ use trueup_core::run::{Entry, RunId, Standing};
 
 use crate::config::TargetKind;
 use crate::failure::Failure;
-use crate::ledger::{About, Ledger};
+use crate::ledger::Ledger;
 use crate::session::Session;
 use crate::target::{Judged, identity};
 
@@ -37,7 +37,7 @@ pub async fn of(
     let seen = seen_cluster(session, &standing, judged).await?;
     if let Cluster::New(uid) = &seen {
         let entry = Entry::Identity { target: judged.name.clone(), cluster_uid: uid.clone() };
-        let ledger = ledger.about(About { cluster: Some(uid.clone()), ..ledger.about_now().clone() });
+        let ledger = ledger.of_cluster(Some(uid.clone()));
         ledger.append(&entry, now).await.map_err(Failure::usage)?;
     }
     Ok(guards(&standing, (judged, policy), seen, now))

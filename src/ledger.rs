@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::Mutex;
+use trueup_core::policy::Policy;
 use trueup_core::run::{Entry, Record, Runs};
 
 mod audit;
@@ -123,10 +124,16 @@ impl Ledger {
         Self { shared: Arc::clone(&self.shared), about }
     }
 
-    /// What the next records are about.
+    /// The same ledger, whose next records name this policy.
     #[must_use]
-    pub fn about_now(&self) -> &About {
-        &self.about
+    pub fn under(&self, policy: &Policy) -> Self {
+        self.about(About { policy: Some(policy.digest.clone()), ..self.about.clone() })
+    }
+
+    /// The same ledger, whose next records name this cluster.
+    #[must_use]
+    pub fn of_cluster(&self, cluster: Option<String>) -> Self {
+        self.about(About { cluster, ..self.about.clone() })
     }
 
     /// Appends an entry. When this returns, the record is on the disk.

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
-use trueup_core::decide::{Case, Decision, Guards, Inputs, Terms, decide};
+use trueup_core::decide::{Case, Decision, Guards, Inputs, Terms};
 use trueup_core::facts::Problem;
 use trueup_core::finding::Finding;
 use trueup_core::policy::Policy;
 
-use crate::act::{self, Acting, Worse, is_wanted};
+use crate::act::{self, Acting, Basis, Worse, is_wanted};
 use crate::failure::Failure;
 use crate::guards;
-use crate::ledger::{About, Ledger};
+use crate::ledger::Ledger;
 use crate::report::RunReport;
 use crate::rules;
 use crate::session::{self, Session};
@@ -86,17 +86,16 @@ pub async fn act(
 ) -> Result<Vec<RunReport>, Failure> {
     all_found(round, only)?;
     let mut reports = Vec::new();
+    let ledger = &ledger.under(&round.policy);
     for judged in &mut round.targets {
         if stop.is_requested() {
             break;
         }
-        let policy = Some(round.policy.digest.clone());
-        let unplaced = ledger.about(About { cluster: None, policy: policy.clone() });
-        let (guards, worse) = guarded(session, &unplaced, judged, &round.policy).await?;
-        let cluster = guards::cluster(session, ledger, judged).await?;
-        let ledger = &ledger.about(About { cluster, policy });
-        let decisions = decisions(judged, &guards, &round.policy, only);
-        let acting = Acting { session, pinned: &round.pinned, policy: &round.policy, ledger, only, stop };
+        let (guards, worse) = guarded(session, ledger, judged, &round.policy).await?;
+        let ledger = &ledger.of_cluster(guards::cluster(session, ledger, judged).await?);
+        let (basis, decisions) = decided(judged, &guards, &round.policy, only);
+        let (pinned, policy) = (&round.pinned, &round.policy);
+        let acting = Acting { session, pinned, policy, ledger, basis: &basis, only, stop };
         reports.extend(act::roll_back_worse(acting, judged, &guards, worse).await.map_err(Failure::usage)?);
         reports.extend(act::perform(acting, judged, &guards, decisions).await.map_err(Failure::usage)?);
         // Another revision than the source's own tells nothing of what is true by now.
@@ -136,20 +135,20 @@ pub async fn preview(
     let mut reports = Vec::new();
     for judged in &mut round.targets {
         let guards = guards::preview(session, ledger, (judged, &round.policy), Timestamp::now()).await?;
-        reports.extend(act::preview(&decisions(judged, &guards, &round.policy, only)));
+        reports.extend(act::preview(&decided(judged, &guards, &round.policy, only).1));
     }
     Ok(reports)
 }
 
 /// What is decided about these findings; about all where none is named.
-fn decisions(judged: &Judged, guards: &Guards, policy: &Policy, only: &[String]) -> Vec<Decision> {
+fn decided(judged: &Judged, guards: &Guards, policy: &Policy, only: &[String]) -> (Basis, Vec<Decision>) {
     let wanted = |finding: &&Finding| is_wanted(&finding.id, only);
     let findings: Vec<Vec<Finding>> =
         judged.cases.iter().map(|case| case.findings.iter().filter(wanted).cloned().collect()).collect();
     let pairs = judged.cases.iter().map(|case| case.pair.as_ref());
     let cases: Vec<Case<'_>> = pairs.zip(&findings).map(|(pair, findings)| Case { pair, findings }).collect();
     let terms = Terms { target: &judged.name, requests: &[], guards, policy, now: Timestamp::now() };
-    decide(&Inputs::of(&cases, terms))
+    Basis::decide(&Inputs::of(&cases, terms))
 }
 
 /// An id that names no finding is a mistake: its values may have moved on since it was read.

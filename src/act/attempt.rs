@@ -38,10 +38,12 @@ pub(super) async fn attempt(
     before: Vec<Vitals>,
 ) -> Result<Attempt, LedgerError> {
     let run = new_run();
+    let decided = acting.basis.recorded(acting.ledger).await?;
     let held = hold_before(acting, &run, correction).await?;
     let owed = owed(acting, judged, correction);
     let effect = PatchEffect { health: before, hand_back: owed, ..patch_effect(correction) };
-    let intent = acting.ledger.append(&intent(acting, &run, correction, effect.clone()), Timestamp::now()).await?;
+    let intent = intent(acting, &run, correction, (effect.clone(), decided));
+    let intent = acting.ledger.append(&intent, Timestamp::now()).await?;
     tracing::info!(run = %run, object = %correction.object, paths = ?correction.paths, "correcting");
     let objection = |after| rewritten(acting, judged, correction, after);
     let sent = settle(judged, correction, judged.reach.send(&run, correction, objection).await).await;
@@ -83,7 +85,7 @@ fn report_end(report: &mut RunReport, status: &str, message: &str) {
     report.reasons.push(message.to_owned());
 }
 
-fn intent(acting: Acting<'_>, run: &RunId, correction: &Correction, effect: PatchEffect) -> Entry {
+fn intent(acting: Acting<'_>, run: &RunId, correction: &Correction, (effect, decided): (PatchEffect, u64)) -> Entry {
     Entry::Intent(Box::new(Intent {
         run: run.clone(),
         target: correction.target.clone(),
@@ -94,6 +96,7 @@ fn intent(acting: Acting<'_>, run: &RunId, correction: &Correction, effect: Patc
         classes: correction.classes.clone(),
         policy_digest: acting.policy.digest.clone(),
         commit: acting.pinned.commit.to_string(),
+        decided: Some(decided),
         effect: Effect::Patch(effect),
         reasons: correction.reasons.clone(),
     }))

@@ -1,7 +1,7 @@
 //! One object put right: what the server no longer has as it was judged is judged again.
 
 use jiff::{SignedDuration, Timestamp};
-use trueup_core::decide::{Case, Correction, Decision, Guards, Inputs, Settled, Terms, decide};
+use trueup_core::decide::{Case, Correction, Decision, Guards, Inputs, Settled, Terms};
 use trueup_core::facts::Pair;
 use trueup_core::finding::Finding;
 use trueup_core::policy::Ownership;
@@ -11,7 +11,7 @@ use super::attempt::{apply_owners, attempt};
 use super::propose::propose;
 use super::roll_back::roll_back_run;
 use super::verify::{before, classes, judged_again};
-use super::{Acting, REFUSALS, escalate, is_wanted, left, report};
+use super::{Acting, Basis, REFUSALS, escalate, is_wanted, left, report};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::target::{Judged, Sent};
@@ -35,8 +35,9 @@ pub(super) async fn correct(
         }
         return Ok((reports, None));
     }
-    let (mut correction, mut guards) = (first, guards.clone());
+    let (mut correction, mut guards, mut basis) = (first, guards.clone(), None);
     for _ in 0..ATTEMPTS {
+        let acting = Acting { basis: basis.as_ref().unwrap_or(acting.basis), ..acting };
         let watched = match ownerless(acting, judged, &correction) {
             Some(reason) => Err(reason),
             None => before(acting, judged, &correction).await,
@@ -65,8 +66,12 @@ pub(super) async fn correct(
                 return Ok((reports, attempt.seen.map(|seen| seen.outlook)));
             }
         }
+        let Some((decided, decisions)) = decide_again(acting, judged, &guards, &correction).await else {
+            return Ok((reports, None));
+        };
+        let acting = Acting { basis: &decided, ..acting };
         let mut again = None;
-        for decision in decide_again(acting, judged, &guards, &correction).await {
+        for decision in decisions {
             match decision {
                 Decision::Correct(next) => again = Some(*next),
                 Decision::Leave(settled) | Decision::Hold(settled) => reports.push(left(&settled)),
@@ -75,7 +80,7 @@ pub(super) async fn correct(
             }
         }
         let Some(next) = again else { return Ok((reports, None)) };
-        correction = next;
+        (correction, basis) = (next, Some(decided));
     }
     Ok((reports, None))
 }
@@ -117,13 +122,17 @@ async fn refused_lately(acting: Acting<'_>, correction: &Correction) -> Result<O
 
 /// The object as it is now, decided about from scratch, at the places that were to be corrected: what else has come up
 /// waits for the next round, which judges it by a look of its own; so does a value that is another one by now.
-async fn decide_again(acting: Acting<'_>, judged: &Judged, guards: &Guards, correction: &Correction) -> Vec<Decision> {
+async fn decide_again(
+    acting: Acting<'_>,
+    judged: &Judged,
+    guards: &Guards,
+    correction: &Correction,
+) -> Option<(Basis, Vec<Decision>)> {
     if correction.undoes.is_some() {
-        return Vec::new();
+        return None;
     }
-    let Ok(Some(live)) = judged.reach.read(&correction.object).await else { return Vec::new() };
-    let case = judged.case_of(&correction.object).and_then(|case| judged_again(acting, judged, case, live));
-    let Some(mut case) = case else { return Vec::new() };
+    let live = judged.reach.read(&correction.object).await.ok()??;
+    let mut case = judged.case_of(&correction.object).and_then(|case| judged_again(acting, judged, case, live))?;
     let was_there = |finding: &Finding| correction.corrected.iter().any(|(_, place)| *place == finding.place);
     case.findings.retain(|finding| was_there(finding) && is_wanted(&finding.id, acting.only));
     let is_same = |finding: &Finding| correction.corrected.iter().any(|(id, _)| *id == finding.id);
@@ -134,5 +143,6 @@ async fn decide_again(acting: Acting<'_>, judged: &Judged, guards: &Guards, corr
         Decision::Leave(Settled { finding: finding.id, place: finding.place, reasons: vec![reason] })
     });
     let terms = Terms { target: &judged.name, requests: &[], guards, policy: acting.policy, now: Timestamp::now() };
-    decide(&Inputs::of(&cases, terms)).into_iter().chain(stopped).collect()
+    let (basis, decisions) = Basis::decide(&Inputs::of(&cases, terms));
+    Some((basis, decisions.into_iter().chain(stopped).collect()))
 }

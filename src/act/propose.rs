@@ -77,7 +77,8 @@ async fn offer(
             return Ok(report);
         }
         let run = new_run();
-        let intent = intent(acting, &run, finding, &proposal, &commit);
+        let decided = acting.basis.recorded(acting.ledger).await?;
+        let intent = intent((acting, decided), &run, finding, &proposal, &commit);
         report.records.push(acting.ledger.append(&intent, Timestamp::now()).await?.seq);
         run
     };
@@ -171,7 +172,13 @@ async fn take_over(acting: Acting<'_>, own: &RunId, earlier: &[Run]) -> Result<(
     Ok(())
 }
 
-fn intent(acting: Acting<'_>, run: &RunId, finding: &Finding, proposal: &review::Proposal, commit: &CommitId) -> Entry {
+fn intent(
+    (acting, decided): (Acting<'_>, u64),
+    run: &RunId,
+    finding: &Finding,
+    proposal: &review::Proposal,
+    commit: &CommitId,
+) -> Entry {
     Entry::Intent(Box::new(Intent {
         run: run.clone(),
         target: finding.difference.target.clone(),
@@ -182,6 +189,7 @@ fn intent(acting: Acting<'_>, run: &RunId, finding: &Finding, proposal: &review:
         classes: finding.class.iter().cloned().collect(),
         policy_digest: acting.policy.digest.clone(),
         commit: acting.pinned.commit.to_string(),
+        decided: Some(decided),
         effect: Effect::PullRequest { branch: proposal.branch.clone(), head_commit: commit.to_string() },
         reasons: finding.reasons.clone(),
     }))
@@ -334,6 +342,7 @@ mod tests {
             classes: Vec::new(),
             policy_digest: String::new(),
             commit: String::new(),
+            decided: None,
             effect: Effect::PullRequest { branch: "b".to_owned(), head_commit: head.to_owned() },
             reasons: vec!["a test".to_owned()],
         }))

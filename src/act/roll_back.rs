@@ -2,13 +2,13 @@
 //! back, its places held, and people told.
 
 use jiff::Timestamp;
-use trueup_core::decide::{Correction, Decision, Guards, Inputs, Request, Settled, Terms, Undo, decide};
+use trueup_core::decide::{Correction, Decision, Guards, Inputs, Request, Settled, Terms, Undo};
 use trueup_core::facts::Live;
 use trueup_core::finding::{FindingId, Place, Subject};
 use trueup_core::run::{Effect, Run, RunId};
 
 use super::attempt::attempt;
-use super::{Acting, escalate, left};
+use super::{Acting, Basis, escalate, left};
 use crate::ledger::LedgerError;
 use crate::report::RunReport;
 use crate::target::{Judged, Sent};
@@ -62,19 +62,23 @@ async fn roll_back(
     let mut reports = Vec::new();
     let mut end = format!("run {} made it worse ({why})", run.intent.run);
     for _ in 0..ATTEMPTS {
-        let correction = match decided(acting, judged, guards, run).await {
-            Ok(Decision::Correct(correction)) => because(*correction, why),
-            Ok(Decision::Hold(settled)) => {
-                end = format!("{end}; not taken back: {}", settled.reasons.last().map_or("held", String::as_str));
-                reports.push(left(&settled));
-                break;
-            }
-            Ok(Decision::Leave(_) | Decision::Propose(_) | Decision::Escalate(_)) => break,
+        let (basis, decision) = match decided(acting, judged, guards, run).await {
+            Ok(decided) => decided,
             Err(reason) => {
                 end = format!("{end}; not taken back: {reason}");
                 break;
             }
         };
+        let correction = match decision {
+            Decision::Correct(correction) => because(*correction, why),
+            Decision::Hold(settled) => {
+                end = format!("{end}; not taken back: {}", settled.reasons.last().map_or("held", String::as_str));
+                reports.push(left(&settled));
+                break;
+            }
+            Decision::Leave(_) | Decision::Propose(_) | Decision::Escalate(_) => break,
+        };
+        let acting = Acting { basis: &basis, ..acting };
         let attempt = attempt(acting, judged, &correction, Vec::new()).await?;
         let again = matches!(attempt.sent, Sent::Void(_)) && !acting.stop.is_requested();
         if let Sent::Applied(_) = attempt.sent {
@@ -97,13 +101,15 @@ fn because(mut correction: Correction, why: &str) -> Correction {
 }
 
 /// What is decided about taking a run back, on the object as it is now.
-async fn decided(acting: Acting<'_>, judged: &Judged, guards: &Guards, run: &Run) -> Result<Decision, String> {
+async fn decided(acting: Acting<'_>, judged: &Judged, guards: &Guards, run: &Run) -> Result<(Basis, Decision), String> {
     let Subject::Object(object) = &run.intent.subject else { return Err("an output is never written".to_owned()) };
     let live = judged.reach.read(object).await?.ok_or_else(|| format!("`{object}` is gone"))?;
     let request = request(run, live)?;
     let (requests, policy) = ([request], acting.policy);
     let terms = Terms { target: &judged.name, requests: &requests, guards, policy, now: Timestamp::now() };
-    decide(&Inputs::of(&[], terms)).into_iter().next().ok_or_else(|| "the run has corrected nothing".to_owned())
+    let (basis, decisions) = Basis::decide(&Inputs::of(&[], terms));
+    let decision = decisions.into_iter().next().ok_or_else(|| "the run has corrected nothing".to_owned())?;
+    Ok((basis, decision))
 }
 
 /// The request to take a run back, with its object as it is now.

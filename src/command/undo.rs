@@ -1,17 +1,17 @@
 //! `trueup undo`: a run's inverse, decided and written like any correction.
 
 use jiff::Timestamp;
-use trueup_core::decide::{Ground, Guards, Inputs, Request, Terms, decide};
+use trueup_core::decide::{Ground, Guards, Inputs, Request, Terms};
 use trueup_core::finding::Subject;
 use trueup_core::run::{Effect, Run, RunId, RunStatus};
 
-use crate::act::{self, Acting, perform};
+use crate::act::{self, Acting, Basis, perform};
 use crate::cli::Output;
 use crate::command::print;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::guards;
-use crate::ledger::{About, Ledger};
+use crate::ledger::Ledger;
 use crate::report::{ActionName, RunReport};
 use crate::session::{self, Session};
 use crate::stop;
@@ -37,11 +37,14 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
     let policy = session::policy(session, &pinned)?;
     let guards: Guards = guards::of(session, &ledger, (&judged, &policy), Timestamp::now()).await?;
     let cluster = guards::cluster(session, &ledger, &judged).await?;
-    let ledger = ledger.about(About { cluster, policy: Some(policy.digest.clone()) });
+    let about = ledger.under(&policy).of_cluster(cluster);
     let terms = Terms { target: &judged.name, requests: &[request], guards: &guards, policy: &policy, now: Timestamp::now() };
-    let decisions = decide(&Inputs::of(&[], terms));
-    let acting = Acting { session, pinned: &pinned, policy: &policy, ledger: &ledger, only: &[], stop: &stop };
+    let (basis, decisions) = Basis::decide(&Inputs::of(&[], terms));
+    let only = &[][..];
+    let acting = Acting { session, pinned: &pinned, policy: &policy, ledger: &about, basis: &basis, only, stop: &stop };
     let reports = perform(acting, &judged, &guards, decisions).await.map_err(Failure::usage)?;
+    drop(about);
+    ledger.close().await.map_err(Failure::usage)?;
     show(&run, &reports, output)
 }
 

@@ -285,8 +285,10 @@ impl Row {
 fn through(entry: &Entry) -> Option<i64> {
     match entry {
         Entry::Checkpoint(checkpoint) => Some(checkpoint.through.cast_signed()),
-        Entry::Intent(_)
+        Entry::Decided(_)
+        | Entry::Intent(_)
         | Entry::Outcome { .. }
+        | Entry::HandBack(_)
         | Entry::Verification { .. }
         | Entry::Proposal(_)
         | Entry::ProposalClosed { .. }

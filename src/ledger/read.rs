@@ -10,7 +10,7 @@ use trueup_core::run::{Due, Entry, Record, Run, RunId, Runs, Standing};
 use super::chain::{By, Chain, Row};
 use super::error::storage;
 use super::head::SignedHead;
-use super::storage::{Connection, Transaction, checkpoint_row, first_row, heads, last_row, rows_from};
+use super::storage::{Connection, Transaction, checkpoint_row, first_row, heads, last_row, row, rows_from};
 use super::{Access, Ledger, LedgerError, RecordHash, Recorded, open};
 
 /// A record with who recorded it.
@@ -61,6 +61,19 @@ impl Ledger {
         .map(|_| ())
     }
 
+    /// The record of this number; `None` where it is not there, or went behind a checkpoint.
+    ///
+    /// # Errors
+    /// Where it does not hold or cannot be read.
+    pub async fn entry(&self, seq: u64) -> Result<Option<Record>, LedgerError> {
+        let mut connection = self.shared.connection.lock().await;
+        let mut snapshot = self.snapshot(&mut connection).await?;
+        let row = row(snapshot.on(), seq).await.map_err(|source| storage("read", &self.shared.name, source));
+        let Some(row) = self.ended(snapshot, row).await? else { return Ok(None) };
+        row.sound().map_err(|flaw| self.broken(flaw))?;
+        self.record(&row).map(Some)
+    }
+
     /// All runs, the oldest first.
     ///
     /// # Errors
@@ -94,15 +107,22 @@ impl Ledger {
     /// # Errors
     /// Where a record does not hold or cannot be read.
     pub async fn standing(&self) -> Result<Standing, LedgerError> {
-        let mut later = Vec::new();
-        let base = self.scan(0, |kept| {
-            later.push(kept.record);
+        let mut connection = self.shared.connection.lock().await;
+        let mut snapshot = self.snapshot(&mut connection).await?;
+        let standing = self.standing_in(&mut snapshot).await;
+        self.ended(snapshot, standing).await
+    }
+
+    async fn standing_in(&self, snapshot: &mut Transaction<'_>) -> Result<Standing, LedgerError> {
+        let (chain, mut standing) = match self.base(snapshot).await? {
+            Some(base) => (Chain::behind(base.through), base.standing),
+            None => (Chain::start(), Standing::default()),
+        };
+        self.scan_in(snapshot, chain, |kept| {
+            standing.apply(&kept.record);
             Ok(())
-        });
-        let mut standing = base.await?.map_or_else(Standing::default, |base| base.standing);
-        for record in &later {
-            standing.apply(record);
-        }
+        })
+        .await?;
         Ok(standing)
     }
 

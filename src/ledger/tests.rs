@@ -54,6 +54,7 @@ fn intent(number: usize, effect: Effect, kind: &str, note: &str) -> Entry {
         classes: vec!["config-value".into()],
         policy_digest: "d".into(),
         commit: "4f2c9e1".into(),
+        decided: None,
         effect,
         reasons: vec![note.into()],
     }))

@@ -259,7 +259,7 @@ async fn an_undo_holds_before_it_writes_and_an_undone_undo_holds_no_more() {
     let before = world.records().await.len();
     let undo = world.json(&["undo", first.as_str().unwrap()])[0]["id"].clone();
     let kinds = World::kinds(&world.records().await)[before..].to_vec();
-    assert_eq!(kinds, ["hold", "intent", "outcome", "verification", "undone"]);
+    assert_eq!(kinds, ["decided", "hold", "intent", "outcome", "verification", "undone"]);
     assert_eq!(world.read_live()["data"]["a"], "2");
     world.json(&["undo", undo.as_str().unwrap()]);
     assert_eq!(world.read_live()["data"]["a"], "1");
@@ -300,6 +300,7 @@ fn intent(run: &str, version: Option<&str>, place: Place) -> Entry {
         classes: vec!["data".to_owned()],
         policy_digest: "d".to_owned(),
         commit: "c".to_owned(),
+        decided: None,
         effect: Effect::Patch(PatchEffect {
             uid: version.map(|_| "u-1".to_owned()),
             resource_version: version.map(str::to_owned),

@@ -9,6 +9,7 @@ mod interrupted;
 mod json;
 mod render;
 mod rendered;
+mod replay;
 mod rules;
 mod secrets;
 mod two_runs;

@@ -70,8 +70,10 @@ impl Known {
             Entry::EpisodeEnded { places, .. } | Entry::Resume { places, .. } => (None, places),
             Entry::Hold(hold) => (None, &hold.places),
             Entry::Identity { target, .. } => (Some(target), &[]),
+            Entry::Decided(record) => (Some(&record.inputs.target), &[]),
             Entry::Intent(_)
             | Entry::Outcome { .. }
+            | Entry::HandBack(_)
             | Entry::Verification { .. }
             | Entry::Proposal(_)
             | Entry::ProposalClosed { .. }
@@ -105,8 +107,10 @@ impl Found {
     fn actors(&self) -> Vec<&str> {
         let person = match &self.kept.record.entry {
             Entry::Proposal(proposal) => Some(proposal.author.as_str()).filter(|author| !author.is_empty()),
-            Entry::Intent(_)
+            Entry::Decided(_)
+            | Entry::Intent(_)
             | Entry::Outcome { .. }
+            | Entry::HandBack(_)
             | Entry::Verification { .. }
             | Entry::ProposalClosed { .. }
             | Entry::Undone { .. }
@@ -139,7 +143,16 @@ impl Found {
             let object = self.subject.as_ref().map(|subject| format!(" {subject} {}", self.paths.join(", "))).unwrap_or_default();
             write!(text, "  {target}:{}", visible(object.trim_end())).expect("writing to a String cannot fail");
         }
-        writeln!(text, "\n        {}", visible(&self.says().to_string())).expect("writing to a String cannot fail");
+        let says = match entry {
+            Entry::Decided(record) => format!(
+                "{} decisions about {} objects by the inputs {}: `trueup replay` of a run of it decides again",
+                record.decisions.as_array().map_or(0, Vec::len),
+                record.inputs.objects.len(),
+                record.digest
+            ),
+            _ => self.says().to_string(),
+        };
+        writeln!(text, "\n        {}", visible(&says)).expect("writing to a String cannot fail");
         text
     }
 

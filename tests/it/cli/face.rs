@@ -19,6 +19,7 @@ fn help() {
       sync         One round: correct, propose and escalate as the policy allows
       runs         List what was done, or show one run
       undo         Put back what a run changed, and hold the path
+      replay       Decide again by what a run was decided by, and compare
       audit        Check the ledger, or search it
       policy       Work with policies
       run          Rounds on a schedule, until told to stop

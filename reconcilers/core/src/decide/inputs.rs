@@ -235,6 +235,15 @@ impl Inputs {
         }
     }
 
+    /// What is kept of each object's values as they are; expected ones are masked.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = (&ObjectId, Vec<&Value>)> {
+        let objects = self.objects.iter().filter_map(|object| {
+            let live = object.live.as_ref()?;
+            Some((&live.id, vec![&live.value]))
+        });
+        objects.chain(self.requests.iter().filter_map(Asked::kept))
+    }
+
     /// The finding's class, as the policy has it.
     pub(super) fn class_of(&self, finding: &Weighed) -> Option<(&String, &ClassTerms)> {
         self.classes.get_key_value(finding.class.as_ref()?)

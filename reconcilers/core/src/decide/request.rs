@@ -104,6 +104,17 @@ impl Asked {
         }
     }
 
+    /// What is kept of an object's values.
+    pub(super) fn kept(&self) -> Option<(&ObjectId, Vec<&Value>)> {
+        match self {
+            Self::Undo(undo) => {
+                let effect = undo.effect.as_ref()?;
+                Some((&undo.object, vec![&effect.patch, &effect.inverse, &effect.pre_image]))
+            }
+            Self::Restore(_) => None,
+        }
+    }
+
     /// The places that it is about.
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
         let (one, many) = match self {

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{EffectKind, Event, Fate, Outcome, Outlook, RunId, Standing};
+use crate::decide::DecisionRecord;
 use crate::finding::{FindingId, Place, Subject};
 use crate::health::Vitals;
-use crate::object::TargetName;
+use crate::object::{ObjectId, TargetName};
 use crate::secret;
 
 /// The version of the stored form. A reader refuses a later one rather than guess.
@@ -35,6 +36,8 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Entry {
+    /// What was decided about a target, and by what; durable before the first run that comes of it.
+    Decided(Box<DecisionRecord>),
     /// A run begins: durable before anything is sent.
     Intent(Box<Intent>),
     /// How its act ended.
@@ -123,6 +126,9 @@ pub struct Intent {
     pub policy_digest: String,
     /// The pinned commit.
     pub commit: String,
+    /// The number of the record of its decision; absent in runs from before such records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<u64>,
     /// What will be done.
     pub effect: Effect,
     /// Why: never empty.
@@ -299,6 +305,7 @@ impl Entry {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::Decided(_) => "decided",
             Self::Intent(_) => "intent",
             Self::Outcome { .. } => "outcome",
             Self::HandBack(_) => "hand-back",
@@ -326,7 +333,8 @@ impl Entry {
             | Self::Verification { run, .. }
             | Self::ProposalClosed { run, .. }
             | Self::Undone { run, .. } => Some(run),
-            Self::Escalation(_)
+            Self::Decided(_)
+            | Self::Escalation(_)
             | Self::EpisodeEnded { .. }
             | Self::Hold(_)
             | Self::Resume { .. }
@@ -344,7 +352,8 @@ impl Entry {
             Self::Proposal(proposal) => Some(Event::Proposed { url: proposal.url.clone() }),
             Self::ProposalClosed { fate, .. } => Some(Event::Closed(fate.clone())),
             Self::Undone { by, .. } => Some(Event::Undone { by: by.clone() }),
-            Self::Intent(_)
+            Self::Decided(_)
+            | Self::Intent(_)
             | Self::HandBack(_)
             | Self::Escalation(_)
             | Self::EpisodeEnded { .. }
@@ -380,14 +389,23 @@ impl Entry {
     /// and is never recorded.
     #[must_use]
     pub fn secret_at(&self) -> Option<&'static str> {
-        let Self::Intent(intent) = self else { return None };
-        let (Subject::Object(id), Effect::Patch(effect)) = (&intent.subject, &intent.effect) else { return None };
-        let kept = [&effect.patch, &effect.pre_image, &effect.inverse];
-        if !id.is_secret() {
-            return kept.into_iter().any(secret::is_within).then_some("env");
+        match self {
+            Self::Decided(record) => record.inputs.kept().find_map(|(id, kept)| secret_in(id, &kept)),
+            Self::Intent(intent) => {
+                let (Subject::Object(id), Effect::Patch(effect)) = (&intent.subject, &intent.effect) else { return None };
+                secret_in(id, &[&effect.patch, &effect.pre_image, &effect.inverse])
+            }
+            _ => None,
         }
-        ["data", "stringData"].into_iter().find(|field| kept.iter().any(|value| value.get(field).is_some()))
     }
+}
+
+/// The field of this object whose secret value is in what is to be kept of it.
+fn secret_in(id: &ObjectId, kept: &[&Value]) -> Option<&'static str> {
+    if !id.is_secret() {
+        return kept.iter().copied().any(secret::is_within).then_some("env");
+    }
+    ["data", "stringData"].into_iter().find(|field| kept.iter().any(|value| value.get(field).is_some()))
 }
 
 impl Effect {

@@ -121,7 +121,7 @@ impl Standing {
                 self.clusters.entry(target.clone()).or_insert_with(|| cluster_uid.clone());
             }
             Entry::Verification { run, outlook: Outlook::Unhealthy, .. } => self.fail(run),
-            Entry::Verification { .. } | Entry::HandBack(_) | Entry::Checkpoint(_) => {}
+            Entry::Decided(_) | Entry::Verification { .. } | Entry::HandBack(_) | Entry::Checkpoint(_) => {}
         }
     }
 

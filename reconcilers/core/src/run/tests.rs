@@ -166,6 +166,7 @@ mod told {
             classes: vec!["config-value".into()],
             policy_digest: "d".into(),
             commit: "c".into(),
+            decided: None,
             effect,
             reasons: vec!["policies/drift.toml:3: class config-value".into()],
         }))

@@ -1,0 +1,70 @@
+//! `trueup replay`: what was decided is decided again by what was recorded.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::World;
+
+fn json(world: &World, arguments: &[&str], code: i32) -> Value {
+    let output = world.command(&[arguments, &["-o", "json"]].concat()).output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn runs(world: &World) -> Vec<Value> {
+    json(world, &["runs"], 0).as_array().unwrap().clone()
+}
+
+#[test]
+fn each_run_is_decided_again_to_the_byte() {
+    let world = World::small();
+    assert_eq!(world.run(&["sync"]).code, 1);
+    let patch = runs(&world).iter().find(|run| run["action"] == "patch").unwrap()["id"].as_str().unwrap().to_owned();
+    assert_eq!(world.run(&["undo", &patch]).code, 0);
+    let runs = runs(&world);
+    assert!(runs.iter().any(|run| run["action"] == "pull-request") && runs.iter().any(|run| run["undoes"] == patch), "{runs:?}");
+    for run in &runs {
+        let id = run["id"].as_str().unwrap();
+        let again = json(&world, &["replay", id], 0);
+        assert_eq!((&again["run"], &again["same"]), (&run["id"], &Value::Bool(true)));
+        assert_eq!(again["recorded"], again["decided"]);
+        assert!(again["recorded"].as_array().is_some_and(|decisions| !decisions.is_empty()), "{again:#}");
+        let told = world.run(&["replay", id]);
+        assert!(told.stdout.starts_with("the same: run "), "{told:?}");
+    }
+    // One record for one decision, whatever came of it.
+    let decided = json(&world, &["audit", "query"], 0);
+    let decided = decided.as_array().unwrap().iter().filter(|record| record["kind"] == "decided").count();
+    let digests: std::collections::BTreeSet<String> =
+        runs.iter().map(|run| json(&world, &["replay", run["id"].as_str().unwrap()], 0)["digest"].to_string()).collect();
+    assert_eq!(decided, digests.len());
+}
+
+#[test]
+fn a_round_that_does_nothing_new_records_no_decision() {
+    let world = World::small();
+    assert_eq!(world.run(&["sync"]).code, 1);
+    let records = json(&world, &["audit", "query"], 0).as_array().unwrap().len();
+    assert_eq!(world.run(&["sync"]).code, 1);
+    assert_eq!(json(&world, &["audit", "query"], 0).as_array().unwrap().len(), records);
+}
+
+#[test]
+fn what_cannot_be_decided_again_is_said() {
+    let world = World::small();
+    world
+        .run(&["replay", "01JD0000000000000000000000"])
+        .failed(2, "error: no run `[RUN]`: `trueup runs` lists them");
+    world.run(&["replay", "x"]).failed(
+        2,
+        "error: `x` is not a run id: one is 26 characters long, like `[RUN]`; `trueup runs` lists them",
+    );
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/ledgers/layout-1.sqlite");
+    std::fs::create_dir_all(world.state()).unwrap();
+    std::fs::copy(kept, world.state().join("ledger.sqlite")).unwrap();
+    for run in runs(&world) {
+        let ran = world.run(&["replay", run["id"].as_str().unwrap()]);
+        assert!(ran.code == 2 && ran.stderr.contains("it was recorded by a trueup that did not keep decisions"), "{ran:?}");
+    }
+}
