@@ -9,6 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
+use trueup_core::quantity::Quantity;
 
 use super::file::{duration, not_a_duration};
 
@@ -61,6 +62,8 @@ pub struct Program {
     pub sha256: Option<String>,
     /// How long it may take; a minute where absent.
     pub timeout: Option<Duration>,
+    /// How many bytes of memory it may hold; 1 GiB where absent.
+    pub memory: Option<u64>,
 }
 
 impl Rendering {
@@ -113,6 +116,7 @@ struct ProgramEntry {
     program: Option<PathBuf>,
     sha256: Option<Spanned<String>>,
     timeout: Option<Spanned<String>>,
+    memory: Option<Spanned<String>>,
 }
 
 impl<'de> Deserialize<'de> for PathEntry {
@@ -205,9 +209,17 @@ impl ProgramEntry {
             let seconds = duration(timeout.get_ref()).filter(|timeout| !timeout.is_zero());
             seconds.ok_or_else(|| (timeout.span().start, not_a_duration(timeout.get_ref())))
         });
+        let memory = self.memory.map(|memory| {
+            let bytes = Quantity::parse(memory.get_ref()).and_then(|quantity| quantity.whole()).filter(|bytes| *bytes > 0);
+            let wrong = || {
+                format!("`{}` is no amount of memory: write a quantity of bytes, as in \"512Mi\" or \"2Gi\"", memory.get_ref())
+            };
+            bytes.ok_or_else(|| (memory.span().start, wrong()))
+        });
         // A name alone is looked for in PATH.
         let is_name = |program: &PathBuf| program.components().count() == 1;
         let path = self.program.map(|program| if is_name(&program) { program } else { folder.join(program) });
-        Ok(Program { path, sha256: self.sha256.map(Spanned::into_inner), timeout: timeout.transpose()? })
+        let sha256 = self.sha256.map(Spanned::into_inner);
+        Ok(Program { path, sha256, timeout: timeout.transpose()?, memory: memory.transpose()? })
     }
 }

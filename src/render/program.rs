@@ -17,6 +17,9 @@ use crate::visible::visible;
 /// How long a program may take, where nothing else is said.
 const DEADLINE: Duration = Duration::from_mins(1);
 
+/// How many bytes of memory it may hold, where nothing else is said.
+const MEMORY: u64 = 1 << 30;
+
 /// How much it may print: what is read as one file of manifests.
 const LARGEST: usize = trueup_kubernetes::manifest::SIZE_LIMIT;
 
@@ -32,6 +35,7 @@ pub(super) struct Runnable {
     file: PathBuf,
     first: Option<&'static str>,
     deadline: Duration,
+    memory: u64,
 }
 
 /// What a program printed.
@@ -58,6 +62,8 @@ pub(super) enum ProgramError {
 pub(super) enum RunError {
     #[error("`{file}` cannot be started: {source}")]
     Start { file: String, source: std::io::Error },
+    #[error("the memory of `{file}` cannot be bounded, so it was stopped: {source}")]
+    Bound { file: String, source: std::io::Error },
     #[error("`{file}` ended with {status}: {complaint}")]
     Failed { file: String, status: String, complaint: String },
     #[error("`{file}` did not end within {seconds} s: {complaint}")]
@@ -72,13 +78,18 @@ impl Runnable {
         let file = find(&settings.kustomize, &["kustomize", "kubectl"], &settings.search, "kustomize")?;
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let first = if name.starts_with("kubectl") { "kustomize" } else { "build" };
-        Ok(Self { file, first: Some(first), deadline: settings.kustomize.timeout.unwrap_or(DEADLINE) })
+        Ok(Self::bounded(file, Some(first), &settings.kustomize))
     }
 
     /// `helm`.
     pub(super) fn helm(settings: &RenderSettings) -> Result<Self, ProgramError> {
         let file = find(&settings.helm, &["helm"], &settings.search, "helm")?;
-        Ok(Self { file, first: None, deadline: settings.helm.timeout.unwrap_or(DEADLINE) })
+        Ok(Self::bounded(file, None, &settings.helm))
+    }
+
+    fn bounded(file: PathBuf, first: Option<&'static str>, settings: &Program) -> Self {
+        let (deadline, memory) = (settings.timeout.unwrap_or(DEADLINE), settings.memory.unwrap_or(MEMORY));
+        Self { file, first, deadline, memory }
     }
 
     pub(super) fn file(&self) -> &Path {
@@ -95,6 +106,10 @@ impl Runnable {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let name = || self.file.display().to_string();
         let mut child = command.spawn().map_err(|source| RunError::Start { file: name(), source })?;
+        if let Err(source) = bound_memory(&child, self.memory) {
+            stop(&mut child);
+            return Err(RunError::Bound { file: name(), source });
+        }
         let end = Instant::now() + self.deadline;
         let printed = listen(child.stdout.take(), LARGEST + 1);
         let complained = listen(child.stderr.take(), COMPLAINT);
@@ -133,6 +148,25 @@ fn listen(stream: Option<impl Read + Send + 'static>, most: usize) -> mpsc::Rece
         let _rest = std::io::copy(&mut stream, &mut std::io::sink());
     });
     receiver
+}
+
+/// What a program and its children allocate beyond this fails. It has hardly begun: a program needs longer to start than this
+/// call to happen.
+#[cfg(target_os = "linux")]
+fn bound_memory(child: &Child, bytes: u64) -> std::io::Result<()> {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    match prlimit(Some(Pid::from_child(child)), Resource::Data, limit) {
+        // It has ended already.
+        Ok(_) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Only Linux bounds another process.
+#[cfg(not(target_os = "linux"))]
+fn bound_memory(_child: &Child, _bytes: u64) -> std::io::Result<()> {
+    Ok(())
 }
 
 fn wait(child: &mut Child, end: Instant) -> Option<std::process::ExitStatus> {

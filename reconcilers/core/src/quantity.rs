@@ -60,6 +60,14 @@ impl Quantity {
         })
     }
 
+    /// The number itself, where it is a whole one that is not negative and fits.
+    #[must_use]
+    pub fn whole(&self) -> Option<u64> {
+        let zeros = usize::try_from(self.exponent).ok().filter(|zeros| *zeros < 20)?;
+        let digits = format!("0{}{}", self.digits, "0".repeat(zeros));
+        digits.parse().ok().filter(|_| !self.negative)
+    }
+
     fn zero() -> Self {
         Self { negative: false, digits: String::new(), exponent: 0 }
     }

@@ -214,6 +214,9 @@ fn a_program_that_fails_makes_the_target_unknown() {
     let slow = with("exec sleep 100", "timeout = \"1s\"");
     assert!(slow.contains("did not end within 1 s") && begun.elapsed().as_secs() < 30, "{slow}");
     assert!(with("exec yes", "").contains("printed more than 8388608 bytes"));
+    // Reads for ever, and keeps what may be the last line.
+    let greedy = with("exec tail -n 1 /dev/zero", "memory = \"64Mi\"");
+    assert!(greedy.contains("ended with exit status: 1: tail: memory exhausted"), "{greedy}");
     let long = with("yes complaint | head -c 100000 >&2; exit 1", "");
     assert!(long.len() < 3000, "{}", long.len());
     let bare = with("env | sort >&2; exit 1", "");
@@ -251,6 +254,8 @@ fn a_program_that_is_missing_or_another_is_named_by_check() {
     assert_eq!(own.code, 0, "{own:?}");
     let mistake = check(&pinned("abc"));
     assert!(mistake.stderr.contains("trueup.toml:6:10: `abc` is no SHA-256"), "{mistake:?}");
+    let mistake = check(&format!("{}\nmemory = \"lots\"", of_kustomize(&script)));
+    assert!(mistake.stderr.contains("trueup.toml:6:10: `lots` is no amount of memory"), "{mistake:?}");
 }
 
 #[test]

@@ -53,13 +53,10 @@ fn a_round_that_does_nothing_new_records_no_decision() {
 #[test]
 fn what_cannot_be_decided_again_is_said() {
     let world = World::small();
+    world.run(&["replay", "01JD0000000000000000000000"]).failed(2, "error: no run `[RUN]`: `trueup runs` lists them");
     world
-        .run(&["replay", "01JD0000000000000000000000"])
-        .failed(2, "error: no run `[RUN]`: `trueup runs` lists them");
-    world.run(&["replay", "x"]).failed(
-        2,
-        "error: `x` is not a run id: one is 26 characters long, like `[RUN]`; `trueup runs` lists them",
-    );
+        .run(&["replay", "x"])
+        .failed(2, "error: `x` is not a run id: one is 26 characters long, like `[RUN]`; `trueup runs` lists them");
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/ledgers/layout-1.sqlite");
     std::fs::create_dir_all(world.state()).unwrap();
     std::fs::copy(kept, world.state().join("ledger.sqlite")).unwrap();
