@@ -7,7 +7,7 @@ use trueup_core::shared::Shared;
 use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::expect::Expecting;
 use trueup_kubernetes::kinds::Kinds;
-use trueup_kubernetes::snapshot::{observe, schemas};
+use trueup_kubernetes::snapshot::{Contents, observe};
 use trueup_kubernetes::table::Table;
 
 use super::cluster::secrets_mode;
@@ -21,10 +21,11 @@ pub(super) fn judge(
     (desired, problems): (Vec<Shared<Desired>>, Vec<Problem>),
     judging: Judging<'_>,
 ) -> Judged {
-    let kinds = Kinds::new(Table::load(), schemas(folder, &desired));
+    let contents = Contents::of(folder);
+    let kinds = Kinds::new(Table::load(), contents.schemas(&desired));
     let (defaulted, shape) = (|id: &_, value: &_| kinds.defaulted(id, value), |id: &_| kinds.shape(id));
     let rules = Rules::load().with(&judging.policy.known_writers);
     let expecting = Expecting { defaulted: &defaulted, shape: &shape, types: kinds.types(), rules: &rules };
-    let observation = observe(folder, desired, secrets_mode(secrets), &expecting);
+    let observation = observe(contents, desired, secrets_mode(secrets), &expecting);
     judged(target, observation, problems, (judging, None), (Reach::Snapshot(folder.to_owned()), kinds))
 }

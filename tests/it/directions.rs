@@ -15,9 +15,10 @@ use trueup_core::security::Category;
 use trueup_core::seen::DigestKey;
 use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::expect::Expecting;
+use trueup_kubernetes::manifest;
 use trueup_kubernetes::observe::SecretsMode;
+use trueup_kubernetes::snapshot::{self, Contents};
 use trueup_kubernetes::table::Table;
-use trueup_kubernetes::{manifest, snapshot};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,7 +98,7 @@ fn found(case: &Case, git: &Value, live: &Value) -> Vec<Difference> {
         types: table.types(),
         rules: Rules::load(),
     };
-    let observation = snapshot::observe(folder.path(), desired, SecretsMode::Off, &expecting);
+    let observation = snapshot::observe(Contents::of(folder.path()), desired, SecretsMode::Off, &expecting);
     let Pair::Matched(matched) = &observation.pairs[0] else { panic!("{}: {:?}", case.name, observation.pairs) };
     let drifts = compare(matched, table.types(), &table.root_shape(&matched.desired.id), &DigestKey::new(&[1; 32])).drifts;
     differences(&TargetName("t".to_owned()), &observation.pairs[0], drifts)

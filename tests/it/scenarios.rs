@@ -27,8 +27,9 @@ use trueup_core::seen::DigestKey;
 use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::expect::Expecting;
 use trueup_kubernetes::observe::SecretsMode;
+use trueup_kubernetes::snapshot::{self, Contents};
 use trueup_kubernetes::table::Table;
-use trueup_kubernetes::{manifest, normal, snapshot};
+use trueup_kubernetes::{manifest, normal};
 
 /// What `target.toml` of a scenario may say, as a `[[target]]` of `trueup.toml` does.
 #[derive(Deserialize, Default)]
@@ -100,7 +101,7 @@ fn judge_objects(folder: &Path, policy: &Policy) -> Judged {
     let rules = Rules::load().with(&policy.known_writers);
     let expecting = expecting(&rules);
     let Observation { mut pairs, problems: seen, .. } =
-        snapshot::observe(&folder.join("live"), desired, secrets_mode(folder), &expecting);
+        snapshot::observe(Contents::of(&folder.join("live")), desired, secrets_mode(folder), &expecting);
     problems.extend(seen);
     let ground = admit(folder, &mut pairs);
     decided(pairs, problems, ground, policy)

@@ -118,9 +118,27 @@ struct Held {
 
 /// All that a folder holds.
 #[derive(Debug, Default)]
-struct Contents {
+pub struct Contents {
     held: Vec<Held>,
     problems: Vec<Problem>,
+}
+
+impl Contents {
+    /// Reads the folder; why it cannot be read is a problem that blinds.
+    #[must_use]
+    pub fn of(folder: &Path) -> Self {
+        read_folder(folder).unwrap_or_else(|error| {
+            let problem = Problem::blind("snapshot-unreadable", error.to_string(), None);
+            Self { held: Vec::new(), problems: vec![problem] }
+        })
+    }
+
+    /// The schemas of custom resources that Git declares and, counting more, those that the folder holds.
+    #[must_use]
+    pub fn schemas(&self, desired: &[impl Borrow<Desired>]) -> Schemas {
+        let objects = desired.iter().map(Borrow::borrow).chain(self.held.iter().map(|held| &held.object));
+        schema::among(objects.map(|object| (&object.id, &object.value)))
+    }
 }
 
 /// Looks at every declared object in the folder. Total: each of them is in one pair of the answer.
@@ -128,18 +146,12 @@ struct Contents {
 /// What is not in the folder is missing only if all of the folder could be read.
 #[must_use]
 pub fn observe(
-    folder: &Path,
+    contents: Contents,
     desired: impl IntoIterator<Item: Into<Shared<Desired>>>,
     secrets: SecretsMode,
     expecting: &Expecting<'_>,
 ) -> Observation {
     let desired: Vec<Shared<Desired>> = desired.into_iter().map(Into::into).collect();
-    let contents = match read_folder(folder) {
-        Ok(contents) => contents,
-        Err(error) => {
-            Contents { held: Vec::new(), problems: vec![Problem::blind("snapshot-unreadable", error.to_string(), None)] }
-        }
-    };
     let blind = contents.problems.first().map(ToString::to_string);
     let autoscalers = autoscalers(&desired, &contents.held);
     let mut seen = Observation { problems: contents.problems, ..Observation::default() };
@@ -168,15 +180,6 @@ pub fn observe(
         });
     }
     seen
-}
-
-/// The schemas of custom resources that Git declares and, counting more, those that the folder holds.
-#[must_use]
-pub fn schemas(folder: &Path, desired: &[impl Borrow<Desired>]) -> Schemas {
-    // A folder that cannot be read is told by `observe`.
-    let held = read_folder(folder).map(|contents| contents.held).unwrap_or_default();
-    let objects = desired.iter().map(Borrow::borrow).chain(held.iter().map(|held| &held.object));
-    schema::among(objects.map(|object| (&object.id, &object.value)))
 }
 
 /// The object as the folder holds it; `None` if there is none.

@@ -14,7 +14,7 @@ use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::expect::Expecting;
 use trueup_kubernetes::manifest;
 use trueup_kubernetes::observe::SecretsMode;
-use trueup_kubernetes::snapshot::{Preconditions, SnapshotError, observe, patch, read};
+use trueup_kubernetes::snapshot::{Contents, Preconditions, SnapshotError, observe, patch, read};
 
 const LIVE: &str = r#"# kept
 apiVersion: v1
@@ -100,7 +100,7 @@ fn declared() -> Vec<Desired> {
 fn look(folder: &Path) -> Observation {
     let types = Types::default();
     let expecting = Expecting { defaulted: &|_, _| None, shape: &|_| Shape::Any, types: &types, rules: Rules::load() };
-    observe(folder, declared(), SecretsMode::Off, &expecting)
+    observe(Contents::of(folder), declared(), SecretsMode::Off, &expecting)
 }
 
 fn told(observation: &Observation) -> Vec<String> {
