@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use trueup_core::facts::{Desired, Origin, Problem};
+use trueup_core::positions::Positions;
 use trueup_core::seen::hex;
 use trueup_core::shared::Shared;
 use trueup_kubernetes::manifest;
@@ -215,7 +216,7 @@ fn read(path: &ManifestPath, rendering: &Rendering, place: &str, output: &Output
         };
         object.origin = Origin::rendered(file.as_deref().unwrap_or(place), object.origin.document);
         // They are places in the output, which nobody has.
-        object.positions.clear();
+        object.positions = Positions::default();
         if let Rendering::Helm(chart) = rendering {
             object.id.namespace.get_or_insert_with(|| chart.namespace.clone());
         }

@@ -19,8 +19,8 @@ fuzz_target!(|bytes: &[u8]| {
 /// Spans lie inside the file, begin where line and column say, and belong to values that are there, each to one.
 fn every_value_has_its_place(bytes: &[u8], object: &Desired) {
     let text = std::str::from_utf8(bytes).expect("other bytes declare nothing");
-    assert_eq!(object.positions.len(), count(&object.value), "one place for each value");
-    for (pointer, position) in &object.positions {
+    assert_eq!(object.positions.iter().count(), count(&object.value), "one place for each value");
+    for (pointer, position) in object.positions.iter() {
         assert!(object.value.pointer(pointer).is_some(), "`{pointer}` names no value");
         assert!(position.start <= position.end && text.get(position.start..position.end).is_some(), "`{pointer}`: {position:?}");
         let before = &text[..position.start];
@@ -30,7 +30,7 @@ fn every_value_has_its_place(bytes: &[u8], object: &Desired) {
         let place = (before.matches('\n').count() + 1, line.chars().count() + 1);
         assert_eq!((position.line as usize, position.column as usize), place, "`{pointer}`: {position:?}");
     }
-    let root = object.positions[""];
+    let root = object.positions.get("").expect("the whole has a place");
     assert_eq!((object.origin.line, object.origin.column), (root.line, root.column));
 }
 

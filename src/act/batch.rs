@@ -26,8 +26,10 @@ struct Told {
 }
 
 impl Told {
+    /// Whether it need not go alone: it is nobody's first, and those that it follows held.
     fn is_settled(&self, correction: &Correction) -> bool {
-        correction.classes.iter().all(|class| self.settled.contains(class))
+        let batch = &correction.batch;
+        batch.first_of.is_empty() && batch.follows.iter().all(|class| self.settled.contains(class))
     }
 
     fn stopped(&self, correction: &Correction) -> Option<&String> {

@@ -187,7 +187,7 @@ fn assert_lawful(source: &Source, planted: &Planted, adopted: &Adopted) {
     let name = format!("{} {}", source.path.display(), planted.drift.path);
     let position = |path: &Path| {
         let object = &source.objects[planted.object];
-        object.positions.get(&path.pointer_in(&object.value)?).copied()
+        object.positions.get(&path.pointer_in(&object.value)?)
     };
     let head = before.bytes().zip(after.bytes()).take_while(|(one, other)| one == other).count();
     let rest = before.len().min(after.len()) - head;

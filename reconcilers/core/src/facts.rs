@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::object::ObjectId;
 use crate::path::{Path, Places};
+use crate::positions::Positions;
 use crate::shared::Shared;
 
 /// A place in a source file. Lines, columns and documents count from 1; columns count characters.
@@ -72,19 +73,6 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// A value's place in its file: where it starts, and the bytes it spans (of the file as it stands in Git).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    /// The line, from 1.
-    pub line: u32,
-    /// The column in characters, from 1.
-    pub column: u32,
-    /// The first byte.
-    pub start: usize,
-    /// The byte behind the last one.
-    pub end: usize,
-}
-
 /// One object as Git declares it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {
@@ -96,7 +84,7 @@ pub struct Desired {
     pub origin: Origin,
     /// Where each value stands, by its JSON pointer (RFC 6901) in `value`; keys that a merge key (`<<`) brought in point
     /// at the anchored value.
-    pub positions: BTreeMap<String, Position>,
+    pub positions: Positions,
 }
 
 impl Desired {

@@ -5,6 +5,7 @@
 pub mod object;
 pub mod path;
 pub mod shared;
+pub mod positions;
 pub mod facts;
 pub mod shape;
 pub mod seen;

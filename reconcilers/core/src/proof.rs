@@ -17,6 +17,7 @@ use crate::finding::{
 use crate::object::{ObjectId, TargetName};
 use crate::path::{Path, Segment};
 use crate::policy::{Expected, Limits, Policy, PolicyCase, Proof, Verb};
+use crate::positions::Positions;
 use crate::secret;
 use crate::seen::DigestKey;
 
@@ -168,7 +169,7 @@ fn id(case: &PolicyCase) -> ObjectId {
 
 fn desired(case: &PolicyCase) -> Desired {
     let origin: Origin = case.origin.clone();
-    Desired { id: id(case), value: skeleton(case), origin, positions: BTreeMap::new() }
+    Desired { id: id(case), value: skeleton(case), origin, positions: Positions::default() }
 }
 
 fn live(case: &PolicyCase, value: Value) -> Live {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use trueup_core::diff::{Comparison, compare};
 use trueup_core::facts::{Desired, Live, Matched, Origin};
 use trueup_core::object::ObjectId;
+use trueup_core::positions::Positions;
 use trueup_core::seen::DigestKey;
 use trueup_core::shared::Shared;
 use trueup_kubernetes::allowances::Rules;
@@ -71,7 +72,7 @@ fn pair(number: usize) -> (Shared<Desired>, Shared<Live>) {
     let id = ObjectId { api_version, kind, namespace: Some("n".to_owned()), name: format!("o{number}") };
     let origin = Origin { file: "m.yaml".to_owned(), line: 1, column: 1, document: 1 };
     let live = normal::live(id.clone(), Table::load().expected(&id, &value));
-    (Desired { id, value, origin, positions: BTreeMap::new() }.into(), live.into())
+    (Desired { id, value, origin, positions: Positions::default() }.into(), live.into())
 }
 
 /// A Deployment or a `ConfigMap` in turn.

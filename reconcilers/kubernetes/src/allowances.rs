@@ -334,13 +334,13 @@ mod tests {
     use super::*;
     use crate::normal;
     use serde_json::json;
-    use std::collections::BTreeMap;
     use trueup_core::facts::Origin;
+    use trueup_core::positions::Positions;
 
     fn pair(api_version: &str, kind: &str, declared: Value, live: Value) -> (Desired, Live) {
         let id = ObjectId { api_version: api_version.into(), kind: kind.into(), namespace: Some("n".into()), name: "a".into() };
         let origin = Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 };
-        (Desired { id: id.clone(), value: declared, origin, positions: BTreeMap::new() }, normal::live(id, live))
+        (Desired { id: id.clone(), value: declared, origin, positions: Positions::default() }, normal::live(id, live))
     }
 
     fn allowed(api_version: &str, kind: &str, declared: Value, live: Value) -> Vec<(String, Extent)> {

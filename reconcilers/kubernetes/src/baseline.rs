@@ -204,6 +204,7 @@ mod tests {
     use crate::discovery::{Scaling, Scope};
     use serde_json::json;
     use trueup_core::facts::Origin;
+    use trueup_core::positions::Positions;
 
     fn resource(group: &str, kind: &str, server: Server) -> Resource {
         Resource {
@@ -224,7 +225,7 @@ mod tests {
             id: ObjectId { api_version: "v1".into(), kind: kind.into(), namespace, name: name.into() },
             value: json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "resourceVersion": "5"}, "data": {"k": data}}),
             origin: Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 },
-            positions: BTreeMap::new(),
+            positions: Positions::default(),
         }
     }
 

@@ -60,14 +60,14 @@ mod tests {
     use super::*;
     use crate::normal;
     use serde_json::json;
-    use std::collections::BTreeMap;
     use trueup_core::facts::Origin;
+    use trueup_core::positions::Positions;
 
     /// Whether an object is left that Git declared with `declared` in its metadata, and that has `live` in it.
     fn left(declared: &Value, live: &Value) -> bool {
         let id = ObjectId { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: Some("n".into()), name: "a".into() };
         let origin = Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 };
-        let former = Desired { id: id.clone(), value: json!({"metadata": declared}), origin, positions: BTreeMap::new() };
+        let former = Desired { id: id.clone(), value: json!({"metadata": declared}), origin, positions: Positions::default() };
         let until = "2026-11-21T02:00:00Z".parse().expect("a time");
         is_left(&former, until, &normal::live(id, json!({"metadata": live})))
     }

@@ -73,7 +73,7 @@ pub fn read(file: &str, bytes: &[u8]) -> (Vec<Desired>, Vec<Problem>) {
     }
     for object in &mut objects {
         // The line break that `decode` may add is not in the file.
-        object.positions.values_mut().for_each(|position| position.end = position.end.min(bytes.len()));
+        object.positions = std::mem::take(&mut object.positions).within(bytes.len());
     }
     (objects, problems)
 }

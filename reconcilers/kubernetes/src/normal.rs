@@ -85,10 +85,10 @@ pub fn desired(mut desired: Desired) -> Desired {
         encode_string_data(&mut desired.value);
         let moved = desired.positions.iter().filter_map(|(pointer, position)| {
             let below = pointer.strip_prefix("/stringData")?;
-            Some((format!("/data{below}"), *position))
+            Some((format!("/data{below}"), position))
         });
-        let moved: Vec<_> = moved.collect();
-        desired.positions.extend(moved);
+        let all = desired.positions.iter().map(|(pointer, position)| (pointer.to_owned(), position));
+        desired.positions = all.chain(moved).collect();
     }
     desired
 }
@@ -159,11 +159,10 @@ fn encode_string_data(secret: &mut Value) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use serde_json::json;
-    use trueup_core::facts::{Origin, Position};
+    use trueup_core::facts::Origin;
+    use trueup_core::positions::Position;
 
     fn id(kind: &str, namespace: Option<&str>) -> ObjectId {
         ObjectId { api_version: "v1".into(), kind: kind.into(), namespace: namespace.map(str::to_owned), name: "a".into() }
@@ -214,10 +213,10 @@ mod tests {
             id: id("Secret", Some("n")),
             value: json!({"stringData": {"a": "new", "n": 1}, "data": {"a": "b2xk", "b": "Yg=="}, "status": {}}),
             origin: Origin { file: "s.yaml".into(), line: 1, column: 1, document: 1 },
-            positions: BTreeMap::from([("/stringData/a".to_owned(), position)]),
+            positions: [("/stringData/a".to_owned(), position)].into_iter().collect(),
         });
         assert_eq!(secret.value, json!({"data": {"a": "bmV3", "b": "Yg==", "n": 1}}));
-        assert_eq!(secret.positions["/data/a"], position);
+        assert_eq!(secret.positions.get("/data/a"), Some(position));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use trueup_core::facts::{Desired, Live, Matched, Observation, Pair, Problem};
 use trueup_core::object::ObjectId;
+use trueup_core::positions::Positions;
 use trueup_core::shared::Shared;
 
 use crate::autoscaling::{self, Autoscaler};
@@ -159,7 +160,7 @@ pub fn observe(
     for mut held in contents.held {
         let id = &held.object.id;
         // Where something is declared is asked of Git's words alone.
-        held.object.positions = BTreeMap::new();
+        held.object.positions = Positions::default();
         by_key.entry(key(id, id.namespace.as_deref())).or_default().push(held);
     }
     for desired in desired {

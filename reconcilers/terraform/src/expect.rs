@@ -33,8 +33,9 @@ use std::ops::Range;
 use regex::Regex;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
-use trueup_core::facts::{Origin, Position, Problem};
+use trueup_core::facts::{Origin, Problem};
 use trueup_core::finding::Predicate;
+use trueup_core::positions::Position;
 
 use crate::number::Decimal;
 use crate::seal::Seal;

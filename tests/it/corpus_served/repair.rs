@@ -1,7 +1,7 @@
 //! The repair of what was found, as the server answers it: it leads back to what was there before the edit, and its inverse
 //! to the edit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use trueup_core::diff::compare;
@@ -10,6 +10,7 @@ use trueup_core::finding::Drift;
 use trueup_core::object::ObjectId;
 use trueup_core::patch::{Repair, repair, with_preconditions};
 use trueup_core::path::{Path, Segment};
+use trueup_core::positions::Positions;
 use trueup_core::seen::DigestKey;
 use trueup_kubernetes::allowances::Rules;
 use trueup_kubernetes::expect::Expecting;
@@ -91,7 +92,7 @@ impl Repairing<'_> {
         let expecting = Expecting { defaulted: &defaulted, shape: &shape, types: self.kinds.types(), rules: Rules::load() };
         let origin = Origin { file: "corpus.json".to_owned(), line: 1, column: 1, document: 1 };
         let id = id(declared);
-        let desired = Desired { id: id.clone(), value: declared.clone(), origin, positions: BTreeMap::new() };
+        let desired = Desired { id: id.clone(), value: declared.clone(), origin, positions: Positions::default() };
         expecting.by_table(normal::desired(desired), normal::live(id, now.clone()))
     }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use trueup_core::facts::{Desired, Origin};
 use trueup_core::object::ObjectId;
+use trueup_core::positions::Positions;
 use trueup_kubernetes::normal;
 use trueup_kubernetes::table::Table;
 
@@ -131,7 +132,7 @@ impl Held {
         let name = declared["metadata"]["name"].as_str().unwrap().to_owned();
         let id = ObjectId { api_version: word("apiVersion"), kind: word("kind"), namespace: Some("default".to_owned()), name };
         let origin = Origin { file: String::new(), line: 1, column: 1, document: 1 };
-        let desired = Desired { id: id.clone(), value: declared.clone(), origin, positions: BTreeMap::new() };
+        let desired = Desired { id: id.clone(), value: declared.clone(), origin, positions: Positions::default() };
         let desired = normal::desired(desired).value;
         let table = Table::load();
         let mut object = if table.knows(&id) { table.expected(&id, &desired) } else { desired };

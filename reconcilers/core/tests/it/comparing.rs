@@ -9,6 +9,7 @@ use trueup_core::facts::{Desired, Evidence, Expected, Live, Matched, Origin, Sec
 use trueup_core::finding::Change;
 use trueup_core::object::ObjectId;
 use trueup_core::path::{Path, Segment};
+use trueup_core::positions::Positions;
 use trueup_core::seen::{DigestKey, Seen};
 use trueup_core::shape::{Merge, Shape, Types};
 
@@ -47,7 +48,7 @@ pub fn matched(declared: &Value, expected: &Value, live: &Value) -> Matched {
     let id = ObjectId { api_version: "v1".into(), kind: "Thing".into(), namespace: Some("shop".into()), name: "a".into() };
     let origin = Origin { file: "thing.yaml".into(), line: 1, column: 1, document: 1 };
     Matched {
-        desired: Desired { id: id.clone(), value: declared.clone(), origin, positions: BTreeMap::new() }.into(),
+        desired: Desired { id: id.clone(), value: declared.clone(), origin, positions: Positions::default() }.into(),
         live: Live {
             id,
             value: live.clone(),

@@ -267,6 +267,17 @@ proptest! {
     }
 }
 
+/// Somebody wants Git's value back, for ever.
+fn approval(finding: &Finding) -> Request {
+    Request::Restore(Restore {
+        place: finding.place.clone(),
+        desired: finding.digests().desired,
+        live: finding.digests().live,
+        expires: Timestamp::MAX,
+        by: "alice".to_owned(),
+    })
+}
+
 /// What Git says and what is live at places that concern security, loosened, tightened and neither to be told.
 fn security_samples() -> Vec<(&'static str, &'static str, Value, Value)> {
     let pod =
@@ -327,18 +338,7 @@ fn a_weakening_is_neither_corrected_nor_adopted() {
                 for sample in [(api, kind, git.clone(), live.clone()), (api, kind, live, git)] {
                     let (pair, findings) = security_findings(&sample, &policy);
                     assert!(!findings.is_empty(), "{sample:?}");
-                    let approvals: Vec<Request> = findings
-                        .iter()
-                        .map(|finding| {
-                            Request::Restore(Restore {
-                                place: finding.place.clone(),
-                                desired: finding.digests().desired,
-                                live: finding.digests().live,
-                                expires: Timestamp::MAX,
-                                by: "alice".to_owned(),
-                            })
-                        })
-                        .collect();
+                    let approvals: Vec<Request> = findings.iter().map(approval).collect();
                     for requests in [&[][..], &approvals[..]] {
                         let cases = [Case { pair: Some(&pair), findings: &findings }];
                         let decisions = decided(&cases, requests, &Guards::none(Ground::Cluster), &policy);
@@ -380,18 +380,7 @@ fn no_secret_is_recorded() {
             let pair = Pair::Matched(Box::new(matched));
             let found = differences(&TargetName("t".to_owned()), &pair, drifts).into_iter();
             let findings: Vec<Finding> = found.map(|difference| classify(difference, &policy, "source", &key())).collect();
-            let requests: Vec<Request> = findings
-                .iter()
-                .map(|finding| {
-                    Request::Restore(Restore {
-                        place: finding.place.clone(),
-                        desired: finding.digests().desired,
-                        live: finding.digests().live,
-                        expires: Timestamp::MAX,
-                        by: "alice".to_owned(),
-                    })
-                })
-                .collect();
+            let requests: Vec<Request> = findings.iter().map(approval).collect();
             let cases = [Case { pair: Some(&pair), findings: &findings }];
             let inputs = inputs(&cases, &requests, &Guards::none(Ground::Cluster), &policy);
             let (record, decisions) = DecisionRecord::of(&inputs);

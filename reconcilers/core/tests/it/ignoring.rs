@@ -12,6 +12,7 @@ use trueup_core::finding::{Finding, Lane};
 use trueup_core::ignore::look_inside;
 use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::policy::Policy;
+use trueup_core::positions::Positions;
 use trueup_core::seen::DigestKey;
 use trueup_core::shape::{Merge, Shape, Types};
 
@@ -40,7 +41,7 @@ fn matched(desired: &Value, live: &Value, owners: Vec<Owner>) -> Matched {
     let id = ObjectId { api_version: "a.b/v1".into(), kind: "Thing".into(), namespace: Some("shop".into()), name: "x".into() };
     let origin = Origin { file: "x.yaml".into(), line: 1, column: 1, document: 1 };
     Matched {
-        desired: Desired { id: id.clone(), value: desired.clone(), origin, positions: BTreeMap::new() }.into(),
+        desired: Desired { id: id.clone(), value: desired.clone(), origin, positions: Positions::default() }.into(),
         live: Live {
             id,
             value: live.clone(),

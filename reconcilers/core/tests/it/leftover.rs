@@ -1,12 +1,11 @@
 //! What Git declared once and no longer does; objects whose managers were stripped.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use trueup_core::classify::differences;
 use trueup_core::diff::compare;
-use trueup_core::facts::{Desired, FieldSet, Former, Matched, Operation, Origin, Owner, Pair, Position, Tracking};
+use trueup_core::facts::{Desired, FieldSet, Former, Matched, Operation, Origin, Owner, Pair, Tracking};
 use trueup_core::object::TargetName;
+use trueup_core::positions::Position;
 use trueup_core::shape::{Shape, Types};
 
 use crate::comparing::{key, matched};
@@ -57,7 +56,7 @@ fn what_git_declared_before_is_left_over_and_names_the_place() {
     let mut more = with_more();
     let position = Position { line: 7, column: 6, start: 0, end: 1 };
     let desired = Desired {
-        positions: BTreeMap::from([("/data/b".to_owned(), position)]),
+        positions: [("/data/b".to_owned(), position)].into_iter().collect(),
         origin: Origin { file: "old.yaml".into(), line: 1, column: 1, document: 1 },
         value: object(&json!({"b": "2"})),
         ..(*more.desired).clone()

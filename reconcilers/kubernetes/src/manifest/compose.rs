@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
-use trueup_core::facts::Position;
+use trueup_core::positions::{Position, Positions};
 
 use super::document::Dialect;
 use super::fault::{Fault, Flaw};
@@ -59,14 +59,14 @@ impl Placed {
     }
 
     /// The value, and the position of each value in it by JSON pointer.
-    pub(super) fn into_value(self) -> (Value, BTreeMap<String, Position>) {
-        let mut positions = BTreeMap::new();
+    pub(super) fn into_value(self) -> (Value, Positions) {
+        let mut positions = Vec::new();
         let value = self.flatten(&mut String::new(), &mut positions);
-        (value, positions)
+        (value, positions.into_iter().collect())
     }
 
-    fn flatten(self, pointer: &mut String, positions: &mut BTreeMap<String, Position>) -> Value {
-        positions.insert(pointer.clone(), self.position);
+    fn flatten(self, pointer: &mut String, positions: &mut Vec<(String, Position)>) -> Value {
+        positions.push((pointer.clone(), self.position));
         let length = pointer.len();
         let mut child = |token: &str, placed: Self| {
             pointer.push('/');

@@ -1,7 +1,8 @@
 //! What can be wrong with a manifest, each with a stable code and what to do about it. No message repeats a value: it may be
 //! a secret one.
 
-use trueup_core::facts::{Origin, Position, Problem};
+use trueup_core::facts::{Origin, Problem};
+use trueup_core::positions::Position;
 
 /// Why a file, a document or an object cannot be read.
 #[derive(Debug, thiserror::Error)]

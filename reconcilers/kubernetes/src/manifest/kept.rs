@@ -6,13 +6,14 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use trueup_core::facts::{Desired, Origin, Position};
+use trueup_core::facts::{Desired, Origin};
 use trueup_core::object::ObjectId;
+use trueup_core::positions::Positions;
 use trueup_core::secret;
 use trueup_core::seen::DigestKey;
 
 /// The reader's own text, and that of the libraries' versions: with any change of it, nothing kept counts.
-const READER: [&str; 13] = [
+const READER: [&str; 14] = [
     include_str!("../manifest.rs"),
     include_str!("document.rs"),
     include_str!("refused.rs"),
@@ -25,6 +26,7 @@ const READER: [&str; 13] = [
     include_str!("metadata.rs"),
     include_str!("fault.rs"),
     include_str!("kept.rs"),
+    include_str!("../../../core/src/positions.rs"),
     include_str!("../../../../Cargo.lock"),
 ];
 
@@ -35,7 +37,7 @@ struct Kept {
     line: u32,
     column: u32,
     document: u32,
-    positions: Vec<(String, u32, u32, usize, usize)>,
+    positions: Positions,
 }
 
 /// Which reader this is: what another one kept does not count.
@@ -69,24 +71,22 @@ pub fn restore(file: &str, text: &[u8]) -> Option<Vec<Desired>> {
 
 impl Kept {
     fn of(object: &Desired) -> Self {
-        let position = |(pointer, at): (&String, &Position)| (pointer.clone(), at.line, at.column, at.start, at.end);
         Self {
             id: object.id.clone(),
             value: object.value.clone(),
             line: object.origin.line,
             column: object.origin.column,
             document: object.origin.document,
-            positions: object.positions.iter().map(position).collect(),
+            positions: object.positions.clone(),
         }
     }
 
     fn of_file(self, file: &str) -> Desired {
-        let position = |(pointer, line, column, start, end)| (pointer, Position { line, column, start, end });
         Desired {
             id: self.id,
             value: self.value,
             origin: Origin { file: file.to_owned(), line: self.line, column: self.column, document: self.document },
-            positions: self.positions.into_iter().map(position).collect(),
+            positions: self.positions,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, StructureStyle};
-use trueup_core::facts::Position;
+use trueup_core::positions::Position;
 
 use super::document::{Dialect, Document, number, place};
 use super::fault::{Fault, Flaw};

@@ -1,7 +1,7 @@
 //! Template text that nobody rendered. `{{ … }}` alone proves nothing (alerts, dashboards and workflows carry it by right), so
 //! only what belongs to a Helm chart counts inside values; in a document that does not parse, any braces explain it.
 
-use trueup_core::facts::Position;
+use trueup_core::positions::Position;
 
 use super::compose::{Placed, Shape};
 use super::document::{Document, number};

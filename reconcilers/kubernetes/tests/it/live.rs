@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use trueup_core::diff::compare;
 use trueup_core::facts::{Desired, Evidence, Observation, Origin, Pair};
 use trueup_core::object::ObjectId;
+use trueup_core::positions::Positions;
 use trueup_core::seen::DigestKey;
 use trueup_core::shape::{Merge, Shape, Types};
 use trueup_kubernetes::allowances::Rules;
@@ -166,7 +167,7 @@ fn declare(value: Value, namespace: Option<&str>) -> Desired {
     let id =
         ObjectId { api_version: text("/apiVersion"), kind: text("/kind"), namespace: declared, name: text("/metadata/name") };
     let origin = Origin { file: "test.yaml".into(), line: 1, column: 1, document: 1 };
-    Desired { id, value, origin, positions: BTreeMap::new() }
+    Desired { id, value, origin, positions: Positions::default() }
 }
 
 /// As much of the shapes as these tests need: what each keyed list of the built-in kinds is keyed by.

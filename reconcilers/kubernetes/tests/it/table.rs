@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use trueup_core::diff::compare;
 use trueup_core::facts::{Desired, Evidence, Expected, Matched, Origin, Secrecy};
 use trueup_core::object::ObjectId;
+use trueup_core::positions::Positions;
 use trueup_core::seen::DigestKey;
 use trueup_core::tracking::loss;
 use trueup_kubernetes::allowances::Rules;
@@ -45,7 +46,7 @@ fn what_the_server_copies_into_an_empty_map_is_known() {
         let expecting = Expecting { defaulted: &defaulted, shape: &shape, types: kinds.types(), rules: Rules::load() };
         let id = id(&value);
         let origin = Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 };
-        let desired = Desired { id: id.clone(), value: value.clone(), origin, positions: BTreeMap::new() };
+        let desired = Desired { id: id.clone(), value: value.clone(), origin, positions: Positions::default() };
         let paths = expecting.by_table(desired, normal::live(id, value)).expected.filled.clone();
         paths.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
@@ -182,7 +183,7 @@ impl Outcome {
 fn differences(table: &Table, desired: &Value, admitted: &Value) -> Vec<String> {
     let id = id(admitted);
     let origin = Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 };
-    let desired = normal::desired(Desired { id: id.clone(), value: desired.clone(), origin, positions: BTreeMap::default() });
+    let desired = normal::desired(Desired { id: id.clone(), value: desired.clone(), origin, positions: Positions::default() });
     let value = normal::expected(&id, table.expected(&id, &desired.value));
     let expected = Expected { value, evidence: Evidence::Table, allowances: Vec::new(), filled: BTreeSet::new() };
     let live = normal::live(id.clone(), admitted.clone());

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use trueup_core::facts::{Desired, Origin};
 use trueup_core::object::ObjectId;
+use trueup_core::positions::Positions;
 use trueup_kubernetes::baseline::{DryRunCreate, ask_for};
 use trueup_kubernetes::cluster::{Cluster, ClusterError, connect_by, identity};
 use trueup_kubernetes::discovery::{Resource, Scaling, Scope, Server};
@@ -229,7 +230,7 @@ async fn a_refusal_that_repeats_a_secret_is_told_without_its_words() {
         let id = ObjectId { api_version: "v1".into(), kind: kind.into(), namespace: Some("n".into()), name: "a".into() };
         let value = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "a"}, "spec": data});
         let origin = Origin { file: "a.yaml".into(), line: 1, column: 1, document: 1 };
-        let desired = Desired { id, value, origin, positions: BTreeMap::new() };
+        let desired = Desired { id, value, origin, positions: Positions::default() };
         let error = ask_for(&cluster, &DryRunCreate::of(&resource, &desired).expect("allowed")).await.expect_err("refused");
         (error.to_string(), format!("{error:?}"))
     };

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use trueup_core::facts::{Origin, Position};
+use trueup_core::facts::Origin;
+use trueup_core::positions::Position;
 
 /// A file and its text.
 pub(super) struct Source<'a> {

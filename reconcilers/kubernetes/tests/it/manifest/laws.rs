@@ -142,7 +142,7 @@ fn object(payload: Value) -> Value {
 
 fn positions_are_sound(text: &str, objects: &[trueup_core::facts::Desired]) -> Result<(), TestCaseError> {
     for object in objects {
-        for (pointer, position) in &object.positions {
+        for (pointer, position) in object.positions.iter() {
             prop_assert!(object.value.pointer(pointer).is_some(), "{} names no value", pointer);
             prop_assert!(text.get(position.start..position.end).is_some(), "{} {:?}", pointer, position);
             let line = text[..position.start].matches('\n').count() + 1;

@@ -1,6 +1,6 @@
 //! Where values stand: lines, columns and byte spans of the file as it is.
 
-use trueup_core::facts::Position;
+use trueup_core::positions::Position;
 
 use super::{fixture, read_one, read_text};
 
@@ -27,25 +27,25 @@ fn spans_hold_a_value_as_it_is_written() {
         ("/spec/text", (12, 9, "|-  # why\n    one\n    two\n")),
         ("/spec/end", (15, 8, "1")),
     ] {
-        let position = &object.positions[pointer];
-        assert_eq!((position.line, position.column, written(text, position)), expected, "{pointer}");
+        let position = object.positions.get(pointer).expect("a position");
+        assert_eq!((position.line, position.column, written(text, &position)), expected, "{pointer}");
     }
-    assert_eq!(object.positions[""].start, 0);
+    assert_eq!(object.positions.get("").expect("a position").start, 0);
 }
 
 #[test]
 fn a_plain_scalar_can_be_spliced() {
     let text = std::fs::read_to_string(fixture("windows.yaml")).expect("the fixture");
     let (objects, _) = read_text(&text);
-    let position = objects[0].positions["/data/plain"];
+    let position = objects[0].positions.get("/data/plain").expect("a position");
     assert_eq!(written(&text, &position), "a\r\n    b");
-    let name = objects[1].positions["/metadata/name"];
+    let name = objects[1].positions.get("/metadata/name").expect("a position");
     let spliced = format!("{}renamed{}", &text[..name.start], &text[name.end..]);
     let (again, problems) = read_text(&spliced);
     assert_eq!(problems, []);
     assert_eq!((&again[0].value, again[1].id.name.as_str()), (&objects[0].value, "renamed"));
     assert_eq!(objects[1].origin.to_string(), "m.yaml:15:1");
-    let last = objects[1].positions["/data/last"];
+    let last = objects[1].positions.get("/data/last").expect("a position");
     assert_eq!((last.line, last.end), (20, text.len()));
 }
 
@@ -54,8 +54,8 @@ fn merged_values_stand_at_their_anchor_and_aliases_where_they_are_used() {
     let text = "apiVersion: v1\nkind: A\nmetadata: {name: a}\nbase: &x {a: 1}\nmerged:\n  <<: *x\nalias: *x\n";
     let object = read_one(text);
     for (pointer, expected) in [("/merged/a", (4, 14, "1")), ("/alias", (7, 8, "*x")), ("/alias/a", (4, 14, "1"))] {
-        let position = &object.positions[pointer];
-        assert_eq!((position.line, position.column, written(text, position)), expected, "{pointer}");
+        let position = object.positions.get(pointer).expect("a position");
+        assert_eq!((position.line, position.column, written(text, &position)), expected, "{pointer}");
     }
 }
 
@@ -79,5 +79,5 @@ fn origins_count_documents_and_items() {
     let origins: Vec<String> =
         objects.iter().map(|object| format!("{} {} #{}", object.id, object.origin, object.origin.document)).collect();
     assert_eq!(origins, ["ConfigMap one m.yaml:1:1 #1", "ConfigMap two m.yaml:4:1 #2", "ConfigMap three m.yaml:4:65 #3"]);
-    assert_eq!(written(&json, &objects[2].positions["/metadata/name"]), "\"three\"");
+    assert_eq!(written(&json, &objects[2].positions.get("/metadata/name").expect("a position")), "\"three\"");
 }
