@@ -11,7 +11,7 @@ use std::time::Instant;
 use git2::Oid;
 use trueup_core::facts::{Desired, Problem};
 use trueup_core::shared::Shared;
-use trueup_kubernetes::manifest::{self, kept::restore};
+use trueup_kubernetes::manifest;
 
 use crate::config::{ManifestPath, RenderSettings};
 use crate::render::{self, Bench, Record, Rendered};
@@ -215,8 +215,8 @@ fn walked(pinned: &Pinned, way: &Way<'_>) -> Walked {
     match way {
         Way::Parse(file) => parsed(&file.path, &file.bytes),
         Way::Rename(path, remembered) => Walked::of(remembered.renamed(path), Vec::new(), remembered.size),
-        Way::Restore(path, line) => match restore(path, line.text) {
-            Some(objects) => Walked::of(objects, Vec::new(), line.size),
+        Way::Restore(path, line) => match line.objects(path).zip(line.size()) {
+            Some((objects, size)) => Walked::of(objects, Vec::new(), size),
             // What was kept is of no use: the file itself is.
             None => read_again(pinned, path),
         },

@@ -13,7 +13,7 @@ use git2::Oid;
 use trueup_core::facts::{Desired, Problem};
 use trueup_core::seen::hex;
 use trueup_core::shared::Shared;
-use trueup_kubernetes::manifest::kept::{keep, reader};
+use trueup_kubernetes::manifest::kept::{keep, reader, restore};
 
 use super::{Lasting, Walked};
 use crate::source::Trees;
@@ -43,13 +43,16 @@ pub(super) struct Kept {
 #[derive(Debug, Default)]
 struct Disk {
     bytes: Vec<u8>,
-    lines: HashMap<Oid, (usize, Range<usize>)>,
+    /// The line of each blob, without its end.
+    lines: HashMap<Oid, Range<usize>>,
 }
 
-/// What the file tells of one blob.
+/// What the file tells of one blob, if it is whole.
 pub(super) struct Line<'a> {
-    pub(super) size: usize,
-    pub(super) text: &'a [u8],
+    blob: &'a str,
+    size: &'a str,
+    told: &'a str,
+    text: &'a str,
 }
 
 /// What one file declares.
@@ -71,6 +74,24 @@ pub(super) enum Known<'a> {
     Renamed(&'a Remembered),
     /// It is on disk.
     Text(Line<'a>),
+}
+
+impl<'a> Line<'a> {
+    fn read(line: &'a [u8]) -> Option<Self> {
+        let mut parts = std::str::from_utf8(line).ok()?.splitn(4, ' ');
+        Some(Self { blob: parts.next()?, size: parts.next()?, told: parts.next()?, text: parts.next()? })
+    }
+
+    /// The size of the blob's content.
+    pub(super) fn size(&self) -> Option<usize> {
+        self.size.parse().ok()
+    }
+
+    /// The objects; `None` where the line is not as it was written.
+    pub(super) fn objects(&self, file: &str) -> Option<Vec<Desired>> {
+        let is_whole = digest(self.blob, self.size, self.text) == self.told;
+        is_whole.then(|| restore(file, self.text.as_bytes())).flatten()
+    }
 }
 
 impl Remembered {
@@ -105,7 +126,7 @@ impl Kept {
     /// The size of a blob's content, if what it declares is known.
     pub(super) fn size_of(&self, blob: Oid) -> Option<usize> {
         let remembered = self.memory.get(&blob).and_then(|files| files.first()).map(|remembered| remembered.size);
-        remembered.or_else(|| self.line_of(blob).map(|line| line.size))
+        remembered.or_else(|| self.line_of(blob)?.size())
     }
 
     pub(super) fn known(&self, blob: Oid, file: &str) -> Option<Known<'_>> {
@@ -118,8 +139,7 @@ impl Kept {
 
     fn line_of(&self, blob: Oid) -> Option<Line<'_>> {
         let disk = self.disk.as_ref()?;
-        let (size, text) = disk.lines.get(&blob)?;
-        Some(Line { size: *size, text: disk.bytes.get(text.clone())? })
+        Line::read(disk.bytes.get(disk.lines.get(&blob)?.clone())?)
     }
 
     /// What is remembered of a file, which is wanted.
@@ -133,7 +153,8 @@ impl Kept {
     /// Keeps what a file declares.
     pub(super) fn keep(&mut self, blob: Option<Oid>, file: &str, walked: Walked) {
         let Some(blob) = blob else { return };
-        if !self.memory.contains_key(&blob) && self.line_of(blob).is_none() {
+        // What was parsed had no line, or one that is not whole.
+        if !self.memory.contains_key(&blob) && (walked.parsed || self.line_of(blob).is_none()) {
             self.lines.extend(line(blob, walked.size, &walked.objects));
         }
         if self.lasting == Lasting::Rounds {
@@ -163,8 +184,11 @@ fn head() -> String {
 }
 
 fn digest(blob: &str, size: &str, text: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("{blob} {size} {text}").as_bytes());
-    hex(&digest.as_ref()[..8])
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for part in [blob, " ", size, " ", text] {
+        context.update(part.as_bytes());
+    }
+    hex(&context.finish().as_ref()[..8])
 }
 
 fn line(blob: Oid, size: usize, objects: &[Shared<Desired>]) -> Option<String> {
@@ -181,21 +205,14 @@ fn load(file: &Path) -> Disk {
     let mut lines = HashMap::new();
     let mut start = head.len();
     for line in bytes[start..].split_inclusive(|byte| *byte == b'\n') {
-        let whole = line.strip_suffix(b"\n").and_then(|line| std::str::from_utf8(line).ok());
-        if let Some((blob, size, text)) = whole.and_then(checked) {
-            let end = start + line.len() - 1;
-            lines.insert(blob, (size, end - text.len()..end));
+        // Whether it is whole is looked at where it is wanted, by many threads at once.
+        let blob = line.split(|byte| *byte == b' ').next().and_then(|blob| std::str::from_utf8(blob).ok());
+        if let Some((blob, whole)) = blob.and_then(|blob| Oid::from_str(blob).ok()).zip(line.strip_suffix(b"\n")) {
+            lines.insert(blob, start..start + whole.len());
         }
         start += line.len();
     }
     Disk { bytes, lines }
-}
-
-/// Blob, size and text of a whole line.
-fn checked(line: &str) -> Option<(Oid, usize, &str)> {
-    let mut parts = line.splitn(4, ' ');
-    let (blob, size, told, text) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    (digest(blob, size, text) == told).then_some((Oid::from_str(blob).ok()?, size.parse().ok()?, text))
 }
 
 /// Adds lines at the end of the file, in one write; a file of another reader, or one that has grown too large, begins anew.
