@@ -148,6 +148,9 @@ pub enum Command {
     Replay {
         /// The run's id
         run: String,
+        /// Files of another policy to decide by (repeatable)
+        #[arg(long, value_name = "FILE")]
+        policy: Vec<PathBuf>,
     },
     /// Check the ledger, or search it
     Audit {

@@ -79,7 +79,10 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             Ok(report.exit())
         }
         Command::Runs { id } => runs::runs(&session::open(&global)?, id.as_deref(), output(&global)).await,
-        Command::Replay { run } => replay::replay(&session::open(&global)?, &run, output(&global)).await,
+        Command::Replay { run, policy } => {
+            let policy = if policy.is_empty() { None } else { Some(policy::read(&global, &policy).await?) };
+            replay::replay(&session::open(&global)?, &run, policy.as_ref(), output(&global)).await
+        }
         Command::Undo { run } => undo::undo(&session::open(&global)?, &run, output(&global)).await,
         Command::Audit { command } => {
             let session = session::open(&global)?;

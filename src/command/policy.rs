@@ -164,7 +164,7 @@ fn markdown(classes: &[Listed<'_>]) -> String {
 }
 
 /// The policy of these files, or the one of `trueup.toml` as it is on disk.
-async fn read(global: &Global, files: &[PathBuf]) -> Result<Policy, Failure> {
+pub(super) async fn read(global: &Global, files: &[PathBuf]) -> Result<Policy, Failure> {
     let texts = if files.is_empty() {
         let session = check::as_on_disk(session::open(global)?);
         let pinned = session::pin(&session).await?;

@@ -1,8 +1,13 @@
-//! `trueup replay`: a run's decision made again by what was recorded, and compared byte for byte.
+//! `trueup replay`: a run's decision made again by what was recorded, and compared: to the byte, or with what another policy
+//! would have decided.
+
+mod other;
 
 use serde_json::{Value, json};
 use similar::TextDiff;
 use trueup_core::decide::{DecisionRecord, Replayed};
+use trueup_core::finding::Subject;
+use trueup_core::policy::Policy;
 use trueup_core::run::{Effect, Entry, Run, RunId};
 
 use crate::cli::Output;
@@ -13,16 +18,19 @@ use crate::ledger::Ledger;
 use crate::session::Session;
 use crate::visible::visible_lines;
 
-pub(super) async fn replay(session: &Session, id: &str, output: Output) -> Result<Exit, Failure> {
+pub(super) async fn replay(session: &Session, id: &str, policy: Option<&Policy>, output: Output) -> Result<Exit, Failure> {
     let wanted: RunId = id.parse().map_err(Failure::usage)?;
     let unknown = || Failure::usage(anyhow::anyhow!("no run `{id}`: `trueup runs` lists them"));
     let ledger = Ledger::open_if_there(&session.ledger).await.map_err(Failure::usage)?.ok_or_else(unknown)?;
     let run = ledger.run(&wanted).await.map_err(Failure::usage)?.ok_or_else(unknown)?;
     let record = recorded(&ledger, &run).await?;
+    if let Some(policy) = policy {
+        return other::show(&run, &record, policy, output);
+    }
     let replayed = record.replay();
     match output {
         Output::Json => print(&format!("{:#}\n", as_json(&run, &record, &replayed)))?,
-        _ => print(&text(&run, &record, &replayed))?,
+        Output::Text | Output::Yaml | Output::Markdown | Output::Csv => print(&text(&run, &record, &replayed))?,
     };
     Ok(if is_same(&run, &record, &replayed) { Exit::True } else { Exit::Drift })
 }
@@ -48,28 +56,23 @@ fn is_same(run: &Run, record: &DecisionRecord, replayed: &Replayed) -> bool {
 
 /// Whether the run is one of the decisions: its very patch, or a proposal of its finding.
 fn is_of(run: &Run, decisions: &Value) -> bool {
-    let all = decisions.as_array().map(Vec::as_slice).unwrap_or_default();
-    match &run.intent.effect {
-        Effect::Patch(effect) => {
-            all.iter().any(|decision| decision.pointer("/correct/patch") == Some(&effect.patch) && is_about(run, decision))
+    let mut all = decisions.as_array().into_iter().flatten();
+    match (&run.intent.effect, &run.intent.subject) {
+        (Effect::Patch(effect), Subject::Object(id)) => {
+            let object = json!(id);
+            let is_it = |correction: &Value| correction["patch"] == effect.patch && correction["object"] == object;
+            all.any(|decision| decision.get("correct").is_some_and(is_it))
         }
-        Effect::PullRequest { .. } => run.intent.findings.iter().all(|finding| {
-            all.iter().any(|decision| decision.pointer("/propose/finding").and_then(Value::as_str) == Some(&finding.0))
-        }),
+        (Effect::Patch(_), Subject::Output(_)) => false,
+        (Effect::PullRequest { .. }, _) => {
+            let proposed: Vec<&str> = all.filter_map(|decision| decision.pointer("/propose/finding")?.as_str()).collect();
+            run.intent.findings.iter().all(|finding| proposed.contains(&finding.0.as_str()))
+        }
     }
 }
 
-fn is_about(run: &Run, decision: &Value) -> bool {
-    let object = match &run.intent.subject {
-        trueup_core::finding::Subject::Object(id) => serde_json::to_value(id).unwrap_or_default(),
-        trueup_core::finding::Subject::Output(_) => return false,
-    };
-    decision.pointer("/correct/object") == Some(&object)
-}
-
 fn text(run: &Run, record: &DecisionRecord, replayed: &Replayed) -> String {
-    let (id, subject) = (&run.intent.run, &run.intent.subject);
-    let inputs = &record.inputs;
+    let (id, subject, inputs) = (&run.intent.run, &run.intent.subject, &record.inputs);
     let by = format!(
         "  at      {}\n  inputs  {}\n  policy  {}\n  commit  {}\n",
         inputs.now, record.digest, inputs.policy, run.intent.commit
@@ -82,7 +85,7 @@ fn text(run: &Run, record: &DecisionRecord, replayed: &Replayed) -> String {
             format!("not the same: the decisions are made again to the byte, and run {id} of {subject} is none of them\n{by}")
         }
         Replayed::Other(again) => {
-            format!("not the same: this trueup decides otherwise than the one of run {id}\n{by}{}", changes(record, again))
+            format!("not the same: this trueup decides otherwise than the one of run {id}\n{by}{}\n", changes(record, again))
         }
     }
 }
@@ -96,6 +99,7 @@ fn changes(record: &DecisionRecord, again: &Value) -> String {
 
 fn as_json(run: &Run, record: &DecisionRecord, replayed: &Replayed) -> Value {
     json!({
+        "schema": "trueup.replay/v1",
         "run": run.intent.run,
         "same": is_same(run, record, replayed),
         "digest": record.digest,

@@ -211,23 +211,44 @@ fn patterns(text: &str) -> impl Iterator<Item = &str> {
 /// `source` names the repository, for the finding's place.
 #[must_use]
 pub fn classify(difference: Difference, policy: &Policy, source: &str, key: &DigestKey) -> Finding {
-    let facts = Facts::of(&difference);
-    let Judgement { mut verdict, meant_by, problems } = judge(&facts, policy);
-    let barred = barred(&facts, policy, &meant_by);
-    drop(facts);
-    verdict.reasons.extend(difference.cause.formerly.clone());
+    let Judged { class, lane, stage, reasons, barred, meant_by, problems } = judged(&Facts::of(&difference), policy);
     Finding {
         id: difference.id(source, key),
         place: difference.place(source),
-        class: meant_by.first().cloned(),
+        class,
         meant_by,
         problems,
-        stage: verdict.stage,
-        lane: verdict.lane,
+        stage,
+        lane,
         risk: assess(&difference),
         barred,
-        reasons: verdict.reasons,
+        reasons,
         difference,
+    }
+}
+
+/// What a policy makes of a difference.
+pub(crate) struct Judged {
+    pub(crate) class: Option<String>,
+    pub(crate) lane: Lane,
+    pub(crate) stage: Stage,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) barred: Option<String>,
+    meant_by: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+pub(crate) fn judged(facts: &Facts<'_>, policy: &Policy) -> Judged {
+    let Judgement { verdict: Verdict { lane, stage, mut reasons }, meant_by, problems } = judge(facts, policy);
+    reasons.extend(facts.difference.cause.formerly.clone());
+    Judged {
+        class: meant_by.first().cloned(),
+        lane,
+        stage,
+        reasons,
+        barred: barred(facts, policy, &meant_by),
+        meant_by,
+        problems,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod against;
 mod budget;
+mod grounds;
 mod guards;
 mod hints;
 mod inputs;
@@ -23,6 +24,7 @@ use against::{Objection, held_by_people, held_place, objection};
 use budget::Budget;
 use request::{Approval, Asked, approval};
 
+pub use grounds::Grounds;
 pub use guards::{Ground, Guards, Held, HeldPlace, Lease, Scope};
 pub use inputs::{Case, ClassTerms, Considered, Inputs, LiveObject, Terms, Way, Weighed, What};
 pub use record::{DecisionRecord, RecordError, Replayed};
@@ -205,6 +207,11 @@ fn course<'a>(finding: &'a Weighed, object: &'a Considered, inputs: &'a Inputs, 
             match (objection((finding, object, live), inputs, budget), finding.mend()) {
                 (Objection::None, Some(mend)) if finding.stage == Stage::Auto || approved_by.is_some() => {
                     return Course::Correct(Correctable { finding, mend, approved_by });
+                }
+                // Of another policy than the one that was decided by.
+                (Objection::None, None) if finding.stage == Stage::Auto && finding.is_unasked() => {
+                    let reason = "it would be corrected; what would be written was not recorded, as nobody asked for it";
+                    return settle(Decision::Hold, reason.to_owned());
                 }
                 (Objection::None, _) => (Lane::Review, "its stage is `recommend`: proposed, not corrected".to_owned()),
                 (Objection::Hold(reason), _) => return settle(Decision::Hold, reason),

@@ -11,7 +11,7 @@ mod quota;
 mod rights;
 mod sets;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::finding::{Difference, Divergence, Subject};
@@ -19,7 +19,7 @@ use crate::path::Segment;
 use crate::seen::Seen;
 
 /// Whether a difference loosens or tightens what Git declares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// Live allows more than Git.

@@ -290,7 +290,8 @@ pub struct History {
 }
 
 /// What ignore rules name inside a difference's values, each rule as reports show it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Inside {
     /// Nothing.
     #[default]

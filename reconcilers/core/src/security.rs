@@ -1,6 +1,6 @@
 //! Which differences concern security.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::direction::Direction;
@@ -9,7 +9,7 @@ use crate::path::Segment;
 use crate::seen::Seen;
 
 /// A field of concern that policies can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
     /// Who may do what, what may talk to what, and how contained a workload is.

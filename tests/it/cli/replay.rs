@@ -65,3 +65,21 @@ fn what_cannot_be_decided_again_is_said() {
         assert!(ran.code == 2 && ran.stderr.contains("it was recorded by a trueup that did not keep decisions"), "{ran:?}");
     }
 }
+
+/// By recorded values alone: nothing is read of Git or live.
+#[test]
+fn another_policy_tells_what_it_would_have_decided() {
+    let world = World::small();
+    assert_eq!(world.run(&["sync"]).code, 1);
+    let patch = runs(&world).iter().find(|run| run["action"] == "patch").unwrap()["id"].as_str().unwrap().to_owned();
+    world.write("stricter.toml", "[[class]]\nname = \"all\"\nlane = \"review\"\nstage = \"recommend\"\n");
+    let own = world.run(&["replay", &patch, "--policy", "policies/drift.toml"]);
+    assert_eq!(own.code, 0, "{own:?}");
+    assert!(own.stdout.starts_with("the same: this policy decides as the one that was in force\n"), "{own:?}");
+    let other = world.run(&["replay", &patch, "--policy", "stricter.toml"]);
+    assert_eq!(other.code, 1, "{other:?}");
+    assert!(other.stdout.contains("correct → propose  ConfigMap shop/checkout-config data.LOG_LEVEL"), "{other:?}");
+    assert!(other.stdout.contains("stricter.toml:1: class all"), "{other:?}");
+    let told = json(&world, &["replay", &patch, "--policy", "stricter.toml"], 1);
+    assert!(told["decided"].to_string().contains("stricter.toml:1: class all"), "{told:#}");
+}

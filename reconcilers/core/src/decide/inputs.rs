@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::HOLD_ANNOTATION;
+use super::grounds::Grounds;
 use super::guards::Guards;
 use super::hints;
 use super::request::{Asked, Request};
@@ -158,6 +159,8 @@ pub struct Weighed {
     pub barred: Option<String>,
     /// The freeze in force for it.
     pub frozen: Option<String>,
+    /// What another policy would ask of it.
+    pub grounds: Grounds,
 }
 
 /// What differs.
@@ -211,24 +214,15 @@ impl Inputs {
         let mut objects: Vec<Considered> =
             cases.iter().filter(|case| !case.findings.is_empty()).map(|case| Considered::of(*case, &asking)).collect();
         objects.sort_by(|a, b| a.order().cmp(&b.order()));
-        let named: BTreeSet<&str> =
-            objects.iter().flat_map(|object| &object.findings).filter_map(|finding| finding.class.as_deref()).collect();
-        let classes = policy.classes.iter().filter(|class| named.contains(class.name.as_str())).map(|class| {
-            let terms = ClassTerms {
-                ownership: class.ownership,
-                writes_per_hour: class.writes_per_hour,
-                window_seconds: class.window_seconds,
-            };
-            (class.name.clone(), terms)
-        });
+        let classes = ClassTerms::of(policy, &objects);
         Self {
             target: terms.target.clone(),
             now,
             policy: policy.digest.clone(),
-            classes: classes.collect(),
+            guards: about(terms.guards, &objects, &requests, &classes),
+            classes,
             limits: policy.limits,
             freezes: freezes.iter().map(|(freeze, until)| freeze.reason(*until)).collect(),
-            guards: about(terms.guards, &objects, &requests, &named),
             declared: declared(cases),
             objects,
             requests,
@@ -250,6 +244,20 @@ impl Inputs {
     }
 }
 
+impl ClassTerms {
+    /// Of each class that names a finding.
+    pub(super) fn of(policy: &Policy, objects: &[Considered]) -> BTreeMap<String, Self> {
+        let named: BTreeSet<&str> =
+            objects.iter().flat_map(|object| &object.findings).filter_map(|finding| finding.class.as_deref()).collect();
+        let classes = policy.classes.iter().filter(|class| named.contains(class.name.as_str())).map(|class| {
+            let terms =
+                Self { ownership: class.ownership, writes_per_hour: class.writes_per_hour, window_seconds: class.window_seconds };
+            (class.name.clone(), terms)
+        });
+        classes.collect()
+    }
+}
+
 /// How many objects Git declares in each namespace.
 fn declared(cases: &[Case<'_>]) -> BTreeMap<String, u32> {
     let is_extra = |case: &&Case<'_>| case.findings.iter().any(|finding| finding.difference.change() == Change::ExtraObject);
@@ -261,7 +269,7 @@ fn declared(cases: &[Case<'_>]) -> BTreeMap<String, u32> {
 }
 
 /// The guards as far as they are about what is decided: what else the ledger knows is no part of it.
-fn about(guards: &Guards, objects: &[Considered], requests: &[Asked], classes: &BTreeSet<&str>) -> Guards {
+fn about(guards: &Guards, objects: &[Considered], requests: &[Asked], classes: &BTreeMap<String, ClassTerms>) -> Guards {
     let weighed = || objects.iter().flat_map(|object| &object.findings);
     let ids: BTreeSet<&FindingId> = weighed().map(|finding| &finding.finding).collect();
     let places: BTreeSet<&Place> =
@@ -270,7 +278,7 @@ fn about(guards: &Guards, objects: &[Considered], requests: &[Asked], classes: &
     about.leases.retain(|lease| places.contains(&lease.place));
     about.held.retain(|place, _| places.contains(place));
     about.recent_writes.retain(|place, _| places.contains(place));
-    about.class_writes.retain(|class, _| classes.contains(class.as_str()));
+    about.class_writes.retain(|class, _| classes.contains_key(class));
     about.denied.retain(|finding| ids.contains(finding));
     about.inadmissible.retain(|finding, _| ids.contains(finding));
     about
@@ -398,6 +406,7 @@ impl Weighed {
             weakens: crate::security::may_weaken(difference),
             barred: finding.barred.clone(),
             frozen: asking.freeze_of(finding),
+            grounds: Grounds::of(finding),
         }
     }
 
@@ -406,6 +415,11 @@ impl Weighed {
             What::Field { path, .. } => path.to_string(),
             What::Object(_) | What::Expectation { .. } => String::new(),
         }
+    }
+
+    /// Whether nobody asked how it would be put right.
+    pub(super) fn is_unasked(&self) -> bool {
+        matches!(&self.what, What::Field { way: Way::Unasked, .. })
     }
 
     pub(super) fn mend(&self) -> Option<&Mend> {

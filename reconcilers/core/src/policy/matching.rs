@@ -47,6 +47,8 @@ pub struct Facts<'a> {
     path: Path,
     category: OnceCell<Option<Category>>,
     direction: OnceCell<Direction>,
+    /// Whether the values are there, for conditions in CEL.
+    is_whole: bool,
     variables: OnceCell<Variables<'a>>,
 }
 
@@ -55,7 +57,15 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn of(difference: &'a Difference) -> Self {
         let path = difference.path();
-        Self { difference, path, category: OnceCell::new(), direction: OnceCell::new(), variables: OnceCell::new() }
+        let (category, direction) = (OnceCell::new(), OnceCell::new());
+        Self { difference, path, category, direction, is_whole: true, variables: OnceCell::new() }
+    }
+
+    /// Of a difference whose values are no longer there: what they told is given.
+    #[must_use]
+    pub fn recorded(difference: &'a Difference, category: Option<Category>, direction: Direction) -> Self {
+        let (category, direction) = (OnceCell::from(category), OnceCell::from(direction));
+        Self { difference, path: difference.path(), category, direction, is_whole: false, variables: OnceCell::new() }
     }
 
     /// What it concerns.
@@ -204,6 +214,7 @@ impl Match {
         match &self.cel {
             _ if !holds => Holds::No,
             None => Holds::Yes,
+            Some(_) if !facts.is_whole => Holds::Failed("the values that it asks for were not recorded".to_owned()),
             Some(condition) => condition.holds(facts.variables()),
         }
     }

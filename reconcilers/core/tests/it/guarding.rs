@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use trueup_core::classify::{classify, differences};
 use trueup_core::decide::{
     Case, Correction, Decision, DecisionRecord, Ground, Guards, Held, Inputs, Lease, Replayed, Request, Restore, Scope, Terms,
-    decide,
+    Way, Weighed, What, decide,
 };
 use trueup_core::direction::Direction;
 use trueup_core::facts::{Matched, Pair, Secrecy};
@@ -103,6 +103,44 @@ proptest! {
         prop_assert_eq!(read.to_bytes(), bytes);
         prop_assert_eq!(serde_json::to_vec(&decide(&read.inputs)).unwrap(), serde_json::to_vec(&decisions).unwrap());
         prop_assert_eq!(read.replay(), Replayed::Same);
+    }
+
+    /// What was recorded of a finding is all that a policy asks: the same one comes to the same inputs, and another one to
+    /// those that it would have come to, but for what a correction would write where nobody had asked for one.
+    #[test]
+    fn what_was_recorded_is_judged_by_any_policy_as_when_it_was_seen(seed: u64) {
+        let mut dice = Dice(seed);
+        let round = random_round(&mut dice);
+        let requests = random_requests(&round, &mut dice);
+        let ours = inputs(&round.cases(), &requests, &round.guards, &round.policy);
+        prop_assert_eq!(&ours.under(&round.policy), &ours);
+
+        let other = random_round(&mut dice).policy;
+        let again = |finding: &Finding| classify(finding.difference.clone(), &other, "source", &key());
+        let judged: Vec<Vec<Finding>> = round.findings.iter().map(|findings| findings.iter().map(again).collect()).collect();
+        let cases: Vec<Case<'_>> =
+            round.pairs.iter().zip(&judged).map(|(pair, findings)| Case { pair: Some(pair), findings }).collect();
+        let theirs = inputs(&cases, &requests, &round.guards, &other);
+        let ours = ours.under(&other);
+        prop_assert_eq!((&ours.classes, &ours.limits, &ours.freezes), (&theirs.classes, &theirs.limits, &theirs.freezes));
+        for (ours, theirs) in ours.objects.iter().zip(&theirs.objects) {
+            let terms = |weighed: &Weighed| {
+                let Weighed { finding, class, lane, stage, reasons, barred, frozen, .. } = weighed.clone();
+                (finding, class, lane, stage, reasons, barred, frozen)
+            };
+            prop_assert!(ours.findings.iter().map(terms).eq(theirs.findings.iter().map(terms)), "{ours:?} {theirs:?}");
+        }
+        let as_asked = |inputs: &Inputs| {
+            let mut inputs = inputs.clone();
+            for finding in inputs.objects.iter_mut().flat_map(|object| &mut object.findings) {
+                if let What::Field { way, .. } = &mut finding.what {
+                    *way = Way::Unasked;
+                }
+            }
+            inputs.guards = Guards::none(Ground::Cluster);
+            decide(&inputs)
+        };
+        prop_assert_eq!(as_asked(&ours), as_asked(&theirs));
     }
 
     #[test]
