@@ -1,5 +1,7 @@
 //! The command line: flags as typed, nothing looked up yet.
 
+pub mod people;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -149,6 +151,10 @@ pub enum Command {
         /// The run's id
         run: String,
     },
+    /// Write and propose nothing: everywhere, in a target, for an object or at a finding
+    Hold(people::Hold),
+    /// Let go on what was stopped: by a hold, an undo, a fight, a lost ledger or a rewritten history
+    Resume(people::Resume),
     /// Check the ledger, or search it
     Audit {
         /// What to do with it
