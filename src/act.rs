@@ -13,7 +13,8 @@ mod recover;
 
 use jiff::Timestamp;
 use trueup_core::decide::{Decision, Guards, Settled};
-use trueup_core::finding::FindingId;
+use trueup_core::finding::{FindingId, Place};
+use trueup_core::object::ObjectId;
 use trueup_core::policy::Policy;
 use trueup_core::run::{Entry, Episode, Escalation, RunId};
 
@@ -26,7 +27,7 @@ use crate::target::Judged;
 
 pub use basis::Basis;
 pub use episodes::end_episodes;
-pub use recover::{Recovered, recover};
+pub use recover::guarded;
 pub use roll_back::{Worse, request, roll_back_worse};
 
 /// After this many refusals of the very same act within an hour, it is not asked for again in that hour.
@@ -71,7 +72,16 @@ pub async fn perform(
         match decision {
             Decision::Correct(correction) => corrections.push((number, *correction)),
             Decision::Propose(proposal) => {
-                reports.push((number, vec![propose::propose(acting, judged, &proposal).await?]));
+                let case = judged.cases.iter().find(|case| case.findings.iter().any(|finding| finding.id == proposal.finding));
+                let object = case.and_then(|case| case.pair.as_ref()).map(|pair| pair.desired().id.clone());
+                let report = match held_by_now(acting, judged, object.as_ref(), [&proposal.place]).await? {
+                    Some(reason) => {
+                        let reasons: Vec<String> = proposal.reasons.iter().cloned().chain([reason]).collect();
+                        report(ActionName::None, "held", [proposal.finding.to_string()], &reasons)
+                    }
+                    None => propose::propose(acting, judged, &proposal).await?,
+                };
+                reports.push((number, vec![report]));
             }
             Decision::Escalate(settled) => {
                 reports.push((number, escalate(acting, judged, settled).await?.into_iter().collect()));
@@ -82,6 +92,18 @@ pub async fn perform(
     reports.extend(batch::correct_all(acting, judged, guards, corrections).await?);
     reports.sort_by_key(|(number, _)| *number);
     Ok(reports.into_iter().flat_map(|(_, reports)| reports).collect())
+}
+
+/// What a person holds by now, though it was not held when this was decided.
+async fn held_by_now<'a>(
+    acting: Acting<'_>,
+    judged: &Judged,
+    object: Option<&ObjectId>,
+    places: impl IntoIterator<Item = &'a Place>,
+) -> Result<Option<String>, LedgerError> {
+    let holds = acting.ledger.standing().await?.people().holds_in(&judged.name);
+    let guards = Guards { holds, ..Guards::none(judged.ground) };
+    Ok(guards.held_by_people(object, places, Timestamp::now()))
 }
 
 /// What would be done, for `--dry-run`.

@@ -1,5 +1,7 @@
 //! The command line: flags as typed, nothing looked up yet.
 
+pub mod people;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -152,6 +154,10 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         policy: Vec<PathBuf>,
     },
+    /// Write and propose nothing: everywhere, in a target, for an object or at a finding
+    Hold(people::Hold),
+    /// Let go on what was stopped: by a hold, an undo, a fight, a lost ledger or a rewritten history
+    Resume(people::Resume),
     /// Check the ledger, or search it
     Audit {
         /// What to do with it

@@ -3,10 +3,12 @@
 mod audit;
 mod check;
 mod diff;
+mod hold;
 mod log;
 mod policy;
 mod render;
 mod replay;
+mod resume;
 mod runs;
 mod sync;
 mod undo;
@@ -84,6 +86,8 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             replay::replay(&session::open(&global)?, &run, policy.as_ref(), output(&global)).await
         }
         Command::Undo { run } => undo::undo(&session::open(&global)?, &run, output(&global)).await,
+        Command::Hold(asked) => hold::hold(&global, &session::open(&global)?, &asked, output(&global)).await,
+        Command::Resume(asked) => resume::resume(&global, &session::open(&global)?, &asked, output(&global)).await,
         Command::Audit { command } => {
             let session = session::open(&global)?;
             match command {
@@ -133,6 +137,8 @@ fn only_known_forms(command: &Command, output: Option<Output>) -> Result<(), Fai
         | Command::Runs { .. }
         | Command::Undo { .. }
         | Command::Replay { .. }
+        | Command::Hold(_)
+        | Command::Resume(_)
         | Command::Audit { .. }
         | Command::Policy { command: PolicyCommand::Test { .. } }
         | Command::Doctor => &[Output::Text, Output::Json],

@@ -114,25 +114,31 @@ async fn by_id(session: &Session, round: &Round, id: &str) -> Result<String, Fai
 }
 
 /// The objects of this name, each with its target and case.
-fn named<'a>(round: &'a Round, what: &str) -> Result<Vec<(&'a Judged, &'a JudgedCase, &'a Pair)>, Failure> {
-    let (kind, name) = what.split_once('/').ok_or_else(|| no_name(what))?;
-    let (namespace, name) = match name.split_once('/') {
-        Some((namespace, name)) => (Some(namespace), name),
-        None => (None, name),
-    };
-    let is_meant = |id: &ObjectId| {
-        let in_namespace = namespace.is_none_or(|wanted| id.namespace.as_deref() == Some(wanted));
-        id.kind.eq_ignore_ascii_case(kind) && id.name == name && in_namespace
-    };
+pub(crate) fn named<'a>(round: &'a Round, what: &str) -> Result<Vec<(&'a Judged, &'a JudgedCase, &'a Pair)>, Failure> {
+    if !what.contains('/') {
+        return Err(no_name(what));
+    }
     let cases = round.targets.iter().flat_map(|judged| judged.cases.iter().map(move |case| (judged, case)));
     let cases = cases.filter_map(|(judged, case)| Some((judged, case, case.pair.as_ref()?)));
-    let found: Vec<_> = cases.filter(|(_, _, pair)| is_meant(&pair.desired().id)).collect();
+    let found: Vec<_> = cases.filter(|(_, _, pair)| is_named(&pair.desired().id, what)).collect();
     let blind = || round.targets.iter().flat_map(|judged| &judged.problems).find(|problem| problem.blinds);
     match (found.is_empty(), blind()) {
         (false, _) => Ok(found),
         (true, Some(problem)) => Err(Failure::unseen(anyhow::anyhow!("no `{what}` can be seen: {problem}"))),
         (true, None) => Err(Failure::usage(anyhow::anyhow!("Git declares no `{what}`: `trueup render` shows what it declares"))),
     }
+}
+
+/// Whether an object is what `KIND/NAME` or `KIND/NAMESPACE/NAME` names.
+pub(crate) fn is_named(id: &ObjectId, what: &str) -> bool {
+    let parts: Vec<&str> = what.split('/').collect();
+    let (kind, namespace, name) = match parts[..] {
+        [kind, name] => (kind, None, name),
+        [kind, namespace, name] => (kind, Some(namespace), name),
+        _ => return false,
+    };
+    let in_namespace = namespace.is_none_or(|wanted| id.namespace.as_deref() == Some(wanted));
+    id.kind.eq_ignore_ascii_case(kind) && id.name == name && in_namespace
 }
 
 fn no_name(what: &str) -> Failure {
@@ -238,7 +244,8 @@ async fn next(
     finding: &Finding,
 ) -> Result<String, Failure> {
     let ledger = Ledger::open_if_there(&session.ledger).await.map_err(Failure::usage)?;
-    let guards = guards::preview(session, ledger.as_ref(), (judged, &round.policy), jiff::Timestamp::now()).await?;
+    let guards =
+        guards::preview(session, ledger.as_ref(), (judged, &round.policy, &round.pinned), jiff::Timestamp::now()).await?;
     let one = [finding.clone()];
     let cases = [Case { pair: case.pair.as_ref(), findings: &one }];
     let now = jiff::Timestamp::now();

@@ -1,20 +1,22 @@
 //! What stands against acting on a target, as the ledger and the target itself tell.
 
 mod earlier;
+pub mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use trueup_core::decide::{Ground, Guards, HeldPlace};
-use trueup_core::facts::{Owner, Pair};
+use trueup_core::decide::{Ground, Guards, Held, HeldPlace, Scope};
+use trueup_core::facts::{Owner, Pair, Problem};
 use trueup_core::object::ObjectId;
 use trueup_core::policy::Policy;
 use trueup_core::run::{Entry, RunId, Standing};
 
 use crate::config::TargetKind;
-use crate::failure::Failure;
+use crate::failure::{Failure, with_causes};
 use crate::ledger::Ledger;
 use crate::session::Session;
+use crate::source::Pinned;
 use crate::target::{Judged, identity};
 
 /// The manager that trueup's writes go by.
@@ -23,6 +25,26 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// What a server did not admit is not asked for again for this long: its admission may have changed by then.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
+/// How things stand by the ledger, and what of that is a problem. A ledger that cannot be read is one: what people decided is
+/// not known then, and counts as not decided.
+pub async fn standing(session: &Session, pinned: &Pinned) -> (Standing, Vec<Problem>) {
+    let standing = match Ledger::open_if_there(&session.ledger).await {
+        Ok(Some(ledger)) => ledger.standing().await,
+        Ok(None) => Ok(Standing::default()),
+        Err(error) => Err(error),
+    };
+    match standing {
+        Ok(standing) => {
+            let problem = source::problem(&standing, pinned);
+            (standing, problem.into_iter().collect())
+        }
+        Err(error) => {
+            let message = format!("{}; what people decided is not known", with_causes(&error));
+            (Standing::default(), vec![Problem::note("ledger-unreadable", message, None)])
+        }
+    }
+}
+
 /// The guards of a target. A cluster seen for the first time is remembered; another one under its name is frozen.
 ///
 /// # Errors
@@ -30,7 +52,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 pub async fn of(
     session: &Session,
     ledger: &Ledger,
-    (judged, policy): (&Judged, &Policy),
+    (judged, policy, pinned): (&Judged, &Policy, &Pinned),
     now: Timestamp,
 ) -> Result<Guards, Failure> {
     let standing = ledger.standing().await.map_err(Failure::usage)?;
@@ -40,7 +62,7 @@ pub async fn of(
         let ledger = ledger.of_cluster(Some(uid.clone()));
         ledger.append(&entry, now).await.map_err(Failure::usage)?;
     }
-    Ok(guards(&standing, (judged, policy), seen, now))
+    Ok(guards(&standing, (judged, policy, pinned), seen, now))
 }
 
 /// The guards of a target for a dry run: nothing is remembered.
@@ -50,7 +72,7 @@ pub async fn of(
 pub async fn preview(
     session: &Session,
     ledger: Option<&Ledger>,
-    (judged, policy): (&Judged, &Policy),
+    (judged, policy, pinned): (&Judged, &Policy, &Pinned),
     now: Timestamp,
 ) -> Result<Guards, Failure> {
     let standing = match ledger {
@@ -58,7 +80,7 @@ pub async fn preview(
         None => Standing::default(),
     };
     let seen = seen_cluster(session, &standing, judged).await?;
-    Ok(guards(&standing, (judged, policy), seen, now))
+    Ok(guards(&standing, (judged, policy, pinned), seen, now))
 }
 
 /// The cluster that a target is known to be: what `trueup.toml` says, else what the ledger remembers.
@@ -132,8 +154,11 @@ fn hold_object(guards: &mut Guards, judged: &Judged, object: &ObjectId, reason: 
 
 /// Without the ledger of earlier writes nothing counts fights, limits and holds. That there was one is told by objects that
 /// carry trueup's own entries from before this ledger's first record.
-fn lost_ledger(standing: &Standing, judged: &Judged) -> Option<String> {
-    if standing.has_written_to(&judged.name) {
+///
+/// A person may accept that.
+#[must_use]
+pub fn lost_ledger(standing: &Standing, judged: &Judged) -> Option<String> {
+    if standing.has_written_to(&judged.name) || standing.people().know_earlier_writes_of(&judged.name) {
         return None;
     }
     let is_earlier = |owner: &Owner| {
@@ -153,13 +178,16 @@ fn lost_ledger(standing: &Standing, judged: &Judged) -> Option<String> {
     let object = judged.cases.iter().filter_map(|case| case.pair.as_ref()).find_map(written)?;
     Some(format!(
         "trueup wrote to `{object}` before this ledger's first record, as managedFields say: without the earlier ledger fights, \
-         limits and holds of target `{}` cannot be counted; bring it back (`TRUEUP_STATE_DIR`)",
+         limits and holds of target `{0}` cannot be counted; bring it back (`TRUEUP_STATE_DIR`), or accept that with \
+         `trueup resume --target {0} --because \"…\"`",
         judged.name
     ))
 }
 
-fn guards(standing: &Standing, (judged, policy): (&Judged, &Policy), seen: Cluster, now: Timestamp) -> Guards {
+fn guards(standing: &Standing, (judged, policy, pinned): (&Judged, &Policy, &Pinned), seen: Cluster, now: Timestamp) -> Guards {
     let mut guards = Guards::none(judged.ground);
+    let source = source::stopped(standing, pinned).map(|reason| Held { scope: Scope::Target, reason, until: None });
+    guards.holds = source.into_iter().chain(standing.people().holds_in(&judged.name)).collect();
     if let Cluster::Unseen(error) = seen {
         guards.frozen = Some(format!("which cluster this is cannot be read: {error}"));
     }

@@ -12,6 +12,7 @@ pub mod desired;
 pub mod target;
 pub mod rules;
 pub mod guards;
+pub mod people;
 pub mod act;
 pub mod review;
 pub mod ledger;

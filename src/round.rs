@@ -9,8 +9,9 @@ use trueup_core::decide::{Case, Decision, Guards, Inputs, Terms};
 use trueup_core::facts::Problem;
 use trueup_core::finding::Finding;
 use trueup_core::policy::Policy;
+use trueup_core::run::Standing;
 
-use crate::act::{self, Acting, Basis, Worse, is_wanted};
+use crate::act::{self, Acting, Basis, is_wanted};
 use crate::failure::Failure;
 use crate::guards;
 use crate::ledger::Ledger;
@@ -32,6 +33,8 @@ pub struct Round {
     pub policy: Policy,
     /// Each target.
     pub targets: Vec<Judged>,
+    /// What the ledger says of how things stand.
+    pub standing: Standing,
     /// What concerns no single target.
     pub problems: Vec<Problem>,
     /// How long it took.
@@ -69,8 +72,9 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
         commit: pinned.commit.to_string(),
         dirty: pinned.dirty,
     };
-    let problems = rules::notes(session, &policy, &targets);
-    Ok(Round { source, pinned, policy, targets, problems, took: begun.elapsed() })
+    let (standing, unknown) = guards::standing(session, &pinned).await;
+    let problems = rules::notes(session, &policy, &targets).into_iter().chain(unknown).collect();
+    Ok(Round { source, pinned, policy, targets, standing, problems, took: begun.elapsed() })
 }
 
 /// Steps 6 to 9 for what [`look`] saw: decide, then act, each effect recorded before it and verified after it.
@@ -85,13 +89,15 @@ pub async fn act(
     stop: &Stop,
 ) -> Result<Vec<RunReport>, Failure> {
     all_found(round, only)?;
-    let mut reports = Vec::new();
     let ledger = &ledger.under(&round.policy);
+    guards::source::pin(ledger, &round.pinned).await.map_err(Failure::usage)?;
+    let mut reports = Vec::new();
     for judged in &mut round.targets {
         if stop.is_requested() {
             break;
         }
-        let (guards, worse) = guarded(session, ledger, judged, &round.policy).await?;
+        let seen = (&*judged, &round.policy, &round.pinned);
+        let (guards, worse) = act::guarded(session, ledger, seen).await?;
         let ledger = &ledger.of_cluster(guards::cluster(session, ledger, judged).await?);
         let (basis, decisions) = decided(judged, &guards, &round.policy, only);
         let (pinned, policy) = (&round.pinned, &round.policy);
@@ -104,21 +110,6 @@ pub async fn act(
         }
     }
     Ok(reports)
-}
-
-/// The guards of a target. Which cluster it is comes first: what an earlier process left unfinished is resolved on the very
-/// same one, and objects of which that cannot be told yet are left alone.
-async fn guarded(session: &Session, ledger: &Ledger, judged: &Judged, policy: &Policy) -> Result<(Guards, Vec<Worse>), Failure> {
-    let mut guards = guards::of(session, ledger, (judged, policy), Timestamp::now()).await?;
-    if guards.frozen.is_some() {
-        return Ok((guards, Vec::new()));
-    }
-    let recovered = act::recover(ledger, judged, Timestamp::now()).await.map_err(Failure::usage)?;
-    if recovered.records > 0 {
-        guards = guards::of(session, ledger, (judged, policy), Timestamp::now()).await?;
-    }
-    guards::hold_unresolved(&mut guards, judged, &recovered.unresolved);
-    Ok((guards, recovered.worse))
 }
 
 /// Step 6 alone: what [`act()`] would do.
@@ -134,7 +125,8 @@ pub async fn preview(
     all_found(round, only)?;
     let mut reports = Vec::new();
     for judged in &mut round.targets {
-        let guards = guards::preview(session, ledger, (judged, &round.policy), Timestamp::now()).await?;
+        let seen = (&*judged, &round.policy, &round.pinned);
+        let guards = guards::preview(session, ledger, seen, Timestamp::now()).await?;
         reports.extend(act::preview(&decided(judged, &guards, &round.policy, only).1));
     }
     Ok(reports)

@@ -34,7 +34,7 @@ use crate::render;
 use crate::session::Session;
 use crate::source::Pinned;
 
-pub use cluster::{identity, judge_reached};
+pub use cluster::{identity, judge_reached, who};
 pub use reach::{Reach, Sent};
 
 /// A target that has not been judged after this long is unknown.

@@ -11,7 +11,7 @@ use super::attempt::{apply_owners, attempt};
 use super::propose::propose;
 use super::roll_back::roll_back_run;
 use super::verify::{before, classes, judged_again};
-use super::{Acting, Basis, REFUSALS, escalate, is_wanted, left, report};
+use super::{Acting, Basis, REFUSALS, escalate, held_by_now, is_wanted, left, report};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::target::{Judged, Sent};
@@ -38,6 +38,11 @@ pub(super) async fn correct(
     let (mut correction, mut guards, mut basis) = (first, guards.clone(), None);
     for _ in 0..ATTEMPTS {
         let acting = Acting { basis: basis.as_ref().unwrap_or(acting.basis), ..acting };
+        let places = correction.corrected.iter().map(|(_, place)| place);
+        if let Some(reason) = held_by_now(acting, judged, Some(&correction.object), places).await? {
+            reports.push(held(&correction, reason));
+            return Ok((reports, None));
+        }
         let watched = match ownerless(acting, judged, &correction) {
             Some(reason) => Err(reason),
             None => before(acting, judged, &correction).await,

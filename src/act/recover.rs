@@ -4,36 +4,66 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use trueup_core::decide::Guards;
 use trueup_core::facts::{Live, Pair};
 use trueup_core::finding::Subject;
 use trueup_core::health::Change;
 use trueup_core::object::ObjectId;
 use trueup_core::patch::changes_nothing;
+use trueup_core::policy::Policy;
 use trueup_core::run::{Due, Effect, Entry, Outcome, Outlook, PatchEffect, Run, RunId, RunStatus};
 
 use super::attempt::hand_back;
 use super::resolve::{Resolution, resolve};
 use super::roll_back::Worse;
 use super::verify::since;
+use crate::failure::Failure;
+use crate::guards;
 use crate::ledger::{Ledger, LedgerError};
+use crate::session::Session;
+use crate::source::Pinned;
 use crate::target::{Judged, Sent};
 
 /// What came of looking after unfinished runs.
 #[derive(Debug, Default)]
-pub struct Recovered {
+struct Recovered {
     /// How many records were made.
-    pub records: usize,
+    records: usize,
     /// Objects on which a run's effect is still not known, each with that run.
-    pub unresolved: BTreeMap<ObjectId, RunId>,
+    unresolved: BTreeMap<ObjectId, RunId>,
     /// Runs whose write made something worse, and was not taken back.
-    pub worse: Vec<Worse>,
+    worse: Vec<Worse>,
 }
 
-/// Completes the unfinished patches of one target. What cannot be told stays as it is, and is asked again next round.
+/// The guards of a target. Which cluster it is comes first: what an earlier process left unfinished is resolved on the very
+/// same one, and objects of which that cannot be told yet are left alone.
+///
+/// # Errors
+/// When the ledger cannot be read or appended to, or the cluster is another one.
+pub async fn guarded(
+    session: &Session,
+    ledger: &Ledger,
+    seen: (&Judged, &Policy, &Pinned),
+) -> Result<(Guards, Vec<Worse>), Failure> {
+    let (judged, now) = (seen.0, Timestamp::now());
+    let mut guards = guards::of(session, ledger, seen, now).await?;
+    if guards.frozen.is_some() || guards.held_by_people(None, [], now).is_some() {
+        return Ok((guards, Vec::new()));
+    }
+    let recovered = recover(ledger, judged, &guards, now).await.map_err(Failure::usage)?;
+    if recovered.records > 0 {
+        guards = guards::of(session, ledger, seen, Timestamp::now()).await?;
+    }
+    guards::hold_unresolved(&mut guards, judged, &recovered.unresolved);
+    Ok((guards, recovered.worse))
+}
+
+/// Completes the unfinished patches of one target. What cannot be told stays as it is, and is asked again next round; so
+/// does what a person holds, as a field that goes back to its owner is a write.
 ///
 /// # Errors
 /// When the ledger cannot be read or appended to.
-pub async fn recover(ledger: &Ledger, judged: &Judged, now: Timestamp) -> Result<Recovered, LedgerError> {
+async fn recover(ledger: &Ledger, judged: &Judged, guards: &Guards, now: Timestamp) -> Result<Recovered, LedgerError> {
     let mut recovered = Recovered::default();
     let runs = ledger.runs().await?;
     for run in runs.iter().filter(|run| run.intent.target == judged.name) {
@@ -44,6 +74,7 @@ pub async fn recover(ledger: &Ledger, judged: &Judged, now: Timestamp) -> Result
         let (Subject::Object(id), Effect::Patch(effect)) = (&run.intent.subject, &run.intent.effect) else { continue };
         let entries = match run.due() {
             Due::Nothing | Due::Fate => continue,
+            _ if guards.held_by_people(Some(id), &run.intent.places, now).is_some() => Vec::new(),
             Due::Resolution | Due::Verification => completed(judged, run, (id, effect), now).await,
         };
         if entries.is_empty() && run.due() == Due::Resolution {

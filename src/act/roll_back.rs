@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use trueup_core::decide::{Correction, Decision, Guards, Inputs, Request, Settled, Terms, Undo};
 use trueup_core::facts::Live;
 use trueup_core::finding::{FindingId, Place, Subject};
+use trueup_core::object::ObjectId;
 use trueup_core::run::{Effect, Run, RunId};
 
 use super::attempt::attempt;
-use super::{Acting, Basis, escalate, left};
+use super::{Acting, Basis, escalate, held_by_now, left};
 use crate::ledger::LedgerError;
 use crate::report::RunReport;
 use crate::target::{Judged, Sent};
@@ -61,7 +62,12 @@ async fn roll_back(
 ) -> Result<Vec<RunReport>, LedgerError> {
     let mut reports = Vec::new();
     let mut end = format!("run {} made it worse ({why})", run.intent.run);
+    let places: Vec<Place> = corrected(run).map(|(_, place)| place).collect();
     for _ in 0..ATTEMPTS {
+        if let Some(reason) = held_by_now(acting, judged, object_of(run), &places).await? {
+            end = format!("{end}; not taken back: {reason}");
+            break;
+        }
         let (basis, decision) = match decided(acting, judged, guards, run).await {
             Ok(decided) => decided,
             Err(reason) => {
@@ -95,6 +101,13 @@ async fn roll_back(
     Ok(reports)
 }
 
+fn object_of(run: &Run) -> Option<&ObjectId> {
+    match &run.intent.subject {
+        Subject::Object(object) => Some(object),
+        Subject::Output(_) => None,
+    }
+}
+
 fn because(mut correction: Correction, why: &str) -> Correction {
     correction.reasons.push(format!("health got worse: {why}"));
     correction
@@ -102,7 +115,7 @@ fn because(mut correction: Correction, why: &str) -> Correction {
 
 /// What is decided about taking a run back, on the object as it is now.
 async fn decided(acting: Acting<'_>, judged: &Judged, guards: &Guards, run: &Run) -> Result<(Basis, Decision), String> {
-    let Subject::Object(object) = &run.intent.subject else { return Err("an output is never written".to_owned()) };
+    let object = object_of(run).ok_or("an output is never written")?;
     let live = judged.reach.read(object).await?.ok_or_else(|| format!("`{object}` is gone"))?;
     let request = request(run, live)?;
     let (requests, policy) = ([request], acting.policy);

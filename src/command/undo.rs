@@ -35,7 +35,7 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
     let request = request(&run, &judged).await?;
     let (pinned, stop) = (session::pin(session).await?, stop::on_signal().map_err(Failure::usage)?);
     let policy = session::policy(session, &pinned)?;
-    let guards: Guards = guards::of(session, &ledger, (&judged, &policy), Timestamp::now()).await?;
+    let guards: Guards = guards::of(session, &ledger, (&judged, &policy, &pinned), Timestamp::now()).await?;
     let cluster = guards::cluster(session, &ledger, &judged).await?;
     let about = ledger.under(&policy).of_cluster(cluster);
     let terms = Terms { target: &judged.name, requests: &[request], guards: &guards, policy: &policy, now: Timestamp::now() };

@@ -297,7 +297,9 @@ fn through(entry: &Entry) -> Option<i64> {
         | Entry::EpisodeEnded { .. }
         | Entry::Hold(_)
         | Entry::Resume { .. }
-        | Entry::Identity { .. } => None,
+        | Entry::Identity { .. }
+        | Entry::Pin(_)
+        | Entry::Ruling(_) => None,
     }
 }
 

@@ -6,7 +6,7 @@ use super::error::SourceError;
 use super::transport::at;
 use super::{CommitId, Pinned, open};
 
-/// How a source went from the commit it was pinned to last to the one it is pinned to now.
+/// How a source's reference went from the commit that was recorded last to the one that it names now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moved {
     /// It did not.
@@ -17,16 +17,22 @@ pub enum Moved {
     Rewritten,
 }
 
+/// The commit that the source's reference named when the source was pinned, whichever of its commits is read.
+#[must_use]
+pub fn tip(pinned: &Pinned) -> &CommitId {
+    &pinned.tip
+}
+
 /// How the source moved since `last`.
 ///
 /// # Errors
 /// When the history is incomplete or damaged.
 pub fn moved(pinned: &Pinned, last: &CommitId) -> Result<Moved, SourceError> {
-    if pinned.commit == *last {
+    if pinned.tip == *last {
         return Ok(Moved::Same);
     }
     let repository = open(&pinned.repository)?;
-    let descends = descends(&repository, pinned.commit.oid(), last.oid())?;
+    let descends = descends(&repository, pinned.tip.oid(), last.oid())?;
     Ok(if descends { Moved::Forward } else { Moved::Rewritten })
 }
 

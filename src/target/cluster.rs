@@ -133,6 +133,15 @@ pub async fn identity(reach: &Reach) -> Result<Option<String>, String> {
     }
 }
 
+/// Who we are to a cluster.
+///
+/// # Errors
+/// For people: why it does not say so.
+pub async fn who(context: Option<&str>) -> Result<String, String> {
+    let cluster = cluster::connect(context, AGENT).await.map_err(|error| with_causes(&error))?;
+    cluster::who(&cluster).await.map_err(|error| with_causes(&error))
+}
+
 /// The cluster, with nothing judged.
 pub(super) async fn connect(context: Option<&str>) -> Result<Reach, String> {
     let (cluster, catalog, _) = reach(context).await?;

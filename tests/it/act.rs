@@ -1,5 +1,6 @@
 //! From decision to write and record: the real program on a real repository, a folder of live objects and a real ledger.
 
+mod stopped;
 mod taking_back;
 
 use std::path::PathBuf;
@@ -142,7 +143,7 @@ async fn what_is_seen_true_again_is_told_anew_and_held_no_more() {
     world.live(&git, Some("9"));
     world.json(&["sync"]);
     world.json(&["sync"]);
-    assert_eq!(World::kinds(&world.records().await), ["escalation", "episode-ended"]);
+    assert_eq!(World::kinds(&world.records().await), ["pin", "escalation", "episode-ended"]);
     labelled("10");
     world.json(&["sync"]);
     assert_eq!(escalations().await, 2);

@@ -20,7 +20,7 @@ use crate::object::{ObjectId, TargetName};
 use crate::patch::{Mend, Repair, mend, values_under};
 use crate::tracking;
 
-use against::{Objection, held_by_people, held_place, objection};
+use against::{Objection, held_place, objection};
 use budget::Budget;
 use request::{Approval, Asked, approval};
 
@@ -285,7 +285,7 @@ fn propose(finding: &Weighed, subject: &Subject, settled: Settled, inputs: &Inpu
         Subject::Object(id) => Some(id),
         Subject::Output(_) => None,
     };
-    match held_place(finding, inputs).or_else(|| held_by_people(id, [&finding.place], inputs)) {
+    match held_place(finding, inputs).or_else(|| inputs.guards.held_by_people(id, [&finding.place], inputs.now)) {
         Some(hold) => Decision::Hold(Settled { reasons: vec![hold], ..settled }),
         None => Decision::Propose(Proposal { finding: settled.finding, place: settled.place, reasons: settled.reasons }),
     }

@@ -18,15 +18,17 @@ use serde::{Deserialize, Serialize};
 mod entry;
 mod history;
 mod id;
+mod ruling;
 mod standing;
 
 pub use entry::{
     Checkpoint, DecodeError, Effect, Entry, Episode, EpisodeEnd, Escalation, FORMAT, HandBack, Hold, Intent, Owed, PatchEffect,
-    Proposal, Record,
+    Pin, Proposal, Record,
 };
 pub use history::{HistoryError, Run, Runs};
 pub use id::{RunId, RunIdError};
-pub use standing::{Failure, Fight, Inadmissible, Standing, Write};
+pub use ruling::{Area, AreaHold, KnownBy, Person, Ruled, Ruling, Spot};
+pub use standing::{Failure, Fight, Inadmissible, People, Said, Standing, Write};
 
 /// What verification saw after an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -6,12 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::Api;
+use kube::api::PostParams;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::Deserialize;
 
 use crate::gate::Gate;
 use crate::request::{Call, RequestError, ask};
 use crate::rescan::Memory;
+
+/// What a server calls whoever shows it no credentials.
+const ANONYMOUS: &str = "system:anonymous";
 
 /// How long a connection may take to come up.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -66,6 +72,14 @@ pub enum ClusterError {
         /// What is wrong.
         source: Box<kube::Error>,
     },
+    /// The server does not say who we are.
+    #[error("`{server}` does not say who we are: {source}; check the context's user")]
+    Who {
+        /// The server's address.
+        server: String,
+        /// What it answered.
+        source: Box<kube::Error>,
+    },
     /// A name that is no header value.
     #[error("`{agent}` cannot be sent as User-Agent; use printable ASCII")]
     Agent {
@@ -77,6 +91,14 @@ pub enum ClusterError {
     Unauthorized {
         /// The server's address.
         server: String,
+    },
+    /// The server takes us for nobody.
+    #[error("`{server}` takes us for `{name}`, which is nobody; log in, or check the context's user")]
+    Nobody {
+        /// The server's address.
+        server: String,
+        /// What it calls us.
+        name: String,
     },
     /// The first request failed.
     #[error("the cluster's {subject} cannot be read")]
@@ -172,6 +194,22 @@ pub async fn identity(cluster: &Cluster) -> Result<String, ClusterError> {
     let call = Call::Get { path: "/api/v1/namespaces/kube-system" };
     let namespace: Namespace = ask(cluster, call).await.map_err(|error| unread(cluster, "identity", error))?;
     Ok(namespace.metadata.uid)
+}
+
+/// Who we are to the server, by the credentials that are shown to it: a user name (`SelfSubjectReview`).
+///
+/// # Errors
+/// If it does not say, or takes us for nobody.
+pub async fn who(cluster: &Cluster) -> Result<String, ClusterError> {
+    let reviews: Api<SelfSubjectReview> = Api::all(cluster.client.clone());
+    let asked = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+    let server = || cluster.server().to_owned();
+    let answer = asked.map_err(|source| ClusterError::Who { server: server(), source: Box::new(source) })?;
+    let name = answer.status.and_then(|status| status.user_info?.username).unwrap_or_default();
+    if name.is_empty() || name == ANONYMOUS {
+        return Err(ClusterError::Nobody { server: server(), name });
+    }
+    Ok(name)
 }
 
 /// The server's version: `v1.36.3`.

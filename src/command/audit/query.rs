@@ -71,6 +71,7 @@ impl Known {
             Entry::Hold(hold) => (None, &hold.places),
             Entry::Identity { target, .. } => (Some(target), &[]),
             Entry::Decided(record) => (Some(&record.inputs.target), &[]),
+            Entry::Ruling(ruling) => (ruling.what.target(), ruling.what.place().map(std::slice::from_ref).unwrap_or_default()),
             Entry::Intent(_)
             | Entry::Outcome { .. }
             | Entry::HandBack(_)
@@ -78,6 +79,7 @@ impl Known {
             | Entry::Proposal(_)
             | Entry::ProposalClosed { .. }
             | Entry::Undone { .. }
+            | Entry::Pin(_)
             | Entry::Checkpoint(_) => (None, &[]),
         };
         let run = entry.run().or_else(|| places.iter().find_map(|place| self.places.get(place)));
@@ -107,6 +109,7 @@ impl Found {
     fn actors(&self) -> Vec<&str> {
         let person = match &self.kept.record.entry {
             Entry::Proposal(proposal) => Some(proposal.author.as_str()).filter(|author| !author.is_empty()),
+            Entry::Ruling(ruling) => Some(ruling.by.name.as_str()),
             Entry::Decided(_)
             | Entry::Intent(_)
             | Entry::Outcome { .. }
@@ -119,6 +122,7 @@ impl Found {
             | Entry::Hold(_)
             | Entry::Resume { .. }
             | Entry::Identity { .. }
+            | Entry::Pin(_)
             | Entry::Checkpoint(_) => None,
         };
         self.kept.by.iter().map(|by| by.instance.as_str()).chain(person).collect()

@@ -1,10 +1,12 @@
 //! Old records go behind a checkpoint: the chain holds, how things stand stays, and what is unfinished stays whole.
 
+use trueup_core::run::{Area, AreaHold, KnownBy, Person, Pin, Ruled, Ruling, Spot};
+
 use super::*;
 
 /// Some stories of runs, each with its records in order; times are seconds.
 fn stories() -> impl Strategy<Value = Vec<Entry>> {
-    let story = (0_usize..6, 0_usize..5).prop_map(|(number, length)| {
+    let story = (0_usize..6, 0_usize..10).prop_map(|(number, length)| {
         let run = run_id(number);
         let mut story = vec![
             patch(number, "because"),
@@ -12,7 +14,9 @@ fn stories() -> impl Strategy<Value = Vec<Entry>> {
             Entry::Verification { run, outlook: Outlook::Settled, why: None },
             escalation(&format!("of story {number}")),
             Entry::Hold(trueup_core::run::Hold { places: vec![place(number)], reason: "r".into(), findings: Vec::new() }),
+            Entry::Pin(Pin { source: "acme/platform".into(), reference: "main".into(), commit: format!("c{number}") }),
         ];
+        story.extend(rulings(number));
         story.truncate(length + 1);
         story
     });
@@ -20,6 +24,20 @@ fn stories() -> impl Strategy<Value = Vec<Entry>> {
         let entries: Vec<Entry> = stories.into_iter().flatten().collect();
         Just(entries).prop_shuffle()
     })
+}
+
+/// What a person decided about a story's place.
+fn rulings(number: usize) -> impl Iterator<Item = Entry> {
+    let (target, name) = (TargetName("prod".into()), format!("place {number}"));
+    let area = Area::Place(Spot { target: target.clone(), place: place(number), name });
+    let decided = [
+        Ruled::Hold(AreaHold { area: area.clone(), until: number.is_multiple_of(2).then(|| second(500)) }),
+        Ruled::Hold(AreaHold { area: Area::Everything, until: None }),
+        Ruled::EarlierWrites { target },
+        Ruled::Resume { area },
+    ];
+    let by = Person { name: "anna".into(), known_by: KnownBy::ApiServer };
+    decided.into_iter().map(move |what| Entry::Ruling(Box::new(Ruling { by: by.clone(), because: "b".into(), what })))
 }
 
 #[test]
@@ -46,6 +64,9 @@ fn what_went_changes_neither_the_chain_nor_how_things_stand() {
                 (after.holds(), after.escalated(), after.proposals()),
                 (standing.holds(), standing.escalated(), standing.proposals())
             );
+            assert_eq!(after.people(), standing.people());
+            let last = |standing: &Standing| standing.last_commit("acme/platform", "main").map(str::to_owned);
+            assert_eq!(last(&after), last(&standing));
             let prod = TargetName("prod".into());
             assert_eq!((after.begun(), after.has_written_to(&prod)), (standing.begun(), standing.has_written_to(&prod)));
             let runs = world.ledger.runs().await.expect("read");

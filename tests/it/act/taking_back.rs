@@ -111,7 +111,7 @@ async fn of_two_owners_nobody_can_tell_to_whom_a_field_goes_back() {
 }
 
 /// Three writes of one value in twenty minutes, long ago, each written back; and that people were told then.
-async fn fought(world: &World, place: &Place) {
+pub(super) async fn fought(world: &World, place: &Place) {
     let ledger = Ledger::open(&world.ledger_path()).await.unwrap();
     let begun = Timestamp::now() - SignedDuration::from_hours(24 * 40);
     for (number, minutes) in [(1, 0), (2, 10), (3, 20)] {

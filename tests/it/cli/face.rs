@@ -20,6 +20,9 @@ fn help() {
       runs         List what was done, or show one run
       undo         Put back what a run changed, and hold the path
       replay       Decide again by what a run was decided by, and compare
+      hold         Write and propose nothing: everywhere, in a target, for an object or at a finding
+      resume       Let go on what was stopped: by a hold, an undo, a fight, a lost ledger or a rewritten
+                   history
       audit        Check the ledger, or search it
       policy       Work with policies
       run          Rounds on a schedule, until told to stop

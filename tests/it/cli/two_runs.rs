@@ -168,7 +168,8 @@ fn transcript(secrets: &Secrets) -> Vec<(String, String)> {
         let (code, stdout, stderr) = (output.status.code(), text(&output.stdout), text(&output.stderr));
         said.push((arguments.join(" "), format!("exit {code:?}\n{stdout}\n{stderr}").replace(&world.name(), "[NAME]")));
     }
-    said.push(("the ledger".to_owned(), ledger(&world.state().join("ledger.sqlite"))));
+    let records = ledger(&world.state().join("ledger.sqlite")).replace(&world.name(), "[NAME]");
+    said.push(("the ledger".to_owned(), records));
     let mut kept = BTreeMap::new();
     files(&world.state(), &mut kept);
     for form in secrets.forms() {

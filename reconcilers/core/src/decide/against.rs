@@ -1,7 +1,7 @@
 //! What stands against a correction: guards only move a finding towards people.
 
 use super::budget::Budget;
-use super::guards::{Ground, Scope};
+use super::guards::Ground;
 use super::inputs::{Considered, Inputs, LiveObject, Way, Weighed, What};
 use super::{FIGHT_WRITES, HOLD_ANNOTATION, hints};
 use crate::facts::Evidence;
@@ -89,7 +89,7 @@ pub(super) fn held_object<'a>(
     if let Some(reason) = &guards.frozen {
         return Some(reason.clone());
     }
-    if let Some(reason) = held_by_people(Some(id), places, inputs) {
+    if let Some(reason) = guards.held_by_people(Some(id), places, inputs.now) {
         return Some(reason);
     }
     if let Some(since) = &live.deleting_since {
@@ -108,26 +108,4 @@ pub(super) fn held_object<'a>(
 pub(super) fn held_place(finding: &Weighed, inputs: &Inputs) -> Option<String> {
     let held = inputs.guards.held.get(&finding.place)?;
     held.findings.contains(&finding.finding).then(|| held.reason.clone())
-}
-
-/// The hold of people that stands now, if one does.
-pub(super) fn held_by_people<'a>(
-    id: Option<&ObjectId>,
-    places: impl IntoIterator<Item = &'a Place>,
-    inputs: &Inputs,
-) -> Option<String> {
-    let places: Vec<&Place> = places.into_iter().collect();
-    let stands = |scope: &Scope| match scope {
-        Scope::Target => true,
-        Scope::Object(held) => id.is_some_and(|id| held.same_object(id)),
-        Scope::Place(place) => places.contains(&place),
-    };
-    let in_force = inputs.guards.holds.iter().filter(|hold| hold.until.is_none_or(|until| inputs.now < until));
-    let hold = in_force.into_iter().find(|hold| stands(&hold.scope))?;
-    let what = match &hold.scope {
-        Scope::Target => "this target is held",
-        Scope::Object(_) => "this object is held",
-        Scope::Place(_) => "this place is held",
-    };
-    Some(format!("{what}: {}", hold.reason))
 }

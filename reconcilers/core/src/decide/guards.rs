@@ -66,6 +66,30 @@ impl Guards {
             inadmissible: BTreeMap::new(),
         }
     }
+
+    /// The hold of people that stands at a time for an object, or for one of these places.
+    #[must_use]
+    pub fn held_by_people<'a>(
+        &self,
+        id: Option<&ObjectId>,
+        places: impl IntoIterator<Item = &'a Place>,
+        now: Timestamp,
+    ) -> Option<String> {
+        let places: Vec<&Place> = places.into_iter().collect();
+        let stands = |scope: &Scope| match scope {
+            Scope::Target => true,
+            Scope::Object(held) => id.is_some_and(|id| held.same_object(id)),
+            Scope::Place(place) => places.contains(&place),
+        };
+        let mut in_force = self.holds.iter().filter(|hold| hold.until.is_none_or(|until| now < until));
+        let hold = in_force.find(|hold| stands(&hold.scope))?;
+        let what = match &hold.scope {
+            Scope::Target => "this target is held",
+            Scope::Object(_) => "this object is held",
+            Scope::Place(_) => "this place is held",
+        };
+        Some(format!("{what}: {}", hold.reason))
+    }
 }
 
 /// A place where nothing is written for now.

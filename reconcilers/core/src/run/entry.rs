@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{EffectKind, Event, Fate, Outcome, Outlook, RunId, Standing};
+use super::{EffectKind, Event, Fate, Outcome, Outlook, Ruling, RunId, Standing};
 use crate::decide::DecisionRecord;
 use crate::finding::{FindingId, Place, Subject};
 use crate::health::Vitals;
@@ -100,6 +100,10 @@ pub enum Entry {
         /// The UID of its kube-system namespace.
         cluster_uid: String,
     },
+    /// A source moved on to another commit.
+    Pin(Pin),
+    /// A person decided something.
+    Ruling(Box<Ruling>),
     /// Old records went; this one stands for them.
     Checkpoint(Box<Checkpoint>),
 }
@@ -258,6 +262,18 @@ pub struct Hold {
     pub findings: Vec<FindingId>,
 }
 
+/// The commit that rounds act by from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The source's name.
+    pub source: String,
+    /// Its reference.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The commit.
+    pub commit: String,
+}
+
 /// What is left of records that went: where the chain goes on, how many they were, and all of them that still counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -318,6 +334,8 @@ impl Entry {
             Self::Hold(_) => "hold",
             Self::Resume { .. } => "resume",
             Self::Identity { .. } => "identity",
+            Self::Pin(_) => "pin",
+            Self::Ruling(_) => "ruling",
             Self::Checkpoint(_) => "checkpoint",
         }
     }
@@ -339,6 +357,8 @@ impl Entry {
             | Self::Hold(_)
             | Self::Resume { .. }
             | Self::Identity { .. }
+            | Self::Pin(_)
+            | Self::Ruling(_)
             | Self::Checkpoint(_) => None,
         }
     }
@@ -360,6 +380,8 @@ impl Entry {
             | Self::Hold(_)
             | Self::Resume { .. }
             | Self::Identity { .. }
+            | Self::Pin(_)
+            | Self::Ruling(_)
             | Self::Checkpoint(_) => None,
         }
     }

@@ -1,15 +1,22 @@
 //! What guards ask of the ledger: how things stand, as all records together tell it.
 
+mod people;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Effect, Entry, Episode, Fate, Hold, Intent, Outcome, Outlook, PatchEffect, Proposal, Record, RunId};
+use super::{
+    Area, Effect, Entry, Episode, Fate, Hold, Intent, Outcome, Outlook, PatchEffect, Pin, Proposal, Record, Ruled, Ruling, RunId,
+    Spot,
+};
 use crate::finding::{FindingId, Place, Subject};
 use crate::object::TargetName;
 use crate::path::Path;
+
+pub use people::{People, Said};
 
 /// How things stand after some records. Taking in the rest later gives the same as taking in all at once.
 ///
@@ -33,6 +40,9 @@ pub struct Standing {
     escalated: BTreeMap<Place, Episode>,
     targets: BTreeMap<Place, TargetName>,
     clusters: BTreeMap<TargetName, String>,
+    people: People,
+    /// The last commit of each source by its references.
+    commits: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// One patch that went out, or may have gone out: an intent counts until it is known to have had no effect.
@@ -121,8 +131,22 @@ impl Standing {
                 self.clusters.entry(target.clone()).or_insert_with(|| cluster_uid.clone());
             }
             Entry::Verification { run, outlook: Outlook::Unhealthy, .. } => self.fail(run),
+            Entry::Ruling(ruling) => self.rule(ruling, record.at),
+            Entry::Pin(pin) => self.pin(pin),
             Entry::Decided(_) | Entry::Verification { .. } | Entry::HandBack(_) | Entry::Checkpoint(_) => {}
         }
+    }
+
+    /// What people decided.
+    #[must_use]
+    pub fn people(&self) -> &People {
+        &self.people
+    }
+
+    /// The commit that a source was pinned to last through a reference.
+    #[must_use]
+    pub fn last_commit(&self, source: &str, reference: &str) -> Option<&str> {
+        self.commits.get(source)?.get(reference).map(String::as_str)
     }
 
     /// The writes since a time, the oldest first.
@@ -238,6 +262,26 @@ impl Standing {
     #[must_use]
     pub fn cluster_of(&self, target: &TargetName) -> Option<&str> {
         self.clusters.get(target).map(String::as_str)
+    }
+
+    fn rule(&mut self, ruling: &Ruling, at: Timestamp) {
+        self.people.apply(ruling, at);
+        match &ruling.what {
+            // A fight begins anew, and if it does, people are told anew.
+            Ruled::Resume { area: Area::Place(Spot { place, .. }) } => {
+                self.holds.remove(place);
+                self.escalated.remove(place);
+                self.peace.insert(place.clone(), at);
+            }
+            Ruled::History { source, reference, to, .. } => {
+                self.pin(&Pin { source: source.clone(), reference: reference.clone(), commit: to.clone() });
+            }
+            Ruled::Resume { .. } | Ruled::Hold(_) | Ruled::EarlierWrites { .. } => {}
+        }
+    }
+
+    fn pin(&mut self, pin: &Pin) {
+        self.commits.entry(pin.source.clone()).or_default().insert(pin.reference.clone(), pin.commit.clone());
     }
 
     fn intend(&mut self, intent: &Intent, at: Timestamp) {

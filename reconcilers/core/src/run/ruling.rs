@@ -1,0 +1,204 @@
+//! What people decide from the command line: who, why, and what counts from then on.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::decide::Scope;
+use crate::finding::Place;
+use crate::object::{ObjectId, TargetName};
+
+/// A person's decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ruling {
+    /// Who decided.
+    pub by: Person,
+    /// Why, in that person's words.
+    pub because: String,
+    /// What was decided.
+    pub what: Ruled,
+}
+
+/// Who decided something, and how that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// A user name.
+    pub name: String,
+    /// Who says so.
+    pub known_by: KnownBy,
+}
+
+/// Who says which person it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KnownBy {
+    /// The API server, by the credentials that were shown to it.
+    ApiServer,
+    /// The operating system of the machine where it was typed: whoever runs that machine may choose it.
+    OperatingSystem,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ruled {
+    /// Nothing is written and nothing is proposed there.
+    Hold(AreaHold),
+    /// What was held there goes on: what a person held, an undo or a rollback held, or a fight.
+    Resume {
+        /// Where.
+        area: Area,
+    },
+    /// What trueup wrote there before the ledger's first record counts as known.
+    EarlierWrites {
+        /// To which target.
+        target: TargetName,
+    },
+    /// The source goes on from a commit that does not descend from the last one.
+    History {
+        /// The source's name.
+        source: String,
+        /// Its reference.
+        reference: String,
+        /// The last commit.
+        from: String,
+        /// The one from which it goes on.
+        to: String,
+    },
+}
+
+/// What is held, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AreaHold {
+    /// Where.
+    pub area: Area,
+    /// The first instant at which it no longer holds; absent: until it is resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// What a hold is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Area {
+    /// All targets, also those that come later.
+    Everything,
+    /// One target.
+    Target {
+        /// Which.
+        target: TargetName,
+    },
+    /// One object, in whatever version it is read.
+    Object {
+        /// In which target.
+        target: TargetName,
+        /// Which.
+        object: ObjectId,
+    },
+    /// One place.
+    Place(Spot),
+}
+
+/// A place, with what people call it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spot {
+    /// In which target.
+    pub target: TargetName,
+    /// The place.
+    pub place: Place,
+    /// Object and path.
+    pub name: String,
+}
+
+impl Ruled {
+    /// The target that it is about; absent where it is about all of them, or about the source.
+    #[must_use]
+    pub fn target(&self) -> Option<&TargetName> {
+        match self {
+            Self::Hold(AreaHold { area, .. }) | Self::Resume { area } => area.target(),
+            Self::EarlierWrites { target } => Some(target),
+            Self::History { .. } => None,
+        }
+    }
+
+    /// The place that it is about.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Hold(AreaHold { area, .. }) | Self::Resume { area } => area.place(),
+            Self::EarlierWrites { .. } | Self::History { .. } => None,
+        }
+    }
+}
+
+impl Area {
+    /// What of a target it is about; `None` where it is about none of it.
+    #[must_use]
+    pub fn scope_in(&self, target: &TargetName) -> Option<Scope> {
+        match self {
+            Self::Everything => Some(Scope::Target),
+            Self::Target { target: of } => (of == target).then_some(Scope::Target),
+            Self::Object { target: of, object } => (of == target).then(|| Scope::Object(object.clone())),
+            Self::Place(spot) => (spot.target == *target).then(|| Scope::Place(spot.place.clone())),
+        }
+    }
+
+    /// Whether both are about the same, however a place is called.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Everything, Self::Everything) => true,
+            (Self::Target { target }, Self::Target { target: of }) => target == of,
+            (Self::Object { target, object }, Self::Object { target: of, object: other }) => {
+                target == of && object.same_object(other)
+            }
+            (Self::Place(spot), Self::Place(other)) => spot.target == other.target && spot.place == other.place,
+            (Self::Everything | Self::Target { .. } | Self::Object { .. } | Self::Place(_), _) => false,
+        }
+    }
+
+    /// The target that it is about; absent where it is about all of them.
+    #[must_use]
+    pub fn target(&self) -> Option<&TargetName> {
+        match self {
+            Self::Everything => None,
+            Self::Target { target } | Self::Object { target, .. } => Some(target),
+            Self::Place(spot) => Some(&spot.target),
+        }
+    }
+
+    fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Place(spot) => Some(&spot.place),
+            Self::Everything | Self::Target { .. } | Self::Object { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Area {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everything => f.write_str("everything"),
+            Self::Target { target } => write!(f, "target `{target}`"),
+            Self::Object { target, object } => write!(f, "`{object}` in target `{target}`"),
+            Self::Place(spot) => spot.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` in target `{}`", self.name, self.target)
+    }
+}
+
+/// `anna`, and where nobody but the machine says so, that.
+impl fmt::Display for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.known_by {
+            KnownBy::ApiServer => f.write_str(&self.name),
+            KnownBy::OperatingSystem => write!(f, "{} (as the operating system says: uncertain)", self.name),
+        }
+    }
+}
