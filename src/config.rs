@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use trueup_core::finding::Standing;
 use trueup_core::object::TargetName;
+use trueup_kubernetes::own_config_map::OwnConfigMap;
 
 use crate::source::credentials::Secret;
 
@@ -119,6 +120,8 @@ pub enum TargetKind {
         paths: Vec<ManifestPath>,
         /// Whether Secrets are compared.
         secrets: Secrets,
+        /// Where the ledger's end is kept in the cluster.
+        head: Option<OwnConfigMap>,
     },
     /// A folder of live objects.
     Snapshot {

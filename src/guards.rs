@@ -1,6 +1,7 @@
 //! What stands against acting on a target, as the ledger and the target itself tell.
 
 mod earlier;
+pub mod head;
 pub mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,7 +63,8 @@ pub async fn of(
         let ledger = ledger.of_cluster(Some(uid.clone()));
         ledger.append(&entry, now).await.map_err(Failure::usage)?;
     }
-    Ok(guards(&standing, (judged, policy, pinned), seen, now))
+    let back = head::stopped(Some(ledger), &standing, judged).await?;
+    Ok(guards(&standing, (judged, policy, pinned), (seen, back), now))
 }
 
 /// The guards of a target for a dry run: nothing is remembered.
@@ -80,7 +82,8 @@ pub async fn preview(
         None => Standing::default(),
     };
     let seen = seen_cluster(session, &standing, judged).await?;
-    Ok(guards(&standing, (judged, policy, pinned), seen, now))
+    let back = head::stopped(ledger, &standing, judged).await?;
+    Ok(guards(&standing, (judged, policy, pinned), (seen, back), now))
 }
 
 /// The cluster that a target is known to be: what `trueup.toml` says, else what the ledger remembers.
@@ -184,14 +187,19 @@ pub fn lost_ledger(standing: &Standing, judged: &Judged) -> Option<String> {
     ))
 }
 
-fn guards(standing: &Standing, (judged, policy, pinned): (&Judged, &Policy, &Pinned), seen: Cluster, now: Timestamp) -> Guards {
+fn guards(
+    standing: &Standing,
+    (judged, policy, pinned): (&Judged, &Policy, &Pinned),
+    (seen, back): (Cluster, Option<String>),
+    now: Timestamp,
+) -> Guards {
     let mut guards = Guards::none(judged.ground);
     let source = source::stopped(standing, pinned).map(|reason| Held { scope: Scope::Target, reason, until: None });
     guards.holds = source.into_iter().chain(standing.people().holds_in(&judged.name)).collect();
     if let Cluster::Unseen(error) = seen {
         guards.frozen = Some(format!("which cluster this is cannot be read: {error}"));
     }
-    guards.frozen = guards.frozen.or_else(|| lost_ledger(standing, judged));
+    guards.frozen = guards.frozen.or(back).or_else(|| lost_ledger(standing, judged));
     for (object, reason) in &judged.contested {
         hold_object(&mut guards, judged, object, reason);
     }

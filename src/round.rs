@@ -104,6 +104,7 @@ pub async fn act(
         let acting = Acting { session, pinned, policy, ledger, basis: &basis, only, stop };
         reports.extend(act::roll_back_worse(acting, judged, &guards, worse).await.map_err(Failure::usage)?);
         reports.extend(act::perform(acting, judged, &guards, decisions).await.map_err(Failure::usage)?);
+        guards::head::renew(ledger, judged).await?;
         // Another revision than the source's own tells nothing of what is true by now.
         if session.revision == Revision::Reference {
             act::end_episodes(ledger, judged).await.map_err(Failure::usage)?;

@@ -25,6 +25,7 @@ use trueup_core::reach::Topology;
 use trueup_core::seen::DigestKey;
 use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::manifest;
+use trueup_kubernetes::own_config_map::{OwnConfigMap, Texts};
 use trueup_kubernetes::table::Table;
 use trueup_kubernetes::verdicts::Verdicts;
 
@@ -78,6 +79,17 @@ pub struct Judged {
     pub standing: Standing,
     /// How its objects hang together.
     pub topology: Topology,
+    /// What is kept in it of the ledger; absent where nothing is.
+    pub head: Option<KeptHead>,
+}
+
+/// The ends of ledgers that are kept in a cluster.
+#[derive(Debug, Clone)]
+pub struct KeptHead {
+    /// Where.
+    pub place: OwnConfigMap,
+    /// By instance; or why that cannot be read.
+    pub texts: Result<Texts, String>,
 }
 
 /// One declared object (or expected output) and what came of it.
@@ -113,6 +125,7 @@ impl Judged {
             contested: BTreeMap::new(),
             standing: target.standing.clone(),
             topology: Topology::default(),
+            head: None,
         }
     }
 
@@ -389,5 +402,6 @@ pub async fn connect(target: &Target) -> Result<Judged, String> {
         TargetKind::Snapshot { live, .. } => Reach::Snapshot(live.clone()),
         TargetKind::Terraform { .. } => Reach::None,
     };
-    Ok(Judged { reach, ..Judged::unseen(target, Vec::new()) })
+    let head = cluster::kept_head(target, &reach).await;
+    Ok(Judged { reach, head, ..Judged::unseen(target, Vec::new()) })
 }

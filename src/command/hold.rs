@@ -93,7 +93,7 @@ fn words(what: &Ruled) -> (String, Option<String>) {
             (format!("held{until}: {area}: nothing is written or proposed"), Some(end))
         }
         Ruled::Resume { area } => (format!("resumed: {area}"), None),
-        Ruled::EarlierWrites { target } => {
+        Ruled::EarlierWrites { target, .. } => {
             (format!("accepted: what trueup wrote to target `{target}` before this ledger's first record is known"), None)
         }
         Ruled::History { reference, from, to, .. } => {

@@ -50,7 +50,7 @@ async fn standing(session: &Session) -> Result<Standing, Failure> {
 fn area(ruled: &Ruled) -> Area {
     match ruled {
         Ruled::Hold(AreaHold { area, .. }) | Ruled::Resume { area } => area.clone(),
-        Ruled::EarlierWrites { target } => Area::Target { target: target.clone() },
+        Ruled::EarlierWrites { target, .. } => Area::Target { target: target.clone() },
         Ruled::History { .. } => Area::Everything,
     }
 }
@@ -77,14 +77,16 @@ fn everything(standing: &Standing) -> Result<Ruled, Failure> {
 /// What a person holds of each target that was asked for, and what its lost ledger stopped.
 async fn targets(session: &Session, standing: &Standing) -> Result<Vec<Ruled>, Failure> {
     let round = look(session, Freshness::Cached).await?;
+    let ledger = Ledger::open_if_there(&session.ledger).await.map_err(Failure::usage)?;
     let mut rulings = Vec::new();
     for judged in &round.targets {
         let area = Area::Target { target: judged.name.clone() };
         if is_held(standing, &area) {
             rulings.push(Ruled::Resume { area });
         }
-        if lost_ledger(standing, judged).is_some() {
-            rulings.push(Ruled::EarlierWrites { target: judged.name.clone() });
+        let heads = guards::head::unknown(ledger.as_ref(), standing, judged).await?;
+        if lost_ledger(standing, judged).is_some() || !heads.is_empty() {
+            rulings.push(Ruled::EarlierWrites { target: judged.name.clone(), heads });
         }
     }
     if rulings.is_empty() {

@@ -10,6 +10,7 @@ use trueup_core::facts::Origin;
 use trueup_core::finding::Standing;
 use trueup_core::object::TargetName;
 use trueup_core::policy::{TIERS, origin_at};
+use trueup_kubernetes::own_config_map::OwnConfigMap;
 
 use crate::ledger::Server;
 use crate::source::credentials::Secret;
@@ -149,6 +150,7 @@ struct TargetEntry {
     kind: KindName,
     context: Option<String>,
     cluster_uid: Option<String>,
+    head: Option<String>,
     paths: Option<Vec<PathEntry>>,
     render: Option<RendererName>,
     secrets: Option<Secrets>,
@@ -310,6 +312,11 @@ fn targets(entries: Vec<Spanned<TargetEntry>>, place: &Text<'_>, folder: &Path) 
     Ok(targets)
 }
 
+fn own_config_map(target: &str, text: &str) -> Result<OwnConfigMap, String> {
+    let hint = "write the namespace and the name of a ConfigMap, as in \"trueup-system/trueup-head\"";
+    OwnConfigMap::parse(text).ok_or_else(|| format!("target `{target}`: head = \"{text}\" is no place: {hint}"))
+}
+
 fn target(entry: TargetEntry, folder: &Path) -> Result<Target, String> {
     if entry.name.is_empty() || !entry.name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
         return Err(format!("`{}` is no target name: use letters, digits, `-`, `_` and `.`", entry.name));
@@ -332,6 +339,7 @@ fn target(entry: TargetEntry, folder: &Path) -> Result<Target, String> {
             cluster_uid: entry.cluster_uid,
             paths: paths(entry.paths)?,
             secrets: entry.secrets.unwrap_or_default(),
+            head: entry.head.map(|head| own_config_map(&name, &head)).transpose()?,
         },
         KindName::Snapshot => TargetKind::Snapshot {
             live: folder.join(entry.live.ok_or_else(|| need("live = \"folder\""))?),
@@ -362,6 +370,7 @@ fn foreign_keys(entry: &TargetEntry) -> Option<&'static str> {
     let given = [
         ("context", entry.context.is_some()),
         ("cluster_uid", entry.cluster_uid.is_some()),
+        ("head", entry.head.is_some()),
         ("paths", entry.paths.is_some()),
         ("render", entry.render.is_some()),
         ("secrets", entry.secrets.is_some()),
@@ -370,7 +379,7 @@ fn foreign_keys(entry: &TargetEntry) -> Option<&'static str> {
         ("expect", entry.expect.is_some()),
     ];
     let own: &[&str] = match entry.kind {
-        KindName::Kubernetes => &["context", "cluster_uid", "paths", "render", "secrets"],
+        KindName::Kubernetes => &["context", "cluster_uid", "head", "paths", "render", "secrets"],
         KindName::Snapshot => &["live", "paths", "render", "secrets"],
         KindName::Terraform => &["state", "expect"],
     };

@@ -137,7 +137,8 @@ pub fn read_key(path: &Path, purpose: Purpose) -> Result<Option<Vec<u8>>, KeyErr
 /// replace a key that another process has made and used in the meantime.
 fn make(path: &Path, purpose: Purpose) -> Result<(), KeyError> {
     let mut bytes = [0; LEAST + 8];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| KeyError::Random { path: path.to_owned(), purpose })?;
+    // The system's own random bytes: a generator on top of them takes longer to start than all else that trueup does first.
+    getrandom::fill(&mut bytes).map_err(|_| KeyError::Random { path: path.to_owned(), purpose })?;
     let (key, name) = bytes.split_at(LEAST);
     let draft = path.with_extension(hex(name));
     let error = |source| KeyError::Make { path: draft.clone(), purpose, source };

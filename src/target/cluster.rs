@@ -12,12 +12,13 @@ use trueup_kubernetes::expect::{DryRuns, Expecting, Moment};
 use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::list::PAGE;
 use trueup_kubernetes::observe::{Look, SecretsMode, observe};
+use trueup_kubernetes::own_config_map;
 use trueup_kubernetes::rescan::Memory;
 use trueup_kubernetes::schema;
 use trueup_kubernetes::table::Table;
 use trueup_kubernetes::verdicts::Ground;
 
-use super::{Freshness, Judged, Judging, Reach, judged};
+use super::{Freshness, Judged, Judging, KeptHead, Reach, judged};
 use crate::config::{Secrets, Target, TargetKind};
 use crate::failure::with_causes;
 use crate::session::Session;
@@ -91,9 +92,18 @@ pub async fn judge_reached(
         problems.push(Problem::note("cache", error.to_string(), None));
     }
     let reach = Reach::Cluster(Box::new(cluster), Box::new(catalog));
-    let judged = judged(target, observation, problems, (judging, verdicts), (reach, kinds));
+    let head = kept_head(target, &reach).await;
+    let judged = Judged { head, ..judged(target, observation, problems, (judging, verdicts), (reach, kinds)) };
     tracing::debug!(objects = judged.cases.len(), looked_us, judged_us = micros(begun), "target judged");
     judged
+}
+
+/// What is kept of the ledger in the target's cluster, where its configuration says so.
+pub(super) async fn kept_head(target: &Target, reach: &Reach) -> Option<KeptHead> {
+    let TargetKind::Kubernetes { head: Some(place), .. } = &target.kind else { return None };
+    let Reach::Cluster(cluster, _) = reach else { return None };
+    let texts = own_config_map::read(cluster, place).await.map_err(|error| with_causes(&error));
+    Some(KeptHead { place: place.clone(), texts })
 }
 
 fn micros(since: Instant) -> u64 {

@@ -3,6 +3,7 @@
 mod conformance;
 mod fights;
 mod forged;
+mod head;
 mod health;
 mod leftover;
 mod line;

@@ -28,3 +28,4 @@ pub mod ownership;
 pub mod health;
 pub mod snapshot;
 pub mod rights;
+pub mod own_config_map;

@@ -156,32 +156,41 @@ impl Table {
     #[must_use]
     pub fn unknown_fields(&self, id: &ObjectId, desired: &Value) -> Vec<Path> {
         let mut unknown = Vec::new();
-        self.collect_unknown(&Path::root(), &self.root_shape(id), desired, &mut unknown);
-        unknown
+        self.collect_unknown(&self.root_shape(id), desired, &mut unknown);
+        let path = |segments: Vec<Segment>| Path(segments.into_iter().rev().collect());
+        unknown.into_iter().map(path).collect()
     }
 
-    fn collect_unknown(&self, at: &Path, shape: &Shape, value: &Value, unknown: &mut Vec<Path>) {
+    /// Their segments, the last one first: most objects have none, and then no path is made.
+    fn collect_unknown(&self, shape: &Shape, value: &Value, unknown: &mut Vec<Vec<Segment>>) {
         match (shape, value) {
             (Shape::Object(name), Value::Object(fields)) => {
+                let known = self.types.0.get(name);
                 for (field, value) in fields {
-                    match self.types.0.get(name).and_then(|known| known.get(field)) {
-                        Some(shape) => self.collect_unknown(&at.key(field), shape, value, unknown),
-                        None => unknown.push(at.key(field)),
+                    match known.and_then(|known| known.get(field)) {
+                        Some(shape) => self.unknown_below((shape, value), unknown, || Segment::Key(field.clone())),
+                        None => unknown.push(vec![Segment::Key(field.clone())]),
                     }
                 }
             }
             (Shape::Map(inner), Value::Object(entries)) => {
                 for (key, value) in entries {
-                    self.collect_unknown(&at.key(key), inner, value, unknown);
+                    self.unknown_below((inner, value), unknown, || Segment::Key(key.clone()));
                 }
             }
             (Shape::List { item, .. }, Value::Array(entries)) => {
                 for (index, value) in entries.iter().enumerate() {
-                    self.collect_unknown(&at.child(Segment::Index(index)), item, value, unknown);
+                    self.unknown_below((item, value), unknown, || Segment::Index(index));
                 }
             }
             _ => {}
         }
+    }
+
+    fn unknown_below(&self, (shape, value): (&Shape, &Value), unknown: &mut Vec<Vec<Segment>>, segment: impl Fn() -> Segment) {
+        let before = unknown.len();
+        self.collect_unknown(shape, value, unknown);
+        unknown[before..].iter_mut().for_each(|path| path.push(segment()));
     }
 
     /// An object's metadata as the server keeps it, of whatever kind the object is.

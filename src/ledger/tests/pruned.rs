@@ -33,7 +33,7 @@ fn rulings(number: usize) -> impl Iterator<Item = Entry> {
     let decided = [
         Ruled::Hold(AreaHold { area: area.clone(), until: number.is_multiple_of(2).then(|| second(500)) }),
         Ruled::Hold(AreaHold { area: Area::Everything, until: None }),
-        Ruled::EarlierWrites { target },
+        Ruled::EarlierWrites { target, heads: vec!["trueup-head-v1 7".to_owned()] },
         Ruled::Resume { area },
     ];
     let by = Person { name: "anna".into(), known_by: KnownBy::ApiServer };

@@ -178,7 +178,7 @@ async fn a_person_may_accept_that_the_ledger_of_earlier_writes_is_lost() {
     assert!(said.contains("accepted: what trueup wrote to target `prod`"), "{said}");
     let last = world.records().await.pop().unwrap().entry;
     let Entry::Ruling(ruling) = &last else { panic!("{last:?}") };
-    assert!(matches!(&ruling.what, Ruled::EarlierWrites { target } if target.0 == "prod"), "{ruling:?}");
+    assert!(matches!(&ruling.what, Ruled::EarlierWrites { target, .. } if target.0 == "prod"), "{ruling:?}");
     let said = ended(&world, &["resume", "--target", "prod", "--because", "again"], 2);
     assert!(said.contains("nothing stops target `prod`"), "{said}");
     assert_eq!(world.json(&["sync"])["runs"][0]["status"], "settled");

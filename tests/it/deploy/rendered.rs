@@ -50,6 +50,12 @@ fn grants(objects: &[Value]) -> Vec<(&Value, &str, &str, &str)> {
     grants
 }
 
+/// To write the one object that is trueup's own, and nothing else.
+fn is_own_head(role: &Value) -> bool {
+    let rule = serde_json::json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["trueup-head"], "verbs": ["patch"]}]);
+    role["metadata"]["name"] == "trueup-head" && role["metadata"]["namespace"] == "trueup-system" && role["rules"] == rule
+}
+
 #[test]
 fn each_right_is_named_and_none_leads_to_more() {
     let Some(kubectl) = kubectl() else { return };
@@ -64,6 +70,7 @@ fn each_right_is_named_and_none_leads_to_more() {
             assert_ne!(resource, "secrets", "{right}");
             match verb {
                 "get" | "list" => assert!(label("trueup.dev/observe"), "{right}"),
+                "patch" if role["kind"] == "Role" => assert!(is_own_head(role), "{right}"),
                 "patch" => assert!(role["metadata"]["name"] == "trueup-correct" && resource != "networkpolicies", "{right}"),
                 "create" => assert!(label("trueup.dev/baseline"), "{right}"),
                 _ => panic!("{right}"),
@@ -94,7 +101,8 @@ fn every_role_that_is_bound_is_bound_to_trueup_alone() {
     let mut bound = BTreeSet::new();
     for binding in of_kind(&objects, "ClusterRoleBinding").chain(of_kind(&objects, "RoleBinding")) {
         let role = &binding["roleRef"]["name"];
-        assert!(of_kind(&objects, "ClusterRole").any(|found| found["metadata"]["name"] == *role), "{binding}");
+        let kind = binding["roleRef"]["kind"].as_str().unwrap_or_default();
+        assert!(of_kind(&objects, kind).any(|found| found["metadata"]["name"] == *role), "{binding}");
         let subject = &binding["subjects"][0];
         match subject["kind"].as_str() {
             Some("User") => assert_eq!(subject["name"], user, "{binding}"),
@@ -104,7 +112,8 @@ fn every_role_that_is_bound_is_bound_to_trueup_alone() {
         bound.insert((binding["kind"].as_str().unwrap_or_default(), role.as_str().unwrap_or_default()));
     }
     let (cluster, namespace) = ("ClusterRoleBinding", "RoleBinding");
-    assert_eq!(bound, BTreeSet::from([(cluster, "trueup-baseline"), (cluster, "trueup-observe"), (namespace, "trueup-correct")]));
+    let in_namespaces = [(namespace, "trueup-correct"), (namespace, "trueup-head")];
+    assert_eq!(bound, [(cluster, "trueup-baseline"), (cluster, "trueup-observe")].into_iter().chain(in_namespaces).collect());
 }
 
 #[test]

@@ -54,6 +54,9 @@ pub enum Ruled {
     EarlierWrites {
         /// To which target.
         target: TargetName,
+        /// Ends of the earlier ledger that were kept in its cluster, and that this one does not hold.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        heads: Vec<String>,
     },
     /// The source goes on from a commit that does not descend from the last one.
     History {
@@ -117,7 +120,7 @@ impl Ruled {
     pub fn target(&self) -> Option<&TargetName> {
         match self {
             Self::Hold(AreaHold { area, .. }) | Self::Resume { area } => area.target(),
-            Self::EarlierWrites { target } => Some(target),
+            Self::EarlierWrites { target, .. } => Some(target),
             Self::History { .. } => None,
         }
     }

@@ -15,6 +15,7 @@ use crate::object::TargetName;
 pub struct People {
     holds: Vec<Said<AreaHold>>,
     earlier_writes: BTreeSet<TargetName>,
+    earlier_heads: BTreeSet<String>,
 }
 
 /// Something that a person decided.
@@ -44,8 +45,9 @@ impl People {
                 self.holds.push(Said::of(ruling, hold, at));
             }
             Ruled::Resume { area } => self.holds.retain(|hold| !hold.what.area.is_same(area)),
-            Ruled::EarlierWrites { target } => {
+            Ruled::EarlierWrites { target, heads } => {
                 self.earlier_writes.insert(target.clone());
+                self.earlier_heads.extend(heads.iter().cloned());
             }
             Ruled::History { .. } => {}
         }
@@ -72,5 +74,11 @@ impl People {
     #[must_use]
     pub fn know_earlier_writes_of(&self, target: &TargetName) -> bool {
         self.earlier_writes.contains(target)
+    }
+
+    /// Whether this end of an earlier ledger counts as known.
+    #[must_use]
+    pub fn know_earlier_head(&self, head: &str) -> bool {
+        self.earlier_heads.contains(head)
     }
 }
