@@ -13,6 +13,7 @@ use crate::config::{self, Forge, Overrides, Settings};
 use crate::desired::{Lasting, Readings};
 use crate::failure::Failure;
 use crate::ledger::{Location, Server};
+use crate::review::forge::Connection;
 use crate::source::credentials::{Credentials, Secret, Token};
 use crate::source::error::SourceError;
 use crate::source::{self, Access, Pinned, Revision, SourceSpec};
@@ -39,6 +40,8 @@ pub struct Session {
     pub key: DigestKey,
     /// The forge's token, sent to the forge's host alone.
     pub forge_token: Option<Secret>,
+    /// The GitHub of the settings, once it was asked.
+    pub github: Connection,
 }
 
 /// Reads the settings and opens the state folder.
@@ -64,6 +67,7 @@ pub fn open(global: &Global) -> Result<Session, Failure> {
         memories,
         key,
         forge_token: forge_token(),
+        github: Connection::default(),
         settings,
     })
 }

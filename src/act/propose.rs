@@ -24,6 +24,11 @@ pub(super) async fn propose(acting: Acting<'_>, judged: &Judged, proposed: &Prop
         Some((case, finding))
     });
     let Some((case, finding)) = found else { return Ok(report) };
+    if let Some(until) = forge::closed_until(acting.session) {
+        "later".clone_into(&mut report.status);
+        report.reasons.push(format!("the forge wants to be left alone until {until}: offered by the next round after that"));
+        return Ok(report);
+    }
     // What was decided belongs to what people read: why it is not corrected.
     let finding = &Finding { reasons: proposed.reasons.clone(), ..finding.clone() };
     match prepare(acting, (case, judged), finding).await {
@@ -216,10 +221,17 @@ async fn conclude(
             entries(end, proposal, finding, &opened)
         }
         // The next round looks before it offers again.
-        Err(Failed::Refused(reason) | Failed::Unanswered(reason)) if end.same => (Vec::new(), "not answered", Some(reason)),
+        Err(Failed::Refused(reason) | Failed::Unanswered(reason) | Failed::Later(reason)) if end.same => {
+            (Vec::new(), "not answered", Some(reason))
+        }
         Err(Failed::Unanswered(reason)) => {
             let outcome = Outcome::Unknown { reason: reason.clone() };
             (vec![Entry::Outcome { run: end.run.clone(), outcome }], "unknown", Some(reason))
+        }
+        // Nobody has said no, so it does not count as refused.
+        Err(Failed::Later(reason)) => {
+            let outcome = Outcome::Void { reason: reason.clone() };
+            (vec![Entry::Outcome { run: end.run.clone(), outcome }], "later", Some(reason))
         }
         Err(Failed::Refused(reason)) => {
             let outcome = Outcome::Refused { message: reason.clone() };
