@@ -11,7 +11,7 @@ use crate::config::Forge;
 use crate::session::Session;
 use crate::source::{CommitId, Pinned};
 
-pub use remote::Connection;
+pub use remote::{AppKeyTrouble, Connection, access, app_key, connected};
 
 /// What is offered, and what is known of its place.
 #[derive(Debug, Clone, Copy)]

@@ -1,11 +1,14 @@
 //! Pull requests on GitHub: found before one is created, judged before one is touched.
 
 mod error;
+mod access;
+mod app;
 mod gate;
 mod limit;
 mod wire;
 mod pull;
 mod ownership;
+mod rights;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,16 +17,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use octocrab::Octocrab;
 use serde_json::json;
+use tokio::sync::Mutex;
 use trueup_core::facts::Problem;
 
+use self::app::Minted;
 use self::gate::Gate;
 use self::ownership::Found;
 use self::pull::PullRequest;
 use self::wire::{Method, Request};
 use super::{Known, Opened, Proposal, Pushed, Standing};
-use crate::source::credentials::Secret;
 
+pub use self::access::{Access, bearer};
+pub use self::app::{App, AppKey};
 pub use self::error::GitHubError;
+pub use self::rights::{Asker, Left, Rights, rights};
 
 /// Where proposals go.
 #[derive(Debug, Clone)]
@@ -35,7 +42,7 @@ pub struct Settings {
     /// The branch that proposals are to be merged into.
     pub base: String,
     /// Who asks.
-    pub token: Secret,
+    pub access: Access,
     /// How long a rate limit is waited out; a longer one is an error that says until when.
     pub patience: Duration,
     /// How long before what may be asked again is, where GitHub failed or was not reached; it doubles.
@@ -50,7 +57,8 @@ pub struct GitHub {
     client: Octocrab,
     api: String,
     gate: Arc<Gate>,
-    token: Secret,
+    access: Access,
+    minted: Arc<Mutex<Option<Minted>>>,
     owner: String,
     name: String,
     base: String,
@@ -87,7 +95,8 @@ pub fn connect(settings: &Settings) -> Result<GitHub, GitHubError> {
         client,
         api: settings.api.clone(),
         gate: Gate::of(&settings.api),
-        token: settings.token.clone(),
+        access: settings.access.clone(),
+        minted: Arc::default(),
         owner: owner.to_owned(),
         name: name.to_owned(),
         base: settings.base.clone(),
@@ -170,7 +179,9 @@ async fn create(github: &GitHub, proposal: &Proposal, head: String) -> Result<(O
     let body = json!({ "title": proposal.title, "body": proposal.body, "head": proposal.branch, "base": github.base });
     let request = Request { step: "create a pull request", method: Method::Post(body), route: github.route("pulls") };
     let lost = match wire::ask::<PullRequest>(github, &request).await {
-        Ok(pull) => return Ok((created(&pull, head), announce(github, proposal, &pull).await)),
+        Ok(pull) => {
+            return Ok((created(&pull, head), announce(github, proposal, &pull).await));
+        }
         Err(error) if error.may_have_happened() => error,
         Err(error) => return Err(error),
     };

@@ -2,14 +2,17 @@
 
 pub mod server;
 pub mod stand_in;
+pub mod apps;
+mod app;
 mod faults;
 mod limits;
+mod program;
 mod repository;
 
 use std::time::Duration;
 
 use serde_json::json;
-use trueup::review::github::{self, GitHub, GitHubError, Settings};
+use trueup::review::github::{self, Access, GitHub, GitHubError, Settings};
 use trueup::review::{Identity, Known, Opened, Proposal, Pushed, Standing};
 use trueup::source::credentials::Secret;
 
@@ -22,7 +25,7 @@ fn settings(api: &str) -> Settings {
         api: api.to_owned(),
         repository: REPOSITORY.to_owned(),
         base: "main".to_owned(),
-        token: Secret::new("ghp_secret"),
+        access: Access::Token(Secret::new("ghp_secret")),
         patience: Duration::from_secs(3),
         pause: Duration::from_millis(1),
         timeout: Duration::from_secs(20),

@@ -11,6 +11,7 @@ mod source;
 mod source_remote;
 mod forge_local;
 mod github;
+mod review_world;
 mod pull_request;
 mod act;
 mod adopt;

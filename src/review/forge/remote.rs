@@ -3,15 +3,17 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use trueup_core::facts::Problem;
+
 use super::{Failed, Offer, text};
-use crate::config::Forge;
-use crate::review::github::{self, GitHub, GitHubError};
+use crate::config::{AppSettings, Forge};
+use crate::review::github::{self, Access, App, AppKey, GitHub, GitHubError};
 use crate::review::push::{PushRequest, Pushed as Pushing};
 use crate::review::{Opened, Pushed};
 use crate::session::{Session, host_of};
-use crate::source::Pinned;
-use crate::source::credentials::{Credentials, Token};
+use crate::source::credentials::{Credentials, Secret, Token};
 use crate::source::transport::{self, Transport};
+use crate::source::{self, Pinned};
 
 /// How long a round waits at most for a limit to end.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -42,21 +44,122 @@ pub fn connected(session: &Session) -> Result<&GitHub, String> {
     if let Some(github) = session.github.get() {
         return Ok(github);
     }
-    let Forge::GitHub { repo, base, api, .. } = &session.settings.review.forge else {
+    let Forge::GitHub { repo, base, api, app, .. } = &session.settings.review.forge else {
         return Err("`[review]` names no GitHub".to_owned());
     };
-    let missing = "no token for GitHub: set `TRUEUP_GITHUB_TOKEN`, `GITHUB_TOKEN` or `GH_TOKEN`";
+    let access = match app {
+        Some(app) => {
+            let key = app_key(session, app).map_err(|trouble| trouble.problem().to_string())?;
+            let repositories = repositories(session, repo);
+            Access::App(App { id: app.id, installation: app.installation, key, repositories })
+        }
+        None => Access::Token(session.forge_token.clone().ok_or_else(|| {
+            "no token for GitHub: set `TRUEUP_GITHUB_TOKEN`, `GITHUB_TOKEN` or `GH_TOKEN`, or name an `app` in `[review]`"
+                .to_owned()
+        })?),
+    };
     let settings = github::Settings {
         api: api.clone(),
         repository: repo.clone(),
         base: base.clone(),
-        token: session.forge_token.clone().ok_or_else(|| missing.to_owned())?,
+        access,
         patience: PATIENCE,
         pause: PAUSE,
         timeout: TIMEOUT,
     };
     let github = github::connect(&settings).map_err(text)?;
     Ok(session.github.get_or_init(|| github))
+}
+
+/// What is wrong with an app's key.
+#[derive(Debug)]
+pub enum AppKeyTrouble {
+    /// There is none here: no mistake in a file, as a machine that only checks files rightly has none.
+    Missing(Problem),
+    /// It is there, and it is none.
+    Unusable(Problem),
+}
+
+impl AppKeyTrouble {
+    /// In words, at its place.
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        match self {
+            Self::Missing(problem) | Self::Unusable(problem) => problem,
+        }
+    }
+}
+
+/// The private key of the forge's app: the environment's, else the file's.
+///
+/// # Errors
+/// Where there is none, or what is there is none.
+pub fn app_key(session: &Session, app: &AppSettings) -> Result<AppKey, AppKeyTrouble> {
+    let problem = |code, message: String| Problem::note(code, message, Some(app.origin.clone()));
+    let missing = |message| AppKeyTrouble::Missing(problem("app-key-missing", message));
+    let (text, place) = match (&session.forge_app_key, &app.key) {
+        (Some(text), _) => (text.clone(), "TRUEUP_GITHUB_APP_KEY".to_owned()),
+        (None, Some(path)) => {
+            let place = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                missing(format!(
+                    "the key of app {} cannot be read from `{place}` ({error}), and TRUEUP_GITHUB_APP_KEY is not set",
+                    app.id
+                ))
+            })?;
+            (Secret::new(text), place)
+        }
+        (None, None) => {
+            let message =
+                format!("app {} has no key: name its file in `key`, or set TRUEUP_GITHUB_APP_KEY to the key itself", app.id);
+            return Err(missing(message));
+        }
+    };
+    AppKey::read(text.reveal()).map_err(|reason| {
+        AppKeyTrouble::Unusable(problem(
+            "app-key-unusable",
+            format!("`{place}` does not hold the key of app {}: {reason}", app.id),
+        ))
+    })
+}
+
+/// What an app's token is good for: the repository of proposals, and that of the source where one installation has both.
+fn repositories(session: &Session, repo: &str) -> Vec<String> {
+    let Some((owner, name)) = repo.split_once('/') else { return Vec::new() };
+    let path = session.settings.source.repo.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    let path = path.filter(|_| is_ours(session)).map(|(_, path)| path.trim_end_matches('/').trim_end_matches(".git"));
+    let source = path.and_then(|path| path.split_once('/')).filter(|(other, _)| other.eq_ignore_ascii_case(owner));
+    let source = source.map(|(_, name)| name.to_owned()).filter(|source| !source.eq_ignore_ascii_case(name));
+    [name.to_owned()].into_iter().chain(source).collect()
+}
+
+/// Whether the source is on the forge's host, over https.
+fn is_ours(session: &Session) -> bool {
+    let source = &session.settings.source.repo;
+    let Forge::GitHub { web, .. } = &session.settings.review.forge else { return false };
+    source.starts_with("http") && host_of(source) == host_of(web)
+}
+
+/// How the source is reached: where it is on the forge of an app, with a token of that app.
+pub async fn access(session: &Session) -> source::Access {
+    let mut access = session.access.clone();
+    let as_app = matches!(&session.settings.review.forge, Forge::GitHub { app: Some(_), .. });
+    if !as_app || access.transport.credentials.token.is_some() || !is_ours(session) {
+        return access;
+    }
+    match git_token(session, &session.settings.source.repo).await {
+        Ok(token) => access.transport.credentials.token = Some(token),
+        // A source that everybody may read needs none.
+        Err(reason) => tracing::warn!(reason, "the source is read without the forge's app"),
+    }
+    access
+}
+
+/// What the host of a URL may be shown: the forge's token, or one of its app.
+async fn git_token(session: &Session, url: &str) -> Result<Token, String> {
+    let host = host_of(url).unwrap_or_default();
+    let secret = github::bearer(connected(session)?).await.map_err(text)?;
+    Ok(Token { host, secret })
 }
 
 fn failed(error: GitHubError) -> Failed {
@@ -76,21 +179,21 @@ async fn push_branch(
 ) -> Result<Pushed, Box<dyn std::error::Error + Send + Sync>> {
     let Forge::GitHub { repo, web, .. } = &session.settings.review.forge else { return Err("no GitHub to push to".into()) };
     let url = format!("{web}/{repo}.git");
-    let host = host_of(&url).unwrap_or_default();
-    let token = session.forge_token.clone().map(|secret| Token { host, secret });
+    let token = Some(git_token(session, &url).await?);
     let transport =
         Transport { credentials: Credentials { token, ..Credentials::default() }, ..session.access.transport.clone() };
-    let request = PushRequest {
-        repository: pinned.repository.clone(),
-        commit: offer.commit.to_string(),
-        url,
-        branch: offer.proposal.branch.clone(),
-        expected,
+    let (branch, head) = (offer.proposal.branch.clone(), offer.commit.to_string());
+    let repository = pinned.repository.clone();
+    let mut request = PushRequest { repository, commit: head.clone(), url, branch: branch.clone(), expected };
+    let push = move || {
+        let pushed = transport::push(request.clone(), &transport)?;
+        // It was never pushed, or the forge removed it after its merge: nobody's work is there.
+        if pushed == (Pushing::Moved { found: None }) && request.expected.take().is_some() {
+            return transport::push(request, &transport);
+        }
+        Ok(pushed)
     };
-    let branch = offer.proposal.branch.clone();
-    let head = offer.commit.to_string();
-    let pushed = tokio::task::spawn_blocking(move || transport::push(request, &transport)).await??;
-    Ok(match pushed {
+    Ok(match tokio::task::spawn_blocking(push).await?? {
         Pushing::Created | Pushing::Unchanged | Pushing::Updated => Pushed::To(head),
         Pushing::Moved { found } => {
             let found = found.unwrap_or_else(|| "nothing".to_owned());

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::gate::with_jitter;
 use super::limit::{self, Pause};
-use super::{GitHub, GitHubError};
+use super::{GitHub, GitHubError, access};
 
 /// No answer that we need comes near this.
 const ANSWER_LIMIT: usize = 16 << 20;
@@ -49,7 +49,19 @@ pub struct Answer {
 
 /// Asks GitHub for a value.
 pub async fn ask<T: DeserializeOwned>(github: &GitHub, request: &Request) -> Result<T, GitHubError> {
-    ask_as(github, request, github.token.reveal()).await?.read(request.step)
+    ask_whole(github, request).await?.read(request.step)
+}
+
+/// As [`ask`], with the answer's headers. A token that GitHub no longer takes is renewed once, where that can be done.
+pub async fn ask_whole(github: &GitHub, request: &Request) -> Result<Answer, GitHubError> {
+    let bearer = access::bearer(github).await?;
+    match ask_as(github, request, bearer.reveal()).await {
+        Err(GitHubError::Unauthorized { .. }) if access::renew(github, &bearer).await => {
+            let bearer = access::bearer(github).await?;
+            ask_as(github, request, bearer.reveal()).await
+        }
+        answered => answered,
+    }
 }
 
 /// Sends a request through the server's gate until there is an answer that counts: a success.

@@ -60,6 +60,10 @@ impl Repository {
             let status = if asked.method == "GET" { 301 } else { 307 };
             return (status, json!({"message": "Moved Permanently", "location": location, "documentation_url": ""}));
         }
+        if asked.path == "/repos/acme/platform" {
+            let (push, archived) = (!self.read_only, self.archived);
+            return (200, json!({"full_name": REPOSITORY, "archived": archived, "permissions": {"pull": true, "push": push}}));
+        }
         let Some(rest) = asked.path.strip_prefix("/repos/acme/platform/") else { return not_found() };
         if asked.method != "GET" && self.archived {
             return (403, json!({"message": "Repository was archived so is read-only.", "documentation_url": ""}));
@@ -69,6 +73,7 @@ impl Repository {
         }
         let segments: Vec<&str> = rest.split('/').collect();
         match (asked.method, segments.as_slice()) {
+            ("GET", ["branches", name]) if self.gone_base.as_deref() != Some(name) => (200, json!({"name": name})),
             ("GET", ["pulls"]) => (200, self.list(asked.query.unwrap_or_default())),
             ("POST", ["pulls"]) => self.create(body),
             ("PATCH", ["pulls", number]) => self.update(number, body),

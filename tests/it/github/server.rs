@@ -13,6 +13,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::apps::Registered;
 use super::repository::{Asked, Repository};
 
 pub use super::repository::{Pull, REPOSITORY};
@@ -59,6 +60,8 @@ pub struct Seen {
 #[derive(Debug, Default)]
 pub struct World {
     pub repository: Repository,
+    /// Where it is asked as an app; else any token will do.
+    pub app: Option<Registered>,
     pub faults: VecDeque<(&'static str, Fault)>,
     pub limit: Option<Limit>,
     /// How long each answer takes.
@@ -140,6 +143,7 @@ impl World {
         let now = Timestamp::now().as_second() + self.ahead;
         let request = Asked { method: &seen.method, path, query, authorization: seen.authorization.as_deref(), now };
         let limited = self.count_down(now);
+        let admitted = self.app.as_mut().and_then(|app| app.admit(&request, body));
         let (status, value) = match fault {
             Some(Fault::Refuse { status, headers, body }) => return Some(refusal(status, headers, body)),
             Some(Fault::Lost) => return Some(broken(b"")),
@@ -167,7 +171,7 @@ impl World {
                 answered
             }
             None if limited => (403, json!({"message": "API rate limit exceeded for installation.", "documentation_url": ""})),
-            None => self.repository.perform(&request, body),
+            None => admitted.unwrap_or_else(|| self.repository.perform(&request, body)),
         };
         let mut response = reply(status, &value);
         let headers = response.headers_mut();
