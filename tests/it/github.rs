@@ -7,6 +7,7 @@ mod app;
 mod faults;
 mod limits;
 mod program;
+mod cost;
 mod repository;
 
 use std::time::Duration;
