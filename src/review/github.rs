@@ -26,6 +26,7 @@ use self::ownership::Found;
 use self::pull::PullRequest;
 use self::wire::{Method, Request};
 use super::{Known, Opened, Proposal, Pushed, Standing};
+use crate::failpoint;
 
 pub use self::access::{Access, bearer};
 pub use self::app::{App, AppKey};
@@ -125,6 +126,7 @@ where
     Pushing: Future<Output = Result<Pushed, Box<dyn std::error::Error + Send + Sync>>>,
 {
     let found = look_up(github, proposal, known).await?;
+    failpoint::reached("offer: looked up");
     let current = match &found {
         Found::Foreign(pull, reason) => return Ok(settled(Some(pull), Standing::Foreign(reason.clone()))),
         Found::Merged(pull) => return Ok(settled(Some(pull), Standing::Merged)),
@@ -137,6 +139,7 @@ where
         Pushed::To(head) => head,
         Pushed::Foreign(reason) => return Ok(settled(None, Standing::Foreign(reason))),
     };
+    failpoint::reached("offer: pushed");
     let Found::Open(pull) = found else { return create(github, proposal, head).await };
     let opened = update(github, proposal, &pull, head).await?;
     let problems = match known {
@@ -166,6 +169,7 @@ async fn update(github: &GitHub, proposal: &Proposal, pull: &PullRequest, head: 
         let body = json!({ "title": proposal.title, "body": proposal.body });
         let request = Request { step: "update a pull request", method: Method::Patch(body), route };
         wire::ask::<PullRequest>(github, &request).await?;
+        failpoint::reached("offer: text updated");
     }
     Ok(Opened { url: Some(pull.html_url.clone()), head: Some(head), standing })
 }
@@ -180,6 +184,7 @@ async fn create(github: &GitHub, proposal: &Proposal, head: String) -> Result<(O
     let request = Request { step: "create a pull request", method: Method::Post(body), route: github.route("pulls") };
     let lost = match wire::ask::<PullRequest>(github, &request).await {
         Ok(pull) => {
+            failpoint::reached("offer: opened");
             return Ok((created(&pull, head), announce(github, proposal, &pull).await));
         }
         Err(error) if error.may_have_happened() => error,
@@ -229,6 +234,7 @@ async fn announce(github: &GitHub, proposal: &Proposal, pull: &PullRequest) -> V
     };
     // At once: neither waits for the other, and both are small.
     let (labels, reviewers) = tokio::join!(send(labels, "labels-refused"), send(reviewers, "reviewers-refused"));
+    failpoint::reached("offer: announced");
     labels.into_iter().chain(reviewers).collect()
 }
 
