@@ -26,6 +26,7 @@ pub mod init;
 pub mod import;
 pub mod demo;
 pub mod stop;
+pub mod failpoint;
 pub mod visible;
 pub mod failure;
 pub mod exit;

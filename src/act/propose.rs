@@ -8,6 +8,7 @@ use trueup_core::finding::{Finding, FindingId};
 use trueup_core::run::{Due, Effect, Entry, Fate, Intent, Outcome, Proposal as Record, Run, RunId, RunStatus};
 
 use super::{Acting, REFUSALS, new_run, report};
+use crate::failpoint;
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::review::commit::{Author, Change, Edit as CommitEdit, commit_on};
@@ -24,6 +25,11 @@ pub(super) async fn propose(acting: Acting<'_>, judged: &Judged, proposed: &Prop
         Some((case, finding))
     });
     let Some((case, finding)) = found else { return Ok(report) };
+    if let Some(until) = forge::closed_until(acting.session) {
+        "later".clone_into(&mut report.status);
+        report.reasons.push(format!("the forge wants to be left alone until {until}: offered by the next round after that"));
+        return Ok(report);
+    }
     // What was decided belongs to what people read: why it is not corrected.
     let finding = &Finding { reasons: proposed.reasons.clone(), ..finding.clone() };
     match prepare(acting, (case, judged), finding).await {
@@ -66,6 +72,7 @@ async fn offer(
     (proposal, commit): (review::Proposal, CommitId),
     mut report: RunReport,
 ) -> Result<RunReport, LedgerError> {
+    failpoint::reached("offer: committed");
     let standing = acting.ledger.standing().await?;
     let open = standing.proposals().get(&finding.place).cloned();
     let same = open.as_ref().filter(|open| open.head_commit == commit.as_str() && open.fingerprint == finding.id);
@@ -80,14 +87,18 @@ async fn offer(
         let decided = acting.basis.recorded(acting.ledger).await?;
         let intent = intent((acting, decided), &run, finding, &proposal, &commit);
         report.records.push(acting.ledger.append(&intent, Timestamp::now()).await?.seq);
+        failpoint::reached("offer: intended");
         run
     };
     report.id = Some(run.to_string());
     let earlier = earlier_runs(acting, finding, &run).await?;
     let (offered, interrupted) = ask(acting, (&proposal, &commit), known(open.as_ref(), &earlier, finding)).await;
+    failpoint::reached("offer: answered");
     let ended = End { run: &run, open: open.as_ref(), interrupted, same: same.is_some() };
     let report = conclude(acting, &ended, (&proposal, finding), offered, report).await?;
+    failpoint::reached("offer: recorded");
     take_over(acting, &run, &earlier).await?;
+    failpoint::reached("offer: ended");
     Ok(report)
 }
 
@@ -216,10 +227,17 @@ async fn conclude(
             entries(end, proposal, finding, &opened)
         }
         // The next round looks before it offers again.
-        Err(Failed::Refused(reason) | Failed::Unanswered(reason)) if end.same => (Vec::new(), "not answered", Some(reason)),
+        Err(Failed::Refused(reason) | Failed::Unanswered(reason) | Failed::Later(reason)) if end.same => {
+            (Vec::new(), "not answered", Some(reason))
+        }
         Err(Failed::Unanswered(reason)) => {
             let outcome = Outcome::Unknown { reason: reason.clone() };
             (vec![Entry::Outcome { run: end.run.clone(), outcome }], "unknown", Some(reason))
+        }
+        // Nobody has said no, so it does not count as refused.
+        Err(Failed::Later(reason)) => {
+            let outcome = Outcome::Void { reason: reason.clone() };
+            (vec![Entry::Outcome { run: end.run.clone(), outcome }], "later", Some(reason))
         }
         Err(Failed::Refused(reason)) => {
             let outcome = Outcome::Refused { message: reason.clone() };
@@ -228,6 +246,7 @@ async fn conclude(
     };
     for entry in entries {
         report.records.push(acting.ledger.append(&entry, Timestamp::now()).await?.seq);
+        failpoint::reached("offer: recorded in part");
     }
     status.clone_into(&mut report.status);
     report.reasons.extend(reason);

@@ -15,6 +15,7 @@ use trueup_kubernetes::own_config_map::OwnConfigMap;
 use crate::ledger::Server;
 use crate::source::credentials::Secret;
 
+use super::app::{AppEntry, web_of};
 use super::render::{PathEntry, RenderEntry, RendererName};
 use super::{Forge, LedgerSettings, ReviewSettings, RunSettings, Secrets, Settings, SourceSettings, Target, TargetKind};
 
@@ -115,6 +116,7 @@ struct ReviewEntry {
     base: Option<String>,
     api: Option<String>,
     web: Option<String>,
+    app: Option<Spanned<AppEntry>>,
     #[serde(default)]
     labels: Vec<String>,
     #[serde(default)]
@@ -187,7 +189,7 @@ pub(super) fn parse(path: &Path, text: &str, environment: &dyn Fn(&str) -> Optio
     Ok(Settings {
         source: source(file.source, &folder, environment),
         policies: file.policy.paths,
-        review: review(file.review, &place, environment)?,
+        review: review(file.review, &place, &folder, environment)?,
         ledger: ledger(file.ledger, &place, environment)?,
         run: run(&file.run, &place, environment)?,
         targets_in_file: file.target.len(),
@@ -210,6 +212,7 @@ fn source(entry: SourceEntry, folder: &Path, environment: &dyn Fn(&str) -> Optio
 fn review(
     entry: Option<Spanned<ReviewEntry>>,
     place: &Text<'_>,
+    folder: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<ReviewSettings, ConfigError> {
     let Some(entry) = entry else { return Ok(ReviewSettings { forge: Forge::Local, labels: Vec::new(), reviewers: Vec::new() }) };
@@ -221,16 +224,27 @@ fn review(
                 place.invalid(at, "`repo` belongs to forge = \"github\": the local forge uses the source's own repository")
             );
         }
+        ForgeName::Local if entry.app.is_some() => {
+            return Err(place.invalid(at, "`app` belongs to forge = \"github\": the local forge asks nobody"));
+        }
         ForgeName::Local => Forge::Local,
         ForgeName::GitHub => {
             let repo = environment("TRUEUP_REVIEW_REPO")
                 .or(entry.repo)
                 .filter(|repo| repo.split('/').filter(|part| !part.is_empty()).count() == 2);
+            let api = environment("TRUEUP_REVIEW_API").or(entry.api).unwrap_or_else(|| "https://api.github.com".to_owned());
+            let web = environment("TRUEUP_REVIEW_WEB").or(entry.web).or_else(|| web_of(&api));
             Forge::GitHub {
                 repo: repo.ok_or_else(|| place.invalid(at, "forge = \"github\" needs repo = \"owner/name\""))?,
                 base: environment("TRUEUP_REVIEW_BASE").or(entry.base).unwrap_or_else(|| "main".to_owned()),
-                api: environment("TRUEUP_REVIEW_API").or(entry.api).unwrap_or_else(|| "https://api.github.com".to_owned()),
-                web: environment("TRUEUP_REVIEW_WEB").or(entry.web).unwrap_or_else(|| "https://github.com".to_owned()),
+                web: web.ok_or_else(|| {
+                    place.invalid(at, format!("`{api}` does not tell where branches go: name web = \"https://HOST\""))
+                })?,
+                app: entry.app.map(|app| {
+                    let origin = origin_at(&place.file, place.text, app.span().start);
+                    app.into_inner().settings(folder, origin)
+                }),
+                api,
             }
         }
     };

@@ -16,6 +16,7 @@ use trueup_core::finding::Place;
 
 use super::commit::Author;
 use super::hidden::secret_lines;
+use crate::failpoint;
 use crate::source::CommitId;
 use crate::source::transport::at;
 
@@ -137,6 +138,7 @@ pub fn open(proposal: &Proposal<'_>) -> Result<Opened, LocalError> {
         Repository::open(proposal.repository).map_err(|source| LocalError::Open { path: at(proposal.repository), source })?;
     let patch = format_patch(&repository, proposal.commit)?;
     let opened = move_branch(&repository, &branch, proposal)?;
+    failpoint::reached("offer: branch moved");
     let file = patch_path(proposal.state, proposal.place);
     match (&opened, patch) {
         (Opened::Foreign { .. }, _) => {}
@@ -293,6 +295,7 @@ fn write_patch(path: &Path, content: &[u8]) -> Result<(), LocalError> {
         let mut file = File::create(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
+        failpoint::reached("offer: patch half written");
         fs::rename(&temporary, path)
     };
     write().map_err(|source| LocalError::Patch { path: at(path), source })
