@@ -93,6 +93,16 @@ fn words(what: &Ruled) -> (String, Option<String>) {
             (format!("held{until}: {area}: nothing is written or proposed"), Some(end))
         }
         Ruled::Resume { area } => (format!("resumed: {area}"), None),
+        Ruled::Approve(approval) => (format!("approved until {:.0}: {}", approval.until, approval.spot), None),
+        Ruled::Deny(denial) => {
+            let end = format!("`trueup approve {0}` or `trueup resume {0}` takes it back", denial.finding);
+            (format!("denied: {} is left as it is, until live or Git moves", denial.spot), Some(end))
+        }
+        Ruled::Lease(grant) => {
+            let end = format!("`trueup lease end {}` ends it", grant.spot.place);
+            (format!("leased until {:.0}: {}", grant.until, grant.spot), Some(end))
+        }
+        Ruled::EndLease(spot) => (format!("ended: the lease of {spot}"), None),
         Ruled::EarlierWrites { target, .. } => {
             (format!("accepted: what trueup wrote to target `{target}` before this ledger's first record is known"), None)
         }

@@ -51,7 +51,7 @@ fn area(ruled: &Ruled) -> Area {
     match ruled {
         Ruled::Hold(AreaHold { area, .. }) | Ruled::Resume { area } => area.clone(),
         Ruled::EarlierWrites { target, .. } => Area::Target { target: target.clone() },
-        Ruled::History { .. } => Area::Everything,
+        Ruled::Approve(_) | Ruled::Deny(_) | Ruled::Lease(_) | Ruled::EndLease(_) | Ruled::History { .. } => Area::Everything,
     }
 }
 
@@ -122,7 +122,8 @@ async fn place(session: &Session, standing: &Standing, id: &str) -> Result<Area,
     let seen = (judged, &round.policy, &round.pinned);
     let guards = guards::preview(session, ledger.as_ref(), seen, Timestamp::now()).await?;
     let is_fight = guards.recent_writes.get(&finding.place).is_some_and(|writes| *writes >= FIGHT_WRITES);
-    if is_held(standing, &area) || standing.holds().contains_key(&finding.place) || is_fight {
+    let is_denied = standing.is_denied(&finding.place, &finding.id);
+    if is_held(standing, &area) || standing.holds().contains_key(&finding.place) || is_fight || is_denied {
         return Ok(area);
     }
     let held = guards.held.get(&finding.place).map(|held| held.reason.clone());

@@ -1,5 +1,6 @@
 //! From decision to write and record: the real program on a real repository, a folder of live objects and a real ledger.
 
+mod approved;
 mod stopped;
 mod taking_back;
 

@@ -27,7 +27,7 @@ pub use entry::{
 };
 pub use history::{HistoryError, Run, Runs};
 pub use id::{RunId, RunIdError};
-pub use ruling::{Area, AreaHold, KnownBy, Person, Ruled, Ruling, Spot};
+pub use ruling::{Approval, Area, AreaHold, Denial, Grant, KnownBy, Person, Ruled, Ruling, Spot};
 pub use standing::{Failure, Fight, Inadmissible, People, Said, Standing, Write};
 
 /// What verification saw after an act.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Area, Effect, Entry, Episode, Fate, Hold, Intent, Outcome, Outlook, PatchEffect, Pin, Proposal, Record, Ruled, Ruling, RunId,
-    Spot,
+    Area, Denial, Effect, Entry, Episode, Fate, Hold, Intent, Outcome, Outlook, PatchEffect, Pin, Proposal, Record, Ruled,
+    Ruling, RunId, Spot,
 };
 use crate::finding::{FindingId, Place, Subject};
 use crate::object::TargetName;
@@ -235,7 +235,7 @@ impl Standing {
         self.denied.get(place).is_some_and(|denied| denied.contains(fingerprint))
     }
 
-    /// What people closed unmerged, in episodes that still run.
+    /// What people denied, by closing its proposal unmerged or by a command, in episodes that still run.
     #[must_use]
     pub fn denied(&self) -> &BTreeMap<Place, BTreeSet<FindingId>> {
         &self.denied
@@ -267,16 +267,26 @@ impl Standing {
     fn rule(&mut self, ruling: &Ruling, at: Timestamp) {
         self.people.apply(ruling, at);
         match &ruling.what {
-            // A fight begins anew, and if it does, people are told anew.
+            // A fight begins anew, and if it goes on, people are told anew.
             Ruled::Resume { area: Area::Place(Spot { place, .. }) } => {
                 self.holds.remove(place);
+                self.denied.remove(place);
                 self.escalated.remove(place);
                 self.peace.insert(place.clone(), at);
             }
             Ruled::History { source, reference, to, .. } => {
                 self.pin(&Pin { source: source.clone(), reference: reference.clone(), commit: to.clone() });
             }
-            Ruled::Resume { .. } | Ruled::Hold(_) | Ruled::EarlierWrites { .. } => {}
+            Ruled::Deny(Denial { spot, finding }) => {
+                self.targets.insert(spot.place.clone(), spot.target.clone());
+                self.denied.entry(spot.place.clone()).or_default().insert(finding.clone());
+            }
+            Ruled::Approve(approval) => {
+                if let Some(denied) = self.denied.get_mut(&approval.spot.place) {
+                    denied.remove(&approval.finding);
+                }
+            }
+            Ruled::Resume { .. } | Ruled::Hold(_) | Ruled::EarlierWrites { .. } | Ruled::Lease(_) | Ruled::EndLease(_) => {}
         }
     }
 
@@ -310,7 +320,11 @@ impl Standing {
                     self.inadmissible.push(Inadmissible { at, findings: write.findings, message: message.clone() });
                 }
             }
-            Outcome::Applied { .. } | Outcome::Unknown { .. } => {}
+            Outcome::Applied { .. } => {
+                let written = self.writes.iter().filter(|write| write.run == *run).flat_map(|write| &write.places);
+                written.for_each(|place| self.people.use_up(place));
+            }
+            Outcome::Unknown { .. } => {}
         }
     }
 
