@@ -3,6 +3,7 @@
 mod earlier;
 pub mod head;
 pub mod source;
+pub mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -82,6 +82,7 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
         dirty: pinned.dirty,
     };
     let (standing, unknown) = guards::standing(session, &pinned).await;
+    guards::state::refuse_before(&standing, &mut targets);
     let problems = rules::notes(session, &policy, &targets).into_iter().chain(unknown).collect();
     Ok(Round { source, pinned, policy, targets, standing, problems, at: Timestamp::now(), took: begun.elapsed() })
 }
@@ -105,6 +106,7 @@ pub async fn act(
         if stop.is_requested() {
             break;
         }
+        guards::state::record(ledger, &round.standing, judged).await.map_err(Failure::usage)?;
         let seen = (judged, &round.policy, &round.pinned);
         let (guards, worse) = act::guarded(session, ledger, seen).await?;
         let ledger = &ledger.of_cluster(guards::cluster(session, ledger, judged).await?);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 use trueup_core::finding::Finding;
-use trueup_core::run::{Area, AreaHold, Ruled, Spot};
+use trueup_core::run::{Area, AreaHold, Ruled, Spot, StateSeen};
 
 use crate::cli::people::Hold;
 use crate::cli::{Global, Output};
@@ -105,6 +105,9 @@ fn words(what: &Ruled) -> (String, Option<String>) {
         Ruled::EndLease(spot) => (format!("ended: the lease of {spot}"), None),
         Ruled::EarlierWrites { target, .. } => {
             (format!("accepted: what trueup wrote to target `{target}` before this ledger's first record is known"), None)
+        }
+        Ruled::State(StateSeen { target, serial, lineage, .. }) => {
+            (format!("accepted: the state of target `{target}` goes on from serial {serial} of lineage {lineage}"), None)
         }
         Ruled::History { reference, from, to, .. } => {
             (format!("accepted: `{reference}` goes on from {to}, which does not descend from {from}"), None)

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use trueup_core::decide::FIGHT_WRITES;
 use trueup_core::finding::Place;
 use trueup_core::object::ObjectId;
-use trueup_core::run::{Area, AreaHold, Ruled, Standing};
+use trueup_core::run::{Area, AreaHold, Ruled, Standing, StateSeen};
 
 use super::hold::{arguments, concerned, found, no_finding, show, spot_of};
 use crate::cli::people::Resume;
@@ -14,13 +14,14 @@ use crate::exit::Exit;
 use crate::explain::is_named;
 use crate::failure::Failure;
 use crate::guards::source::{Onward, onward};
+use crate::guards::state::{seen, went_back};
 use crate::guards::{self, lost_ledger};
 use crate::ledger::Ledger;
 use crate::people;
 use crate::round::look;
 use crate::session::{self, Session};
 use crate::source::history::tip;
-use crate::target::{Freshness, Judged};
+use crate::target::{Freshness, Judged, Reach};
 
 pub(super) async fn resume(global: &Global, session: &Session, asked: &Resume, output: Output) -> Result<Exit, Failure> {
     let standing = standing(session).await?;
@@ -50,7 +51,7 @@ async fn standing(session: &Session) -> Result<Standing, Failure> {
 fn area(ruled: &Ruled) -> Area {
     match ruled {
         Ruled::Hold(AreaHold { area, .. }) | Ruled::Resume { area } => area.clone(),
-        Ruled::EarlierWrites { target, .. } => Area::Target { target: target.clone() },
+        Ruled::EarlierWrites { target, .. } | Ruled::State(StateSeen { target, .. }) => Area::Target { target: target.clone() },
         Ruled::Approve(_) | Ruled::Deny(_) | Ruled::Lease(_) | Ruled::EndLease(_) | Ruled::History { .. } => Area::Everything,
     }
 }
@@ -87,6 +88,9 @@ async fn targets(session: &Session, standing: &Standing) -> Result<Vec<Ruled>, F
         let heads = guards::head::unknown(ledger.as_ref(), standing, judged).await?;
         if lost_ledger(standing, judged).is_some() || !heads.is_empty() {
             rulings.push(Ruled::EarlierWrites { target: judged.name.clone(), heads });
+        }
+        if let (Some(_), Reach::State(state)) = (went_back(standing, judged), &judged.reach) {
+            rulings.push(Ruled::State(seen(judged, state)));
         }
     }
     if rulings.is_empty() {

@@ -23,7 +23,7 @@ mod standing;
 
 pub use entry::{
     Checkpoint, DecodeError, Effect, Entry, Episode, EpisodeEnd, Escalation, FORMAT, HandBack, Hold, Intent, Owed, PatchEffect,
-    Pin, Proposal, Record,
+    Pin, Proposal, Record, StateSeen,
 };
 pub use history::{HistoryError, Run, Runs};
 pub use id::{RunId, RunIdError};

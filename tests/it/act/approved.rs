@@ -101,7 +101,10 @@ async fn what_no_approval_can_change_is_refused_with_the_reason() {
     world.repo.write("manifests/app.yaml", git.to_string());
     let privileged = |yes: bool| {
         let container = json!({"name": "c", "image": "i", "securityContext": {"privileged": yes}});
-        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "shop"}, "spec": {"containers": [container]}})
+        let (labels, name) = (json!({"app": "p"}), json!({"name": "p", "namespace": "shop"}));
+        let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [container]}});
+        let spec = json!({"selector": {"matchLabels": labels}, "template": template});
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": name, "spec": spec})
     };
     world.repo.write("manifests/pod.json", privileged(false).to_string());
     world.repo.write("live/pod.json", privileged(true).to_string());
@@ -119,7 +122,7 @@ async fn what_no_approval_can_change_is_refused_with_the_reason() {
         ("app", "annotations.told", "lane escalate"),
         ("app", "annotations.watched", "watched: reported only"),
         ("app", "annotations.ignored", "ignored"),
-        ("p", "privileged", "loosens security"),
+        ("p", "privileged", "security"),
         ("missing", "", "creates and deletes nothing"),
     ] {
         let said = ended(&world, &["approve", &id(name, path), "--because", "x"], 2);

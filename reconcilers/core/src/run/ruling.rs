@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::StateSeen;
 use crate::decide::Scope;
 use crate::finding::{Digests, FindingId, Place, ValueDigest};
 use crate::object::{ObjectId, TargetName};
@@ -66,6 +67,8 @@ pub enum Ruled {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         heads: Vec<String>,
     },
+    /// A Terraform state goes on from this one, which does not follow the last one.
+    State(StateSeen),
     /// The source goes on from a commit that does not descend from the last one.
     History {
         /// The source's name.
@@ -167,6 +170,7 @@ impl Ruled {
             Self::Hold(AreaHold { area, .. }) | Self::Resume { area } => area.target(),
             Self::EarlierWrites { target, .. } => Some(target),
             Self::Approve(_) | Self::Deny(_) | Self::Lease(_) | Self::EndLease(_) => self.spot().map(|spot| &spot.target),
+            Self::State(seen) => Some(&seen.target),
             Self::History { .. } => None,
         }
     }
@@ -180,7 +184,7 @@ impl Ruled {
             Self::Lease(grant) => Some(&grant.spot),
             Self::EndLease(spot) => Some(spot),
             Self::Hold(AreaHold { area, .. }) | Self::Resume { area } => area.spot(),
-            Self::EarlierWrites { .. } | Self::History { .. } => None,
+            Self::EarlierWrites { .. } | Self::State(_) | Self::History { .. } => None,
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     Area, Denial, Effect, Entry, Episode, Fate, Hold, Intent, Outcome, Outlook, PatchEffect, Pin, Proposal, Record, Ruled,
-    Ruling, RunId, Spot,
+    Ruling, RunId, Spot, StateSeen,
 };
 use crate::finding::{FindingId, Place, Subject};
 use crate::object::TargetName;
@@ -43,6 +43,8 @@ pub struct Standing {
     people: People,
     /// The last commit of each source by its references.
     commits: BTreeMap<String, BTreeMap<String, String>>,
+    /// The last Terraform state of each target.
+    states: BTreeMap<TargetName, StateSeen>,
 }
 
 /// One patch that went out, or may have gone out: an intent counts until it is known to have had no effect.
@@ -133,6 +135,7 @@ impl Standing {
             Entry::Verification { run, outlook: Outlook::Unhealthy, .. } => self.fail(run),
             Entry::Ruling(ruling) => self.rule(ruling, record.at),
             Entry::Pin(pin) => self.pin(pin),
+            Entry::State(seen) => self.see(seen),
             Entry::Decided(_) | Entry::Verification { .. } | Entry::HandBack(_) | Entry::Checkpoint(_) => {}
         }
     }
@@ -141,6 +144,12 @@ impl Standing {
     #[must_use]
     pub fn people(&self) -> &People {
         &self.people
+    }
+
+    /// The Terraform state by which a target was judged last, if it is the one at this path or URL.
+    #[must_use]
+    pub fn last_state(&self, target: &TargetName, state: &str) -> Option<&StateSeen> {
+        self.states.get(target).filter(|seen| seen.state == state)
     }
 
     /// The commit that a source was pinned to last through a reference.
@@ -286,12 +295,17 @@ impl Standing {
                     denied.remove(&approval.finding);
                 }
             }
+            Ruled::State(seen) => self.see(seen),
             Ruled::Resume { .. } | Ruled::Hold(_) | Ruled::EarlierWrites { .. } | Ruled::Lease(_) | Ruled::EndLease(_) => {}
         }
     }
 
     fn pin(&mut self, pin: &Pin) {
         self.commits.entry(pin.source.clone()).or_default().insert(pin.reference.clone(), pin.commit.clone());
+    }
+
+    fn see(&mut self, seen: &StateSeen) {
+        self.states.insert(seen.target.clone(), seen.clone());
     }
 
     fn intend(&mut self, intent: &Intent, at: Timestamp) {

@@ -63,7 +63,7 @@ impl People {
             Ruled::EndLease(spot) => {
                 self.leases.remove(&spot.place);
             }
-            Ruled::History { .. } => {}
+            Ruled::State(_) | Ruled::History { .. } => {}
         }
     }
 
