@@ -10,6 +10,7 @@ use trueup_core::policy::Policy;
 use trueup_core::run::Standing;
 
 use crate::act::{self, Acting};
+use crate::bindings;
 use crate::failure::Failure;
 use crate::guards;
 use crate::ledger::Ledger;
@@ -83,6 +84,7 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
     };
     let (standing, unknown) = guards::standing(session, &pinned).await;
     guards::state::refuse_before(&standing, &mut targets);
+    bindings::join(session, &pinned, &policy, &mut targets);
     let problems = rules::notes(session, &policy, &targets).into_iter().chain(unknown).collect();
     Ok(Round { source, pinned, policy, targets, standing, problems, at: Timestamp::now(), took: begun.elapsed() })
 }

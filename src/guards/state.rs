@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use trueup_core::facts::Problem;
-use trueup_core::run::{Entry, StateSeen, Standing};
+use trueup_core::run::{Entry, Standing, StateSeen};
 use trueup_terraform::state::{Edition, State, StateError};
 
 use crate::ledger::{Ledger, LedgerError};

@@ -2,6 +2,7 @@
 
 mod approved;
 mod state;
+mod bound;
 mod stopped;
 mod taking_back;
 

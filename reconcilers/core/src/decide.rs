@@ -273,7 +273,10 @@ fn towards_people(finding: &Weighed, subject: &Subject, lane: Lane, settled: Set
             settled,
             "Git says nothing of managers: find out who stripped them; the next server-side apply makes new ones",
         ),
-        What::Expectation { predicate, .. } if *predicate != Predicate::Equals => Decision::Escalate(settled),
+        What::Field { .. } if finding.kept.is_some() => because(settled, finding.kept.as_deref().unwrap_or_default()),
+        What::Expectation { predicate, .. } if !matches!(predicate, Predicate::Equals | Predicate::Bound) => {
+            Decision::Escalate(settled)
+        }
         What::Field { .. } if finding.weakens => {
             settled.reasons.push("what loosens security, or may, is never proposed for Git: left to people".to_owned());
             Decision::Escalate(settled)

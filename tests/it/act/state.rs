@@ -33,7 +33,11 @@ async fn an_older_state_or_another_one_in_its_place_is_unknown_and_proposes_noth
         put(&world, back, "large");
         for command in [&["sync"][..], &["diff"], &["sync", "--dry-run"]] {
             let report = world.json(command);
-            assert_eq!((&report["targets"][0]["verdict"], &report["findings"]), (&json!("unknown"), &json!([])), "{what}: {report:#}");
+            assert_eq!(
+                (&report["targets"][0]["verdict"], &report["findings"]),
+                (&json!("unknown"), &json!([])),
+                "{what}: {report:#}"
+            );
             let problem = &report["problems"][0];
             assert_eq!(problem["code"], "state-went-back", "{what}: {report:#}");
             let message = problem["message"].as_str().unwrap();
