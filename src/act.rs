@@ -12,7 +12,7 @@ mod propose;
 mod recover;
 
 use jiff::Timestamp;
-use trueup_core::decide::{Decision, Guards, Settled};
+use trueup_core::decide::{Decision, Guards, Request, Settled};
 use trueup_core::finding::{FindingId, Place};
 use trueup_core::object::ObjectId;
 use trueup_core::policy::Policy;
@@ -25,7 +25,7 @@ use crate::source::Pinned;
 use crate::stop::Stop;
 use crate::target::Judged;
 
-pub use basis::Basis;
+pub use basis::{Basis, decided};
 pub use episodes::end_episodes;
 pub use recover::guarded;
 pub use roll_back::{Worse, request, roll_back_worse};
@@ -46,6 +46,8 @@ pub struct Acting<'a> {
     pub ledger: &'a Ledger,
     /// By what was decided.
     pub basis: &'a Basis,
+    /// What people ask for at this target's findings.
+    pub requests: &'a [Request],
     /// The findings that are acted on; all where none is named.
     pub only: &'a [String],
     /// Asked between two acts.

@@ -142,6 +142,8 @@ pub enum TargetKind {
         state: String,
         /// Expectation files in the source.
         expect: Vec<String>,
+        /// Binding files in the source.
+        bind: Vec<String>,
     },
 }
 

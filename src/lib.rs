@@ -10,6 +10,7 @@ pub mod source;
 pub mod render;
 pub mod desired;
 pub mod target;
+pub mod bindings;
 pub mod rules;
 pub mod guards;
 pub mod people;

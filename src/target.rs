@@ -213,7 +213,7 @@ pub struct Judging<'a> {
 }
 
 impl Judging<'_> {
-    fn classify(self, mut difference: Difference) -> Finding {
+    pub(crate) fn classify(self, mut difference: Difference) -> Finding {
         difference.surroundings.standing = self.standing.clone();
         let seen = difference.surroundings.live.as_deref().or(difference.surroundings.desired.as_deref());
         if let (Subject::Object(id), Some(value)) = (&difference.subject, seen) {
@@ -243,8 +243,9 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
                 }
                 Err(problems) => Judged::unseen(target, problems),
             },
-            TargetKind::Terraform { state, expect } => {
-                terraform::judge(pinned, target, (state, &session.settings.folder, expect), judging).await
+            TargetKind::Terraform { state, expect, bind } => {
+                let files = (&expect[..], &bind[..]);
+                terraform::judge(pinned, target, (state, &session.settings.folder, files), judging).await
             }
         }
     };

@@ -323,7 +323,7 @@ mod tests {
     use crate::ledger::Ledger;
 
     fn finding() -> Finding {
-        let output = OutputId { state: "s".to_owned(), serial: 1, lineage: "l".to_owned(), output: "o".to_owned() };
+        let output = OutputId { state: "s".to_owned(), serial: 1, lineage: "l".to_owned(), output: "o".to_owned(), bound: None };
         let difference = Difference {
             target: TargetName("data".to_owned()),
             subject: Subject::Output(output),
@@ -346,6 +346,7 @@ mod tests {
             lane: Lane::Review,
             risk: Risk::default(),
             barred: None,
+            kept: None,
             reasons: vec!["a test".to_owned()],
         }
     }

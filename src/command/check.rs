@@ -5,6 +5,7 @@ use std::fmt::Write;
 use trueup_core::facts::Problem;
 use trueup_core::policy::{Policy, unproven, unreachable};
 
+use crate::bindings;
 use crate::cli::{Global, Output};
 use crate::command::print;
 use crate::config::{Forge, TargetKind};
@@ -101,10 +102,12 @@ async fn manifests_and_expectations(session: &Session, pinned: &Pinned) -> (usiz
                     Err(found) => problems.extend(found),
                 }
             }
-            TargetKind::Terraform { expect, .. } => {
+            TargetKind::Terraform { expect, bind, .. } => {
                 let (read, found) = expectations(pinned, expect);
-                outputs += read.len();
+                let (bound, wrong) = bindings::check(session, pinned, bind);
+                outputs += read.len() + bound;
                 problems.extend(found);
+                problems.extend(wrong);
             }
         }
     }

@@ -41,7 +41,8 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
     let terms = Terms { target: &judged.name, requests: &[request], guards: &guards, policy: &policy, now: Timestamp::now() };
     let (basis, decisions) = Basis::decide(&Inputs::of(&[], terms));
     let only = &[][..];
-    let acting = Acting { session, pinned: &pinned, policy: &policy, ledger: &about, basis: &basis, only, stop: &stop };
+    let acting =
+        Acting { session, pinned: &pinned, policy: &policy, ledger: &about, basis: &basis, requests: &[], only, stop: &stop };
     let reports = perform(acting, &judged, &guards, decisions).await.map_err(Failure::usage)?;
     drop(about);
     ledger.close().await.map_err(Failure::usage)?;

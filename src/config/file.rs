@@ -159,6 +159,7 @@ struct TargetEntry {
     live: Option<PathBuf>,
     state: Option<String>,
     expect: Option<Vec<String>>,
+    bind: Option<Vec<String>>,
     environment: Option<String>,
     tier: Option<u8>,
 }
@@ -362,7 +363,11 @@ fn target(entry: TargetEntry, folder: &Path) -> Result<Target, String> {
         },
         KindName::Terraform => TargetKind::Terraform {
             state: entry.state.ok_or_else(|| need("state = \"terraform.tfstate\" or a URL"))?,
-            expect: entry.expect.ok_or_else(|| need("expect = [\"infra/data.expect.toml\"]"))?,
+            expect: match (&entry.expect, &entry.bind) {
+                (None, None) => return Err(need("expect = [\"infra/data.expect.toml\"]")),
+                (expect, _) => expect.clone().unwrap_or_default(),
+            },
+            bind: entry.bind.unwrap_or_default(),
         },
     };
     Ok(Target { name: TargetName(entry.name), kind, standing })
@@ -391,11 +396,12 @@ fn foreign_keys(entry: &TargetEntry) -> Option<&'static str> {
         ("live", entry.live.is_some()),
         ("state", entry.state.is_some()),
         ("expect", entry.expect.is_some()),
+        ("bind", entry.bind.is_some()),
     ];
     let own: &[&str] = match entry.kind {
         KindName::Kubernetes => &["context", "cluster_uid", "head", "paths", "render", "secrets"],
         KindName::Snapshot => &["live", "paths", "render", "secrets"],
-        KindName::Terraform => &["state", "expect"],
+        KindName::Terraform => &["state", "expect", "bind"],
     };
     given.into_iter().find(|(key, given)| *given && !own.contains(key)).map(|(key, _)| key)
 }

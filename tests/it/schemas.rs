@@ -113,6 +113,7 @@ fn the_schemas_have_the_words_that_are_read_and_no_other() {
         ("[[class]]\nname = 'a'\nlane = 'zzz'".to_owned(), format!("{class}/lane/enum")),
         (format!("{CLASS}stage = 'zzz'"), format!("{class}/stage/enum")),
         (format!("{CLASS}ownership = 'zzz'"), format!("{class}/ownership/enum")),
+        (format!("{CLASS}approval = 'zzz'"), format!("{class}/approval/enum")),
         (format!("{CLASS}match = {{ change = 'zzz' }}"), "/definitions/match/properties/change/oneOf/0/enum".to_owned()),
         (format!("{CLASS}match = {{ category = 'zzz' }}"), "/definitions/match/properties/category/enum".to_owned()),
         (format!("{CLASS}match = {{ direction = 'zzz' }}"), "/definitions/match/properties/direction/enum".to_owned()),

@@ -65,6 +65,8 @@ pub struct Class {
     pub stage: Stage,
     /// What a correction does where a field belongs to somebody's server-side apply.
     pub ownership: Ownership,
+    /// Who may approve a correction on the command line.
+    pub approval: Approvers,
     /// How many writes in an hour; no limit where absent.
     pub writes_per_hour: Option<u32>,
     /// How long after a write the drift may take to be gone, in seconds.
@@ -151,6 +153,17 @@ pub enum Ownership {
     HandBack,
     /// Corrects it and becomes the field's owner: the owner's next apply meets a conflict.
     Take,
+}
+
+/// Who may approve a correction on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Approvers {
+    /// Anybody who may append to the ledger.
+    #[default]
+    Anybody,
+    /// Another person than the one who wrote the live value, where it is certain who that was; else nobody.
+    OtherPerson,
 }
 
 impl Policy {

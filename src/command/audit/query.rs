@@ -71,6 +71,7 @@ impl Known {
             Entry::Hold(hold) => (None, &hold.places),
             Entry::Identity { target, .. } => (Some(target), &[]),
             Entry::Decided(record) => (Some(&record.inputs.target), &[]),
+            Entry::State(seen) => (Some(&seen.target), &[]),
             Entry::Ruling(ruling) => (ruling.what.target(), ruling.what.place().map(std::slice::from_ref).unwrap_or_default()),
             Entry::Intent(_)
             | Entry::Outcome { .. }
@@ -123,6 +124,7 @@ impl Found {
             | Entry::Resume { .. }
             | Entry::Identity { .. }
             | Entry::Pin(_)
+            | Entry::State(_)
             | Entry::Checkpoint(_) => None,
         };
         self.kept.by.iter().map(|by| by.instance.as_str()).chain(person).collect()

@@ -52,6 +52,7 @@ fn finding(path: Path, desired: Option<Seen>, live: Option<Seen>, word: &str) ->
         lane: Lane::Review,
         risk: Risk { score: 54, factors: vec![Factor { name: "restarts pods".to_owned(), points: 30 }] },
         barred: None,
+        kept: None,
         reasons: vec![format!("policies/drift.toml:14: {word}")],
     }
 }

@@ -102,6 +102,8 @@ pub enum Entry {
     },
     /// A source moved on to another commit.
     Pin(Pin),
+    /// A Terraform state moved on.
+    State(StateSeen),
     /// A person decided something.
     Ruling(Box<Ruling>),
     /// Old records went; this one stands for them.
@@ -274,6 +276,19 @@ pub struct Pin {
     pub commit: String,
 }
 
+/// The state by which rounds judge a target from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateSeen {
+    /// The target.
+    pub target: TargetName,
+    /// Its path or URL, without credentials.
+    pub state: String,
+    /// Its lineage.
+    pub lineage: String,
+    /// Its serial.
+    pub serial: u64,
+}
+
 /// What is left of records that went: where the chain goes on, how many they were, and all of them that still counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -335,6 +350,7 @@ impl Entry {
             Self::Resume { .. } => "resume",
             Self::Identity { .. } => "identity",
             Self::Pin(_) => "pin",
+            Self::State(_) => "state",
             Self::Ruling(_) => "ruling",
             Self::Checkpoint(_) => "checkpoint",
         }
@@ -358,6 +374,7 @@ impl Entry {
             | Self::Resume { .. }
             | Self::Identity { .. }
             | Self::Pin(_)
+            | Self::State(_)
             | Self::Ruling(_)
             | Self::Checkpoint(_) => None,
         }
@@ -381,6 +398,7 @@ impl Entry {
             | Self::Resume { .. }
             | Self::Identity { .. }
             | Self::Pin(_)
+            | Self::State(_)
             | Self::Ruling(_)
             | Self::Checkpoint(_) => None,
         }
