@@ -81,7 +81,7 @@ pub async fn perform(
                         let reasons: Vec<String> = proposal.reasons.iter().cloned().chain([reason]).collect();
                         report(ActionName::None, "held", [proposal.finding.to_string()], &reasons)
                     }
-                    None => propose::propose(acting, judged, &proposal).await?,
+                    None => Box::pin(propose::propose(acting, judged, &proposal)).await?,
                 };
                 reports.push((number, vec![report]));
             }

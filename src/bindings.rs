@@ -52,7 +52,9 @@ pub fn join(session: &Session, pinned: &Pinned, policy: &Policy, targets: &mut [
             match judged {
                 Ok((compared, moved)) => {
                     let mut finding = compared.difference(&target.name, binding, &state).map(|found| judging.classify(found));
-                    finding.iter_mut().for_each(|finding| finding.reasons.extend(moved.clone()));
+                    if let Some(finding) = &mut finding {
+                        finding.reasons.extend(moved);
+                    }
                     let findings = finding.into_iter().collect();
                     targets[at].cases.push(JudgedCase { pair: None, comparison: Comparison::default(), findings });
                 }

@@ -54,7 +54,7 @@ pub(super) async fn correct(
                 return Ok((reports, None));
             }
         };
-        let attempt = attempt(acting, judged, &correction, watched).await?;
+        let attempt = Box::pin(attempt(acting, judged, &correction, watched)).await?;
         reports.push(attempt.report);
         match attempt.sent {
             Sent::Void(_) | Sent::Inadmissible(_) if acting.stop.is_requested() => return Ok((reports, None)),
@@ -66,7 +66,7 @@ pub(super) async fn correct(
             Sent::Applied(_) | Sent::Refused(_) | Sent::Unanswered(_) => {
                 if let Some(seen) = attempt.seen.as_ref().filter(|seen| seen.outlook == Outlook::Unhealthy) {
                     let why = seen.why.as_deref().unwrap_or_default();
-                    reports.extend(roll_back_run(acting, judged, &guards, (&attempt.run, why)).await?);
+                    reports.extend(Box::pin(roll_back_run(acting, judged, &guards, (&attempt.run, why))).await?);
                 }
                 return Ok((reports, attempt.seen.map(|seen| seen.outlook)));
             }
@@ -81,7 +81,7 @@ pub(super) async fn correct(
                 Decision::Correct(next) => again = Some(*next),
                 Decision::Leave(settled) | Decision::Hold(settled) => reports.push(left(&settled)),
                 Decision::Escalate(settled) => reports.extend(escalate(acting, judged, settled).await?),
-                Decision::Propose(proposal) => reports.push(propose(acting, judged, &proposal).await?),
+                Decision::Propose(proposal) => reports.push(Box::pin(propose(acting, judged, &proposal)).await?),
             }
         }
         let Some(next) = again else { return Ok((reports, None)) };

@@ -219,7 +219,7 @@ fn as_csv(found: &[Found]) -> Result<String, csv::Error> {
     for one in found {
         writer.write_record(one.row())?;
     }
-    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
+    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -40,13 +40,11 @@ pub fn used_up(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 
 /// `Retry-After`: seconds, or a date.
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    match number(headers, "retry-after") {
-        Some(number) => seconds(number),
-        None => {
-            let until = date(headers, "retry-after")?;
-            seconds(until.as_second().saturating_sub(now_of(headers, now).as_second()).max(1))
-        }
+    if let Some(number) = number(headers, "retry-after") {
+        return seconds(number);
     }
+    let until = date(headers, "retry-after")?;
+    seconds(until.as_second().saturating_sub(now_of(headers, now).as_second()).max(1))
 }
 
 /// GitHub's clock as it answered: its times are by that one, not by ours.

@@ -139,7 +139,7 @@ async fn what_no_approval_can_change_is_refused_with_the_reason() {
     for command in [&["approve"][..], &["deny"], &["lease", "grant"]] {
         let until = ["--until", "2h"];
         let until = if command[0] == "deny" { &[][..] } else { &until };
-        for stale in ["f-0000000000000000", &finding(&world, "app", "data.a")["place"].as_str().unwrap().to_owned()] {
+        for stale in ["f-0000000000000000", finding(&world, "app", "data.a")["place"].as_str().unwrap()] {
             let said = ended(&world, &[command, &[stale, "--because", "x"], until].concat(), 2);
             assert!(
                 said.contains(&format!("no finding `{stale}` now")) && said.contains("an id changes with its values"),

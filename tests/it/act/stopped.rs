@@ -239,7 +239,7 @@ async fn a_rewritten_history_stops_every_effect_until_a_person_accepts_it() {
         "branch",
         "-D",
         "--quiet",
-        &world.repo.git(&["branch", "--list", "--format=%(refname:short)", "trueup/*"]).lines().next().unwrap().to_owned(),
+        world.repo.git(&["branch", "--list", "--format=%(refname:short)", "trueup/*"]).lines().next().unwrap(),
     ]);
     let count = branches(&world);
     assert_eq!(count, before - 1);
