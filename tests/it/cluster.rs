@@ -9,6 +9,7 @@ mod leftover;
 mod line;
 mod noise;
 mod objects;
+mod people;
 pub(crate) mod proxy;
 mod refusals;
 mod rights;

@@ -250,7 +250,7 @@ fn leased(finding: &Weighed, inputs: &Inputs) -> Option<String> {
     }
     let is_for_it = |lease: &&Lease| lease.is_for(&finding.place, &finding.digests.live, inputs.now);
     let lease = inputs.guards.leases.iter().filter(is_for_it).max_by_key(|lease| lease.until)?;
-    Some(format!("leased until {}: {}", lease.until, lease.because))
+    Some(format!("leased until {:.0}: {}", lease.until, lease.because))
 }
 
 /// Review or escalation, or the reason why there can be none.

@@ -292,7 +292,9 @@ fn is_written(value: &Value, json: &str) -> bool {
 /// What begins with `/` would be a JSON pointer in a policy.
 fn is_plain_key(key: &str) -> bool {
     let is_pointer = key.starts_with('/');
-    !key.is_empty() && !is_pointer && !key.contains(|c: char| matches!(c, '.' | '[' | ']' | '"' | '*') || c.is_whitespace() || c.is_control())
+    !key.is_empty()
+        && !is_pointer
+        && !key.contains(|c: char| matches!(c, '.' | '[' | ']' | '"' | '*') || c.is_whitespace() || c.is_control())
 }
 
 /// An entry's value for people: strings without quotes where they cannot be mistaken.
