@@ -12,7 +12,7 @@ mod propose;
 mod recover;
 
 use jiff::Timestamp;
-use trueup_core::decide::{Decision, Guards, Settled};
+use trueup_core::decide::{Decision, Guards, Proposal, Settled};
 use trueup_core::finding::{FindingId, Place};
 use trueup_core::object::ObjectId;
 use trueup_core::policy::Policy;
@@ -52,8 +52,8 @@ pub struct Acting<'a> {
     pub stop: &'a Stop,
 }
 
-/// Performs the decisions of one target: first what asks for people, one after the other, then the corrections; after a stop,
-/// no further one is begun. The reports stand in the order of the decisions.
+/// Performs the decisions of one target: first what asks for people, one after the other, then the corrections, then what
+/// these have left to review; after a stop, no further one is begun. The reports stand in the order of the decisions.
 ///
 /// # Errors
 /// When the ledger cannot be appended to: nothing more is written then.
@@ -65,31 +65,34 @@ pub async fn perform(
 ) -> Result<Vec<RunReport>, LedgerError> {
     let mut reports: Vec<(usize, Vec<RunReport>)> = Vec::new();
     let mut corrections = Vec::new();
+    let mut verdicts = propose::verdicts(&decisions);
     for (number, decision) in decisions.into_iter().enumerate() {
         if acting.stop.is_requested() {
             break;
         }
         match decision {
             Decision::Correct(correction) => corrections.push((number, *correction)),
-            Decision::Propose(proposal) => {
-                let case = judged.cases.iter().find(|case| case.findings.iter().any(|finding| finding.id == proposal.finding));
-                let object = case.and_then(|case| case.pair.as_ref()).map(|pair| pair.desired().id.clone());
-                let report = match held_by_now(acting, judged, object.as_ref(), [&proposal.place]).await? {
-                    Some(reason) => {
-                        let reasons: Vec<String> = proposal.reasons.iter().cloned().chain([reason]).collect();
-                        report(ActionName::None, "held", [proposal.finding.to_string()], &reasons)
-                    }
-                    None => propose::propose(acting, judged, &proposal).await?,
-                };
-                reports.push((number, vec![report]));
-            }
+            Decision::Propose(_) => {}
             Decision::Escalate(settled) => {
                 reports.push((number, escalate(acting, judged, settled).await?.into_iter().collect()));
             }
             Decision::Hold(_) | Decision::Leave(_) => reports.push((number, vec![previewed(&decision)])),
         }
     }
-    reports.extend(batch::correct_all(acting, judged, guards, corrections).await?);
+    let reviewed = propose::review(acting, judged, &verdicts).await?;
+    reports.extend(reviewed.into_iter().map(|(number, report)| (number, vec![report])));
+    let (corrected, left) = batch::correct_all(acting, judged, guards, corrections).await?;
+    reports.extend(corrected);
+    for (number, basis, Proposal { finding, reasons, .. }) in left {
+        if acting.stop.is_requested() {
+            break;
+        }
+        verdicts.insert(finding.clone(), propose::Verdict::Propose(number, reasons));
+        let acting = Acting { basis: &basis, ..acting };
+        let reviewed = propose::review(acting, judged, &verdicts).await?;
+        let is_late = |report: &RunReport| report.finding.contains(&finding.0);
+        reports.extend(reviewed.into_iter().filter(|(_, report)| is_late(report)).map(|(number, report)| (number, vec![report])));
+    }
     reports.sort_by_key(|(number, _)| *number);
     Ok(reports.into_iter().flat_map(|(_, reports)| reports).collect())
 }

@@ -35,7 +35,8 @@ async fn append(ledger: &Ledger, places: Vec<Place>, entry: impl FnOnce(Vec<Plac
     ledger.append(&entry(places), Timestamp::now()).await.map(drop)
 }
 
-fn is_wholly_seen(judged: &Judged) -> bool {
+/// Whether nothing of a target was hidden from this round.
+pub(super) fn is_wholly_seen(judged: &Judged) -> bool {
     let unseen = judged.cases.iter().any(|case| matches!(case.pair, Some(Pair::Unseen(..))));
     !unseen && !judged.cases.is_empty() && !judged.problems.iter().any(|problem| problem.blinds)
 }

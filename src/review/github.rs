@@ -1,5 +1,6 @@
 //! Pull requests on GitHub: found before one is created, judged before one is touched.
 
+mod end;
 mod ownership;
 mod wire;
 
@@ -14,6 +15,8 @@ use trueup_core::facts::Problem;
 use self::ownership::Found;
 use self::wire::{Method, PullRequest, Request};
 use super::{Identity, Known, Opened, Proposal, Pushed, Standing};
+
+pub use end::{close, look};
 
 /// A forge's token. Nothing prints it.
 #[derive(Clone)]

@@ -31,7 +31,6 @@ fn connect(api: &str) -> GitHub {
 /// The proposal to adopt a live value.
 fn proposal(live: &str) -> Proposal {
     Proposal {
-        place: serde_json::from_value(json!("p-0123456789abcdef")).expect("a place"),
         branch: BRANCH.to_owned(),
         title: "adopt live data.LEVEL of ConfigMap shop/settings in prod".to_owned(),
         body: format!("Live has `{live}`.\n"),

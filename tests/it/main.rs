@@ -12,6 +12,7 @@ mod source_remote;
 mod forge_local;
 mod github;
 mod pull_request;
+mod proposals;
 mod act;
 mod adopt;
 mod world;

@@ -70,9 +70,9 @@ fn edit(before: &str, after: &str) -> Vec<Edit> {
 fn what_people_read() {
     let finding = image("shop/web:1.4.3-hot", "kubectl-set");
     let edits = edit("a: 1\nimage: shop/web:1.4.2  # pinned\nb: 2\n", "a: 1\nimage: shop/web:1.4.3-hot  # pinned\nb: 2\n");
-    let text = body(&finding, "4f2c9e1", &edits);
-    assert_eq!(text, body(&finding, "4f2c9e1", &edits), "the same finding and commit give the same text");
-    insta::assert_snapshot!(format!("{}\n=====\n{}=====\n{text}", title(&finding), commit_message(&finding)), @r###"
+    let text = body(&[&finding], "4f2c9e1", &edits);
+    assert_eq!(text, body(&[&finding], "4f2c9e1", &edits), "the same finding and commit give the same text");
+    insta::assert_snapshot!(format!("{}\n=====\n{}=====\n{text}", title(&[&finding]), commit_message(&[&finding])), @r###"
 adopt live spec.template.spec.containers[name=app].image of Deployment shop/checkout in prod-eu
 =====
 adopt live spec.template.spec.containers[name=app].image of Deployment shop/checkout in prod-eu
@@ -82,6 +82,9 @@ Live has been so since 2026-11-21T02:31:40Z, written by kubectl-set.
 Trueup-Place: p-355527881290b45c
 =====
 Live has `"shop/web:1.4.3-hot"` at `spec.template.spec.containers[name=app].image` of `Deployment shop/checkout` in `prod-eu`. Git declares `"shop/web:1.4.2"`.
+
+- **Merging** means: Git declares the value that is live; nothing is written to the target.
+- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
 
 - **Where:** `manifests/checkout.yaml:21:18` at commit `4f2c9e1`
 - **Writer:** `kubectl-set` at `2026-11-21T02:31:40Z` (confidence: reported; a program's own name for itself, no proof of a person)
@@ -100,9 +103,6 @@ Live has `"shop/web:1.4.3-hot"` at `spec.template.spec.containers[name=app].imag
 +image: shop/web:1.4.3-hot  # pinned
  b: 2
 ```
-
-- **Merging** means: Git declares the value that is live; nothing is written to the target.
-- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
 "###);
 }
 
@@ -112,10 +112,13 @@ fn a_removed_value_and_a_secret_one() {
     let removed = finding(path.clone(), Some(Seen::Plain(json!("info"))), None, "kubectl-edit");
     let secret = Seen::Masked(DigestKey::new(&[7; 32]).mask(&json!("hunter2")));
     let masked = finding(path, Some(secret.clone()), Some(secret), "kubectl-edit");
-    let text = body(&masked, "4f2c9e1", &edit("LEVEL: hunter2\n", "LEVEL: hunter3\n"));
+    let text = body(&[&masked], "4f2c9e1", &edit("LEVEL: hunter2\n", "LEVEL: hunter3\n"));
     assert!(!text.contains("hunter"), "{text}");
-    insta::assert_snapshot!(format!("{}\n=====\n{text}", body(&removed, "4f2c9e1", &edit("LEVEL: info\n", ""))), @r###"
+    insta::assert_snapshot!(format!("{}\n=====\n{text}", body(&[&removed], "4f2c9e1", &edit("LEVEL: info\n", ""))), @r###"
 Live no longer has `data.LEVEL` of `Deployment shop/checkout` in `prod-eu`. Git declares `"info"`.
+
+- **Merging** means: Git stops declaring this value; nothing is written to the target.
+- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
 
 - **Where:** `manifests/checkout.yaml:21:18` at commit `4f2c9e1`
 - **Writer:** `kubectl-edit` at `2026-11-21T02:31:40Z` (confidence: reported; a program's own name for itself, no proof of a person)
@@ -132,11 +135,11 @@ Live no longer has `data.LEVEL` of `Deployment shop/checkout` in `prod-eu`. Git 
 -LEVEL: info
 ```
 
-- **Merging** means: Git stops declaring this value; nothing is written to the target.
-- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
-
 =====
 Live has a secret value (`k1:b0b30fcc4af8bfee`) at `data.LEVEL` of `Deployment shop/checkout` in `prod-eu`. Git declares a secret value (`k1:b0b30fcc4af8bfee`).
+
+- **Merging** means: Git declares the value that is live; nothing is written to the target.
+- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
 
 - **Where:** `manifests/checkout.yaml:21:18` at commit `4f2c9e1`
 - **Writer:** `kubectl-edit` at `2026-11-21T02:31:40Z` (confidence: reported; a program's own name for itself, no proof of a person)
@@ -147,9 +150,6 @@ Live has a secret value (`k1:b0b30fcc4af8bfee`) at `data.LEVEL` of `Deployment s
   - `restarts pods`: 30
 
 The difference is not shown: a secret value takes part in it.
-
-- **Merging** means: Git declares the value that is live; nothing is written to the target.
-- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
 "###);
 }
 
@@ -170,8 +170,8 @@ const HOSTILE: [&str; 10] = [
 fn hostile_text_is_inert() {
     for word in HOSTILE {
         let finding = image(word, word);
-        assert_inert(&body(&finding, word, &edit("a\n", &format!("{word}\n"))), word);
-        let plain = title(&finding) + &commit_message(&finding);
+        assert_inert(&body(&[&finding], word, &edit("a\n", &format!("{word}\n"))), word);
+        let plain = title(&[&finding]) + &commit_message(&[&finding]);
         assert!(!plain.contains(['@', '#', '<', '`', '\u{1b}', '\u{202e}', '\u{200b}']), "{plain}");
         assert!(!plain.contains("https://") && !plain.contains("GH-3"), "{plain}");
     }
@@ -221,7 +221,7 @@ fn without_code_spans(line: &str) -> String {
 #[test]
 fn an_overlong_difference_is_cut_with_a_note() {
     let long = "x`y\u{1b}ä\n".repeat(30_000);
-    let text = body(&image("shop/web:2", "kubectl"), "4f2c9e1", &edit("", &long));
+    let text = body(&[&image("shop/web:2", "kubectl")], "4f2c9e1", &edit("", &long));
     assert!(text.chars().count() <= LIMIT && text.chars().count() > LIMIT - 200, "{}", text.chars().count());
     assert!(text.contains("The rest of the difference is cut") && text.contains("**Merging** means"));
     assert_inert(&text, "long");
@@ -231,8 +231,8 @@ proptest! {
     #[test]
     fn any_text_is_inert(word in "(?s).{0,40}", live in "[`@#<\\[\\]!a\\r\\n~ ]{0,20}") {
         let finding = image(&live, &word);
-        assert_inert(&body(&finding, &word, &edit(&live, &word)), &word);
-        let plain = title(&finding) + &commit_message(&finding);
+        assert_inert(&body(&[&finding], &word, &edit(&live, &word)), &word);
+        let plain = title(&[&finding]) + &commit_message(&[&finding]);
         prop_assert!(plain.chars().all(|c| c == '\n' || !crate::visible::is_hidden(c)) && !plain.contains(['@', '#', '<', '`']));
     }
 }
@@ -246,7 +246,7 @@ fn a_line_with_a_secret_is_not_shown_beside_a_change() {
         )
     };
     let finding = image("shop/web:1.4.3-hot", "kubectl-set");
-    let text = body(&finding, "4f2c9e1", &edit(&manifest("1.4.2"), &manifest("1.4.3-hot")));
+    let text = body(&[&finding], "4f2c9e1", &edit(&manifest("1.4.2"), &manifest("1.4.3-hot")));
     assert!(!text.contains("hunter2"), "{text}");
     for line in ["         - name: DB_PASSWORD", " (not shown: a secret value)", "+        image: shop/web:1.4.3-hot"] {
         assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");

@@ -84,7 +84,6 @@ mod tests {
 
     fn proposal() -> Proposal {
         Proposal {
-            place: serde_json::from_value(json!("p-1")).expect("a place"),
             branch: "trueup/p-1".to_owned(),
             title: "t".to_owned(),
             body: String::new(),

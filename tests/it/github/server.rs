@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 pub const REPOSITORY: &str = "acme/platform";
 const PULL_REQUEST: &str = include_str!("../../../testdata/github/pull-request.json");
 const LABELS: &str = include_str!("../../../testdata/github/labels.json");
+const COMMENT: &str = include_str!("../../../testdata/github/comment.json");
 
 /// What goes wrong with the next request of a method.
 #[derive(Debug, Clone)]
@@ -53,6 +54,8 @@ pub struct World {
     pub pulls: Vec<Pull>,
     pub labels: Vec<Value>,
     pub reviews: Vec<Value>,
+    /// The comments of each pull request.
+    pub comments: Vec<(u64, String)>,
     pub faults: VecDeque<(&'static str, Fault)>,
     /// Method, path with query, and the authorization of each request.
     pub requests: Vec<(String, String, Option<String>)>,
@@ -139,6 +142,15 @@ impl World {
             ("GET", ["pulls"]) => (200, self.list(query.unwrap_or_default())),
             ("POST", ["pulls"]) => self.create(body),
             ("PATCH", ["pulls", number]) => self.update(number, body),
+            ("GET", ["issues", number, "comments"]) => {
+                let own = self.comments.iter().filter(|(of, _)| of.to_string() == **number);
+                (200, own.map(|(_, text)| comment(text)).collect())
+            }
+            ("POST", ["issues", number, "comments"]) => {
+                let text = body["body"].as_str().expect("text").to_owned();
+                self.comments.push((number.parse().expect("a number"), text.clone()));
+                (201, comment(&text))
+            }
             ("POST", ["issues", _, "labels"]) => {
                 self.labels.push(body["labels"].clone());
                 (200, serde_json::from_str(LABELS).expect("JSON"))
@@ -205,6 +217,9 @@ impl World {
                 text.clone_into(place);
             }
         }
+        if let Some(state) = body["state"].as_str() {
+            pull.open = state == "open";
+        }
         (200, self.shown(&self.pulls[index]))
     }
 
@@ -231,6 +246,12 @@ impl World {
         value["base"]["repo"]["full_name"] = REPOSITORY.into();
         value
     }
+}
+
+fn comment(text: &str) -> Value {
+    let mut value: Value = serde_json::from_str(COMMENT).expect("JSON");
+    value["body"] = text.into();
+    value
 }
 
 fn owner(repository: &str) -> &str {
