@@ -1,5 +1,6 @@
 //! Step 7: the only caller of anything that writes. Each effect is recorded before it is sent, and looked at after it.
 
+mod approvals;
 mod basis;
 mod batch;
 mod correct;
@@ -15,9 +16,10 @@ use jiff::Timestamp;
 use trueup_core::decide::{Decision, Guards, Proposal, Settled};
 use trueup_core::finding::{FindingId, Place};
 use trueup_core::object::ObjectId;
-use trueup_core::policy::Policy;
+use trueup_core::policy::{Policy, Remedy};
 use trueup_core::run::{Entry, Episode, Escalation, RunId};
 
+use crate::failure::Failure;
 use crate::ledger::{Ledger, LedgerError};
 use crate::report::{ActionName, RunReport};
 use crate::session::Session;
@@ -25,6 +27,7 @@ use crate::source::Pinned;
 use crate::stop::Stop;
 use crate::target::Judged;
 
+pub use approvals::{Approvals, approvals, unplaced};
 pub use basis::Basis;
 pub use episodes::end_episodes;
 pub use recover::guarded;
@@ -46,6 +49,8 @@ pub struct Acting<'a> {
     pub ledger: &'a Ledger,
     /// By what was decided.
     pub basis: &'a Basis,
+    /// What people have approved.
+    pub approvals: &'a Approvals,
     /// The findings that are acted on; all where none is named.
     pub only: &'a [String],
     /// Asked between two acts.
@@ -83,11 +88,11 @@ pub async fn perform(
     reports.extend(reviewed.into_iter().map(|(number, report)| (number, vec![report])));
     let (corrected, left) = batch::correct_all(acting, judged, guards, corrections).await?;
     reports.extend(corrected);
-    for (number, basis, Proposal { finding, reasons, .. }) in left {
+    for (number, basis, Proposal { finding, reasons, remedy, .. }) in left {
         if acting.stop.is_requested() {
             break;
         }
-        verdicts.insert(finding.clone(), propose::Verdict::Propose(number, reasons));
+        verdicts.insert(finding.clone(), propose::Verdict::Propose(number, remedy, reasons));
         let acting = Acting { basis: &basis, ..acting };
         let reviewed = propose::review(acting, judged, &verdicts).await?;
         let is_late = |report: &RunReport| report.finding.contains(&finding.0);
@@ -128,7 +133,11 @@ fn previewed(decision: &Decision) -> RunReport {
             )
         },
         Decision::Propose(proposal) => {
-            report(ActionName::PullRequest, "would propose", [proposal.finding.to_string()], &proposal.reasons)
+            let status = match proposal.remedy {
+                Remedy::Adopt => "would propose",
+                Remedy::Restore => "would ask to restore",
+            };
+            report(ActionName::PullRequest, status, [proposal.finding.to_string()], &proposal.reasons)
         }
         Decision::Escalate(settled) => {
             report(ActionName::Escalate, "would escalate", [settled.finding.to_string()], &settled.reasons)
@@ -181,6 +190,18 @@ async fn escalate(acting: Acting<'_>, judged: &Judged, settled: Settled) -> Resu
 #[must_use]
 pub fn is_wanted(id: &FindingId, only: &[String]) -> bool {
     only.is_empty() || only.contains(&id.0)
+}
+
+/// An id that names no finding is a mistake: its values may have moved on since it was read.
+///
+/// # Errors
+/// With the first such id.
+pub fn all_found(targets: &[Judged], only: &[String]) -> Result<(), Failure> {
+    let is_found = |id: &&String| targets.iter().flat_map(Judged::findings).any(|finding| finding.id.0 == **id);
+    match only.iter().find(|id| !is_found(id)) {
+        Some(id) => Err(Failure::usage(anyhow::anyhow!("no finding `{id}`: `trueup diff` lists them as they are now"))),
+        None => Ok(()),
+    }
 }
 
 /// A new run's id: sortable by time.

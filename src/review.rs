@@ -7,6 +7,7 @@ mod plan;
 mod edit;
 mod prove;
 pub mod group;
+pub mod approval;
 pub mod body;
 pub mod rendered;
 pub mod hidden;
@@ -17,6 +18,7 @@ pub mod github;
 pub mod forge;
 
 use trueup_core::finding::{Finding, FindingId, Place};
+use trueup_core::policy::Remedy;
 
 pub use adopt::{Adopted, Adoption, Refused, adopt};
 
@@ -48,6 +50,8 @@ pub struct Proposal {
     pub base_commit: String,
     /// Each file that changes, with its bytes after the change.
     pub edits: Vec<(String, Vec<u8>)>,
+    /// Each file that goes.
+    pub removed: Vec<String>,
     /// Set once, when the pull request is created.
     pub labels: Vec<String>,
     /// Asked once, when the pull request is created: a login, or `organisation/team`.
@@ -79,16 +83,31 @@ pub fn fingerprint<'a>(findings: impl IntoIterator<Item = &'a FindingId>) -> Str
     ids.join(" ")
 }
 
-/// The proposal that carries `edits` for `findings` on top of `base_commit`.
+/// What a proposal is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// What differs; never nothing.
+    pub findings: &'a [&'a Finding],
+    /// What people are asked for.
+    pub remedy: Remedy,
+    /// The files.
+    pub edits: &'a [Edit],
+    /// Files of approvals that count no more: they go with it.
+    pub removed: &'a [String],
+}
+
+/// The proposal of `content` on top of `base_commit`.
 #[must_use]
-pub fn propose(branch: &str, findings: &[&Finding], (base_commit, edits): (&str, &[Edit]), audience: &Audience) -> Proposal {
+pub fn propose(branch: &str, base_commit: &str, content: Content<'_>, audience: &Audience) -> Proposal {
+    let Content { findings, edits, removed, .. } = content;
     Proposal {
         branch: branch.to_owned(),
-        title: body::title(findings),
-        body: body::body(findings, base_commit, edits),
-        commit_message: body::commit_message(findings),
+        title: body::title(content),
+        body: body::body(content, base_commit),
+        commit_message: body::commit_message(content),
         base_commit: base_commit.to_owned(),
         edits: edits.iter().map(|edit| (edit.file.clone(), edit.after.clone())).collect(),
+        removed: removed.to_vec(),
         labels: audience.labels.clone(),
         reviewers: audience.reviewers.clone(),
         fingerprint: fingerprint(findings.iter().map(|finding| &finding.id)),

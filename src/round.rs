@@ -11,7 +11,7 @@ use trueup_core::finding::Finding;
 use trueup_core::policy::Policy;
 use trueup_core::run::Standing;
 
-use crate::act::{self, Acting, Basis, is_wanted};
+use crate::act::{self, Acting, Approvals, Basis, is_wanted};
 use crate::failure::Failure;
 use crate::guards;
 use crate::ledger::Ledger;
@@ -73,7 +73,7 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
         dirty: pinned.dirty,
     };
     let (standing, unknown) = guards::standing(session, &pinned).await;
-    let problems = rules::notes(session, &policy, &targets).into_iter().chain(unknown).collect();
+    let problems = [rules::notes(session, &policy, &targets), act::unplaced(&pinned, &session.settings), unknown].concat();
     Ok(Round { source, pinned, policy, targets, standing, problems, took: begun.elapsed() })
 }
 
@@ -88,7 +88,7 @@ pub async fn act(
     only: &[String],
     stop: &Stop,
 ) -> Result<Vec<RunReport>, Failure> {
-    all_found(round, only)?;
+    act::all_found(&round.targets, only)?;
     let ledger = &ledger.under(&round.policy);
     guards::source::pin(ledger, &round.pinned).await.map_err(Failure::usage)?;
     let mut reports = Vec::new();
@@ -99,9 +99,10 @@ pub async fn act(
         let seen = (&*judged, &round.policy, &round.pinned);
         let (guards, worse) = act::guarded(session, ledger, seen).await?;
         let ledger = &ledger.of_cluster(guards::cluster(session, ledger, judged).await?);
-        let (basis, decisions) = decided(judged, &guards, &round.policy, only);
+        let approvals = act::approvals(&round.pinned, Some(ledger), judged).await.map_err(Failure::usage)?;
         let (pinned, policy) = (&round.pinned, &round.policy);
-        let acting = Acting { session, pinned, policy, ledger, basis: &basis, only, stop };
+        let (basis, decisions) = decided(judged, (&guards, &approvals), policy, only);
+        let acting = Acting { session, pinned, policy, ledger, basis: &basis, approvals: &approvals, only, stop };
         reports.extend(act::roll_back_worse(acting, judged, &guards, worse).await.map_err(Failure::usage)?);
         reports.extend(act::perform(acting, judged, &guards, decisions).await.map_err(Failure::usage)?);
         guards::head::renew(ledger, judged).await?;
@@ -123,32 +124,24 @@ pub async fn preview(
     ledger: Option<&Ledger>,
     only: &[String],
 ) -> Result<Vec<RunReport>, Failure> {
-    all_found(round, only)?;
+    act::all_found(&round.targets, only)?;
     let mut reports = Vec::new();
     for judged in &mut round.targets {
         let seen = (&*judged, &round.policy, &round.pinned);
         let guards = guards::preview(session, ledger, seen, Timestamp::now()).await?;
-        reports.extend(act::preview(&decided(judged, &guards, &round.policy, only).1));
+        let approvals = act::approvals(&round.pinned, ledger, judged).await.map_err(Failure::usage)?;
+        reports.extend(act::preview(&decided(judged, (&guards, &approvals), &round.policy, only).1));
     }
     Ok(reports)
 }
 
 /// What is decided about these findings; about all where none is named.
-fn decided(judged: &Judged, guards: &Guards, policy: &Policy, only: &[String]) -> (Basis, Vec<Decision>) {
+fn decided(judged: &Judged, (guards, asked): (&Guards, &Approvals), policy: &Policy, only: &[String]) -> (Basis, Vec<Decision>) {
     let wanted = |finding: &&Finding| is_wanted(&finding.id, only);
     let findings: Vec<Vec<Finding>> =
         judged.cases.iter().map(|case| case.findings.iter().filter(wanted).cloned().collect()).collect();
     let pairs = judged.cases.iter().map(|case| case.pair.as_ref());
     let cases: Vec<Case<'_>> = pairs.zip(&findings).map(|(pair, findings)| Case { pair, findings }).collect();
-    let terms = Terms { target: &judged.name, requests: &[], guards, policy, now: Timestamp::now() };
+    let terms = Terms { target: &judged.name, requests: &asked.requests, guards, policy, now: Timestamp::now() };
     Basis::decide(&Inputs::of(&cases, terms))
-}
-
-/// An id that names no finding is a mistake: its values may have moved on since it was read.
-fn all_found(round: &Round, only: &[String]) -> Result<(), Failure> {
-    let is_found = |id: &&String| round.targets.iter().flat_map(Judged::findings).any(|finding| finding.id.0 == **id);
-    match only.iter().find(|id| !is_found(id)) {
-        Some(id) => Err(Failure::usage(anyhow::anyhow!("no finding `{id}`: `trueup diff` lists them as they are now"))),
-        None => Ok(()),
-    }
 }

@@ -161,7 +161,13 @@ async fn decide_again(
         let reason = "somebody wrote another value while this was to be corrected: judged anew in the next round".to_owned();
         Decision::Leave(Settled { finding: finding.id, place: finding.place, reasons: vec![reason] })
     });
-    let terms = Terms { target: &judged.name, requests: &[], guards, policy: acting.policy, now: Timestamp::now() };
+    let terms = Terms {
+        target: &judged.name,
+        requests: &acting.approvals.requests,
+        guards,
+        policy: acting.policy,
+        now: Timestamp::now(),
+    };
     let (basis, decisions) = Basis::decide(&Inputs::of(&cases, terms));
     Some((basis, decisions.into_iter().chain(stopped).collect()))
 }

@@ -3,6 +3,7 @@
 //! A place is in one open proposal at most: as long as the ledger has it in one, it stays there, whatever else changes.
 
 mod edit;
+mod restore;
 mod known;
 mod open;
 mod offer;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 use trueup_core::decide::Decision;
 use trueup_core::finding::{Finding, FindingId, Place};
+use trueup_core::policy::Remedy;
 use trueup_core::run::Run;
 
 use super::{Acting, report};
@@ -27,8 +29,8 @@ use open::{Member, Open, member_of};
 /// What is decided about a finding, as far as proposals go.
 #[derive(Debug, Clone)]
 pub(super) enum Verdict {
-    /// It is to be proposed, for these reasons; its number among the decisions.
-    Propose(usize, Vec<String>),
+    /// It is to be proposed, so and for these reasons; its number among the decisions.
+    Propose(usize, Remedy, Vec<String>),
     /// Nothing changes for its proposal now, for this reason.
     Waits(String),
     /// There is to be no proposal, for this reason.
@@ -44,7 +46,7 @@ pub(super) fn verdicts(decisions: &[Decision]) -> Verdicts {
     let verdict = |(number, decision): (usize, &Decision)| -> Vec<(FindingId, Verdict)> {
         match decision {
             Decision::Propose(proposal) => {
-                vec![(proposal.finding.clone(), Verdict::Propose(number, proposal.reasons.clone()))]
+                vec![(proposal.finding.clone(), Verdict::Propose(number, proposal.remedy, proposal.reasons.clone()))]
             }
             Decision::Correct(correction) => {
                 let waits = || Verdict::Waits("it is being corrected".to_owned());
@@ -66,6 +68,7 @@ struct Wanted<'a> {
     number: usize,
     case: &'a JudgedCase,
     finding: &'a Finding,
+    remedy: Remedy,
     reasons: &'a [String],
 }
 
@@ -118,6 +121,10 @@ async fn keep(
     let (mut wanted, mut waits, mut over) = (Vec::new(), Vec::new(), Vec::new());
     for place in proposal.places() {
         match member_of(judged, verdicts, (&place, proposal.subject(&place)), is_asked_for_all(acting)) {
+            // One proposal asks for one thing: what is to be asked otherwise is asked in the next round.
+            Member::Wanted(other) if proposal.remedy().is_some_and(|remedy| remedy != other.remedy) => {
+                over.push("people are asked for something else now".to_owned());
+            }
             Member::Wanted(finding) => wanted.push(finding),
             Member::Waits(why) => waits.push(why),
             Member::Over(why) => over.push(why),
@@ -148,7 +155,7 @@ fn all_wanted<'a>(judged: &'a Judged, verdicts: &'a Verdicts) -> Vec<Wanted<'a>>
 
 fn wanted<'a>(case: &'a JudgedCase, finding: &'a Finding, verdicts: &'a Verdicts) -> Option<Wanted<'a>> {
     match verdicts.get(&finding.id)? {
-        Verdict::Propose(number, reasons) => Some(Wanted { number: *number, case, finding, reasons }),
+        Verdict::Propose(number, remedy, reasons) => Some(Wanted { number: *number, case, finding, remedy: *remedy, reasons }),
         Verdict::Waits(_) | Verdict::Over(_) => None,
     }
 }

@@ -48,7 +48,17 @@ pub async fn sync(session: &Session, only: &[String], stop: &Stop) -> Result<Rep
 /// Where something was written, the target is looked at again; where nothing was, the first look still holds.
 async fn second_look(session: &Session, runs: &[crate::report::RunReport], round: Round) -> Result<Round, Failure> {
     let wrote = runs.iter().any(|run| run.action == crate::report::ActionName::Patch);
-    if wrote { look(session, Freshness::Cached).await } else { Ok(round) }
+    if !wrote {
+        return Ok(round);
+    }
+    let mut after = look(session, Freshness::Cached).await?;
+    // What the first look was decided by is told all the same.
+    for judged in &mut after.targets {
+        let before = round.targets.iter().find(|before| before.name == judged.name);
+        let notes = before.iter().flat_map(|before| &before.problems).filter(|problem| problem.code.starts_with("approval-"));
+        judged.problems.extend(notes.cloned());
+    }
+    Ok(after)
 }
 
 /// Lets go what is older than `[ledger] keep`, once a day at most: each time leaves a record.

@@ -9,11 +9,12 @@ use std::fmt::Write;
 
 use similar::{Change as LineChange, TextDiff};
 use trueup_core::finding::{Cause, Change, Confidence, Difference, Finding};
+use trueup_core::policy::Remedy;
 use trueup_core::seen::Seen;
 
-use super::Edit;
 use super::group::{App, common};
 use super::hidden::{HIDDEN, secret_lines};
+use super::{Content, Edit, approval};
 use crate::visible::visible;
 
 /// How many characters GitHub takes in a body.
@@ -26,22 +27,26 @@ const APPS_LIMIT: usize = 10;
 
 /// `adopt live spec.replicas of Deployment shop/checkout in prod-eu`, `adopt 3 live values of shop/checkout in prod-eu (class image)`
 #[must_use]
-pub fn title(findings: &[&Finding]) -> String {
+pub fn title(content: Content<'_>) -> String {
+    let Content { findings, remedy, .. } = content;
     let Some(target) = common(findings.iter().map(|finding| &finding.difference.target.0)) else { return String::new() };
-    let what = match findings {
-        [finding] => format!("adopt live {} in {}", place_name(&finding.difference), plain(target)),
-        findings => {
-            format!("adopt {} live values {} in {}{}", findings.len(), of_app(findings), plain(target), of_class(findings))
-        }
+    let what = match (findings, remedy) {
+        ([finding], Remedy::Adopt) => format!("adopt live {}", place_name(&finding.difference)),
+        ([finding], Remedy::Restore) => format!("restore {}", place_name(&finding.difference)),
+        (findings, Remedy::Adopt) => format!("adopt {} live values {}", findings.len(), of_app(findings)),
+        (findings, Remedy::Restore) => format!("restore {} values {}", findings.len(), of_app(findings)),
     };
+    let class = if findings.len() > 1 { of_class(findings) } else { String::new() };
+    let what = format!("{what} in {}{class}", plain(target));
     shortened(&what, TITLE_LIMIT)
 }
 
 /// Subject, the writer of one value, or all values, and the places as trailers. What a body has no room for is here, and goes
 /// into Git's history with the merge.
 #[must_use]
-pub fn commit_message(findings: &[&Finding]) -> String {
-    let mut message = format!("{}\n", title(findings));
+pub fn commit_message(content: Content<'_>) -> String {
+    let findings = content.findings;
+    let mut message = format!("{}\n", title(content));
     if let [finding] = findings {
         let Cause { time, manager, .. } = &finding.difference.cause;
         let time = time.as_ref().map(|time| format!(" since {}", plain(time))).unwrap_or_default();
@@ -67,17 +72,21 @@ pub fn commit_message(findings: &[&Finding]) -> String {
 /// The pull request's text: the same for the same findings and commit. What a decision needs stands first: what differs, what
 /// merging and what closing does, how risky it is. Then who wrote it, where it stands, and why it is here; last, the change.
 #[must_use]
-pub fn body(findings: &[&Finding], base_commit: &str, edits: &[Edit]) -> String {
+pub fn body(content: Content<'_>, base_commit: &str) -> String {
+    let Content { findings, remedy, edits, .. } = content;
     let head = match findings {
         [finding] => {
-            format!("{}\n\n{}\n{}\n{}", what(finding), consequences(findings), facts(finding, base_commit), comments(edits))
+            format!("{}\n\n{}\n{}\n{}", what(finding), consequences(content), facts(finding, base_commit), comments(edits))
         }
         findings => {
-            let top = format!("{}\n\n{}\n", what_all(findings), consequences(findings));
+            let top = format!("{}\n\n{}\n", what_all(findings), consequences(content));
             let room = LIMIT / 2;
             format!("{top}{}\n{}\n{}", list(findings, room), common_facts(findings, base_commit), comments(edits))
         }
     };
+    if remedy == Remedy::Restore {
+        return format!("{head}\nThe changed files hold the approval alone, and no value.\n");
+    }
     if findings.iter().any(|finding| finding.difference.is_masked()) {
         return format!("{head}\nThe difference is not shown: a secret value takes part in it.\n");
     }
@@ -292,17 +301,36 @@ fn writer(difference: &Difference) -> String {
     text
 }
 
-fn consequences(findings: &[&Finding]) -> String {
-    let after = match findings {
-        [finding] if finding.difference.change() == Change::Removed => "Git stops declaring this value".to_owned(),
-        [_] => "Git declares the value that is live".to_owned(),
-        findings => format!("Git declares what is live in these {} places", findings.len()),
+fn consequences(content: Content<'_>) -> String {
+    let Content { findings, remedy, edits, removed } = content;
+    let (these, them) = if findings.len() == 1 { ("this value", "it is") } else { ("these values", "they are") };
+    let after = match (remedy, findings) {
+        (Remedy::Adopt, [finding]) if finding.difference.change() == Change::Removed => {
+            "Git stops declaring this value; nothing is written to the target".to_owned()
+        }
+        (Remedy::Adopt, [_]) => "Git declares the value that is live; nothing is written to the target".to_owned(),
+        (Remedy::Adopt, findings) => {
+            format!("Git declares what is live in these {} places; nothing is written to the target", findings.len())
+        }
+        (Remedy::Restore, _) => {
+            let until = expiry(edits).map(|expires| format!(", until {}", code(&expires.to_string()))).unwrap_or_default();
+            format!("trueup puts what Git declares back into the target, once, and only while {them} as shown here{until}")
+        }
     };
-    let these = if findings.len() == 1 { "this value" } else { "these values" };
+    let gone = match removed.len() {
+        0 => String::new(),
+        1 => "- One approval that counts no more is removed with it.\n".to_owned(),
+        count => format!("- {count} approvals that count no more are removed with it.\n"),
+    };
     format!(
-        "- **Merging** means: {after}; nothing is written to the target.\n\
-         - **Closing without merging** means: no. trueup leaves {these} alone until Git or live moves.\n"
+        "- **Merging** means: {after}.\n\
+         - **Closing without merging** means: no. trueup leaves {these} alone until Git or live moves.\n{gone}"
     )
+}
+
+/// When the approvals end that are asked for.
+fn expiry(edits: &[Edit]) -> Option<jiff::Timestamp> {
+    edits.iter().filter_map(|edit| Some(approval::read(&edit.file, &edit.after).ok()?.expires)).min()
 }
 
 /// A fenced block of at most `room` characters, cut with a note where the text is longer.

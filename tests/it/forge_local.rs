@@ -33,7 +33,7 @@ fn repo() -> (Repo, CommitId) {
 
 fn commit(repo: &Repo, base: &CommitId, edits: &[Edit]) -> Result<CommitId, CommitError> {
     let author = Author::default();
-    commit_on(repo.path(), &Change { base, edits, message: MESSAGE, author: &author, protected: &[] })
+    commit_on(repo.path(), &Change { base, edits, removed: &[], message: MESSAGE, author: &author, protected: &[] })
 }
 
 fn propose(repo: &Path, commit: &CommitId, known: Option<&CommitId>, state: &TempDir) -> Opened {
@@ -95,7 +95,7 @@ fn the_same_change_is_the_same_commit() {
     let outside = tempfile::tempdir().unwrap();
     let copy = repo.bare(outside.path(), "x.git");
     let author = Author::default();
-    let change = Change { base: &base, edits: &edits, message: MESSAGE, author: &author, protected: &[] };
+    let change = Change { base: &base, edits: &edits, removed: &[], message: MESSAGE, author: &author, protected: &[] };
     assert_eq!(commit_on(&copy, &change).unwrap(), first);
 }
 

@@ -37,6 +37,7 @@ fn proposal(live: &str) -> Proposal {
         commit_message: "adopt".to_owned(),
         base_commit: "4f2c9e1".to_owned(),
         edits: vec![("settings.yaml".to_owned(), live.as_bytes().to_vec())],
+        removed: Vec::new(),
         labels: vec!["drift".to_owned()],
         reviewers: vec!["octocat".to_owned(), "acme/platform-team".to_owned()],
         fingerprint: format!("f-{live}"),

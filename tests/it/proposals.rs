@@ -1,5 +1,6 @@
 //! The life of a proposal on the local forge, by the real program: opened, moved, merged, closed by people, withdrawn.
 
+mod restoring;
 mod world;
 
 use serde_json::json;

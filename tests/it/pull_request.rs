@@ -160,8 +160,9 @@ async fn a_pull_request_without_a_question_is_closed_with_the_reason_once() {
     world.sync().await;
     let branch = world.branch();
     world.live_image("checkout:1.4.3-hot", "checkout:1.4.2");
-    // The comment is there, and the answer to closing is lost: the next round goes on, and says nothing twice.
-    world.github.world().faults.push_back(("PATCH", Fault::Refuse { status: 502, headers: vec![], body: String::new() }));
+    // The comment is there, and closing is refused: the next round goes on, and says nothing twice.
+    let refusal = r#"{"message": "not now", "documentation_url": "https://docs.github.com/rest"}"#.to_owned();
+    world.github.world().faults.push_back(("PATCH", Fault::Refuse { status: 403, headers: vec![], body: refusal }));
     assert!(world.sync().await.contains("not closed"));
     assert!(world.sync().await.contains("withdrawn"));
     let printed = world.sync().await;

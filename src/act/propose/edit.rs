@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use trueup_core::diff::compare;
 use trueup_core::facts::{Desired, Matched, Pair};
 use trueup_core::finding::{Divergence, Drift, Finding, Subject};
+use trueup_core::policy::Remedy;
 use trueup_core::shared::Shared;
 use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::manifest;
 
-use super::Wanted;
+use super::{Wanted, restore};
 use crate::act::Acting;
 use crate::config::{ManifestPath, TargetKind};
 use crate::render;
@@ -33,7 +34,11 @@ pub(super) async fn drafted<'a>(acting: Acting<'_>, judged: &Judged, wanted: &[W
     let mut files = Files::default();
     let (mut placed, mut refused) = (Vec::new(), Vec::new());
     for wanted in wanted {
-        match adopt_one(acting, (wanted.case, judged), wanted.finding, &mut files).await {
+        let edited = match wanted.remedy {
+            Remedy::Adopt => adopt_one(acting, (wanted.case, judged), wanted.finding, &mut files).await,
+            Remedy::Restore => restore::ask(acting, wanted.finding).map(|edit| files.add(edit)),
+        };
+        match edited {
             Ok(()) => placed.push(*wanted),
             Err(reason) => refused.push((*wanted, reason)),
         }
@@ -56,6 +61,10 @@ impl Files {
         }
         let read = source::read(acting.pinned, file).map_err(|error| error.to_string())?;
         read.ok_or_else(|| format!("`{file}` is not in commit {}", acting.pinned.commit))
+    }
+
+    fn add(&mut self, edit: Edit) {
+        self.edits.insert(edit.file.clone(), edit);
     }
 
     fn put(&mut self, file: &str, before: Vec<u8>, adopted: Adopted) {

@@ -2,11 +2,13 @@
 //! trueup closes itself is recorded before, too.
 
 use jiff::Timestamp;
+use trueup_core::finding::{FindingId, Place};
 use trueup_core::run::{Entry, Fate, Outcome, Proposal as Record, Run};
 
 use super::known::{head, known, newest, runs_of};
-use super::open::Open;
+use super::open::{Open, branch_of};
 use super::reported;
+use super::restore::proposed_approval;
 use crate::act::Acting;
 use crate::ledger::LedgerError;
 use crate::report::RunReport;
@@ -112,7 +114,7 @@ async fn withdraw(
     if proposal.records.is_empty()
         && let Some(run) = &proposal.unresolved
     {
-        proposal.records = found_again(run, known, (identity, url));
+        proposal.records = found_again(acting, run, known.head().unwrap_or_default(), (identity, url));
         for record in &proposal.records {
             let seq = acting.ledger.append(&Entry::Proposal(record.clone()), Timestamp::now()).await?.seq;
             report.records.push(seq);
@@ -144,13 +146,13 @@ async fn withdraw(
 
 /// Records an end for each run that the proposal is of; a run that had been cut off ends with it.
 async fn close(acting: Acting<'_>, proposal: &Open, fate: Fate, report: &mut RunReport) -> Result<(), LedgerError> {
-    for entry in ends(proposal, &fate) {
+    for entry in ends(acting, proposal, &fate) {
         report.records.push(acting.ledger.append(&entry, Timestamp::now()).await?.seq);
     }
     Ok(())
 }
 
-fn ends(proposal: &Open, fate: &Fate) -> Vec<Entry> {
+fn ends(acting: Acting<'_>, proposal: &Open, fate: &Fate) -> Vec<Entry> {
     let mut entries: Vec<Entry> =
         proposal.runs().into_iter().map(|run| Entry::ProposalClosed { run, fate: fate.clone() }).collect();
     let Some(run) = &proposal.unresolved else { return entries };
@@ -162,8 +164,8 @@ fn ends(proposal: &Open, fate: &Fate) -> Vec<Entry> {
     if proposal.records.is_empty() && people {
         // It had been opened after all, and people have answered it.
         let nobody = Identity { number: 0, author: String::new() };
-        let known = Known::Intended { head: head(run).unwrap_or_default().to_owned() };
-        entries.extend(found_again(run, &known, (&nobody, "")).into_iter().map(Entry::Proposal));
+        let found = found_again(acting, run, head(run).unwrap_or_default(), (&nobody, ""));
+        entries.extend(found.into_iter().map(Entry::Proposal));
         entries.push(Entry::ProposalClosed { run: name, fate: fate.clone() });
     } else {
         let outcome = Outcome::Void { reason: "its proposal had ended, or was never opened".to_owned() };
@@ -173,20 +175,20 @@ fn ends(proposal: &Open, fate: &Fate) -> Vec<Entry> {
 }
 
 /// What was not recorded of a run's proposal when it was cut off.
-fn found_again(run: &Run, known: &Known, (identity, url): (&Identity, &str)) -> Vec<Record> {
+pub(super) fn found_again(acting: Acting<'_>, run: &Run, head: &str, (identity, url): (&Identity, &str)) -> Vec<Record> {
     let each = run.intent.places.iter().zip(&run.intent.findings);
     let subject = (run.intent.places.len() == 1).then(|| run.intent.subject.clone());
-    let record = |(place, finding): (&_, &_)| Record {
+    let record = |(place, finding): (&Place, &FindingId)| Record {
         run: run.intent.run.clone(),
-        place: Clone::clone(place),
-        branch: super::open::branch_of(run).unwrap_or_default().to_owned(),
+        place: place.clone(),
+        branch: branch_of(run).unwrap_or_default().to_owned(),
         base_commit: run.intent.commit.clone(),
-        head_commit: known.head().unwrap_or_default().to_owned(),
+        head_commit: head.to_owned(),
         url: url.to_owned(),
         number: identity.number,
         author: identity.author.clone(),
-        fingerprint: Clone::clone(finding),
-        approval: None,
+        fingerprint: finding.clone(),
+        approval: proposed_approval(acting, run, place),
         subject: subject.clone(),
     };
     each.map(record).collect()

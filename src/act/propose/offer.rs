@@ -2,19 +2,21 @@
 
 use jiff::{SignedDuration, Timestamp};
 use trueup_core::finding::{Finding, FindingId};
+use trueup_core::policy::Remedy;
 use trueup_core::run::{Due, Effect, Entry, Fate, Intent, Outcome, Proposal as Record, Run, RunId, RunStatus};
 
 use super::edit::{Drafted, drafted};
-use super::end::{ended_by_people, look, tidy};
+use super::end::{ended_by_people, found_again, look, tidy};
 use super::known::{head, known, newest, runs_of};
 use super::open::Open;
+use super::restore::approval_in;
 use super::{Wanted, end, reported};
 use crate::act::{Acting, REFUSALS, new_run};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::review::commit::{Author, Change, Edit as CommitEdit, commit_on};
 use crate::review::forge::{self, Failed, Offer};
-use crate::review::{self, Audience, Became, Edit, Known, Opened, Standing};
+use crate::review::{self, Audience, Became, Content, Edit, Identity, Known, Opened, Standing};
 use crate::source::{self, CommitId, history};
 use crate::target::Judged;
 
@@ -47,7 +49,7 @@ pub(super) async fn offer(
         None if placed.is_empty() => None,
         Some(_) | None => {
             let findings: Vec<Finding> = placed.iter().map(Wanted::with_reasons).collect();
-            Some(offer_these(acting, (branch, open), (&findings, &edits), &runs).await?)
+            Some(offer_these(acting, (branch, open), (placed[0].remedy, &findings, &edits), &runs).await?)
         }
     };
     reports.extend(report.map(|report| (number, report)));
@@ -57,10 +59,10 @@ pub(super) async fn offer(
 async fn offer_these(
     acting: Acting<'_>,
     (branch, open): (&str, Option<&Open>),
-    (findings, edits): (&[Finding], &[Edit]),
+    (remedy, findings, edits): (Remedy, &[Finding], &[Edit]),
     runs: &[Run],
 ) -> Result<RunReport, LedgerError> {
-    let about = About { branch, open: open.filter(|open| !open.records.is_empty()), findings };
+    let about = About { branch, open: open.filter(|open| !open.records.is_empty()), remedy, findings };
     let mut report = about.report("refused");
     if let Some(ended) = answered(acting, &about, runs).await? {
         return Ok(ended);
@@ -93,7 +95,11 @@ async fn offer_these(
     report.id = Some(run.to_string());
     let earlier: Vec<&Run> = runs_of(branch, runs).into_iter().filter(|earlier| earlier.intent.run != run).collect();
     let (offered, known, interrupted) = ask(acting, (&proposal, &commit), known(about.open, &earlier)).await;
-    let ended = End { run: &run, open: about.open, interrupted, same: same.is_some() };
+    let found = interrupted.map(|run| {
+        let head = offered.as_ref().ok().and_then(|opened| opened.head.as_deref()).unwrap_or_default();
+        found_again(acting, run, head, (&Identity { number: 0, author: String::new() }, ""))
+    });
+    let ended = End { run: &run, open: about.open, interrupted: found, same: same.is_some() };
     if let Ok(Opened { standing: Standing::Merged, .. }) = &offered {
         tidy(acting, branch, &known);
     }
@@ -106,6 +112,7 @@ async fn offer_these(
 struct About<'a> {
     branch: &'a str,
     open: Option<&'a Open>,
+    remedy: Remedy,
     findings: &'a [Finding],
 }
 
@@ -178,13 +185,17 @@ fn committed(acting: Acting<'_>, about: &About<'_>, edits: &[Edit]) -> Result<(r
     let settings = &acting.session.settings.review;
     let audience = Audience { labels: settings.labels.clone(), reviewers: settings.reviewers.clone() };
     let findings: Vec<&Finding> = about.findings.iter().collect();
-    let make = |base: &CommitId| {
-        let proposal = review::propose(about.branch, &findings, (base.as_str(), edits), &audience);
+    let is_edited = |file: &String| edits.iter().any(|edit| edit.file == *file);
+    let over: Vec<String> = acting.approvals.over.iter().filter(|file| !is_edited(file)).cloned().collect();
+    let make = |base: &CommitId, removed: &[String]| {
+        let content = Content { findings: &findings, remedy: about.remedy, edits, removed };
+        let proposal = review::propose(about.branch, base.as_str(), content, &audience);
         let edits: Vec<CommitEdit> =
             proposal.edits.iter().map(|(path, bytes)| CommitEdit { path: path.clone(), bytes: bytes.clone() }).collect();
         let change = Change {
             base,
             edits: &edits,
+            removed,
             message: &proposal.commit_message,
             author: &Author::default(),
             protected: &acting.session.settings.policies,
@@ -194,20 +205,24 @@ fn committed(acting: Acting<'_>, about: &About<'_>, edits: &[Edit]) -> Result<(r
     };
     if let Some(record) = about.open.and_then(newest)
         && let Ok(base) = record.base_commit.parse::<CommitId>()
-        && base != acting.pinned.commit
         && is_same_at(acting, &base, edits)
-        && let Ok((proposal, commit)) = make(&base)
-        && commit.as_str() == record.head_commit
     {
-        return Ok((proposal, commit));
+        // What counts no more may have come or gone since.
+        for removed in [&over[..], &[]] {
+            if let Ok((proposal, commit)) = make(&base, removed)
+                && commit.as_str() == record.head_commit
+            {
+                return Ok((proposal, commit));
+            }
+        }
     }
-    make(&acting.pinned.commit)
+    make(&acting.pinned.commit, &over)
 }
 
 /// Whether the files were before as they are now.
 fn is_same_at(acting: Acting<'_>, base: &CommitId, edits: &[Edit]) -> bool {
     let is_same = |edit: &Edit| {
-        source::read_at(acting.pinned, base, &edit.file).is_ok_and(|before| before.as_deref() == Some(edit.before.as_slice()))
+        source::read_at(acting.pinned, base, &edit.file).is_ok_and(|before| before.unwrap_or_default() == edit.before)
     };
     history::contains(acting.pinned, base).unwrap_or(false) && edits.iter().all(is_same)
 }
@@ -257,7 +272,7 @@ async fn take_over(acting: Acting<'_>, own: &RunId, earlier: &[&Run]) -> Result<
 struct End<'a> {
     run: &'a RunId,
     open: Option<&'a Open>,
-    interrupted: Option<&'a Run>,
+    interrupted: Option<Vec<Record>>,
     same: bool,
 }
 
@@ -293,15 +308,10 @@ async fn conclude(
     Ok(report)
 }
 
-/// What the ledger keeps of an offer, and what people are told.
-fn entries(
-    end: &End<'_>,
-    proposal: &review::Proposal,
-    findings: &[Finding],
-    opened: &Opened,
-) -> (Vec<Entry>, &'static str, Option<String>) {
-    let record = |identity: &review::Identity, finding: &Finding| Record {
-        run: end.run.clone(),
+/// What the ledger keeps of one place of an open proposal.
+fn record(run: &RunId, (proposal, opened): (&review::Proposal, &Opened), identity: &Identity, finding: &Finding) -> Record {
+    Record {
+        run: run.clone(),
         place: finding.place.clone(),
         branch: proposal.branch.clone(),
         base_commit: proposal.base_commit.clone(),
@@ -310,14 +320,24 @@ fn entries(
         number: identity.number,
         author: identity.author.clone(),
         fingerprint: finding.id.clone(),
-        approval: None,
+        approval: approval_in(&proposal.edits, finding),
         subject: Some(finding.difference.subject.clone()),
-    };
+    }
+}
+
+/// What the ledger keeps of an offer, and what people are told.
+fn entries(
+    end: &End<'_>,
+    proposal: &review::Proposal,
+    findings: &[Finding],
+    opened: &Opened,
+) -> (Vec<Entry>, &'static str, Option<String>) {
     match &opened.standing {
         Standing::Unchanged(_) if end.same => (Vec::new(), "unchanged", None),
         Standing::Created(identity) | Standing::Updated(identity) | Standing::Unchanged(identity) => {
             let created = matches!(opened.standing, Standing::Created(_));
-            let mut entries: Vec<Entry> = findings.iter().map(|finding| Entry::Proposal(record(identity, finding))).collect();
+            let mut entries: Vec<Entry> =
+                findings.iter().map(|finding| Entry::Proposal(record(end.run, (proposal, opened), identity, finding))).collect();
             let replaced = end.open.map(Open::runs).unwrap_or_default().into_iter().filter(|run| run != end.run);
             let fate = || Fate::Replaced { by: end.run.clone() };
             entries.extend(replaced.map(|run| Entry::ProposalClosed { run, fate: fate() }));
@@ -329,44 +349,28 @@ fn entries(
             (vec![Entry::Outcome { run: end.run.clone(), outcome }], "foreign", Some(reason.clone()))
         }
         Standing::Denied => (
-            answered_by_people(end, (proposal, opened), &Fate::Denied),
+            answered_by_people(end, &Fate::Denied),
             "denied",
             Some("closed unmerged: left as it is until live or Git moves".to_owned()),
         ),
-        Standing::Merged => (
-            answered_by_people(end, (proposal, opened), &Fate::Merged),
-            "merged",
-            Some("merged: the next round sees it in Git".to_owned()),
-        ),
+        Standing::Merged => {
+            (answered_by_people(end, &Fate::Merged), "merged", Some("merged: the next round sees it in Git".to_owned()))
+        }
     }
 }
 
 /// People have ended the proposal: that is recorded of the runs that it was of, and the offer's own run never happened.
-fn answered_by_people(end: &End<'_>, (proposal, opened): (&review::Proposal, &Opened), fate: &Fate) -> Vec<Entry> {
+fn answered_by_people(end: &End<'_>, fate: &Fate) -> Vec<Entry> {
     let mut entries = Vec::new();
-    match (end.open, end.interrupted) {
+    match (end.open, &end.interrupted) {
         (Some(open), _) => {
             entries.extend(open.runs().into_iter().map(|run| Entry::ProposalClosed { run, fate: fate.clone() }));
         }
         // It had been opened after all.
-        (None, Some(run)) => {
-            let each = run.intent.places.iter().zip(&run.intent.findings);
-            entries.extend(each.map(|(place, finding)| {
-                Entry::Proposal(Record {
-                    run: run.intent.run.clone(),
-                    place: place.clone(),
-                    branch: proposal.branch.clone(),
-                    base_commit: proposal.base_commit.clone(),
-                    head_commit: opened.head.clone().unwrap_or_default(),
-                    url: opened.url.clone().unwrap_or_default(),
-                    number: 0,
-                    author: String::new(),
-                    fingerprint: finding.clone(),
-                    approval: None,
-                    subject: None,
-                })
-            }));
-            entries.push(Entry::ProposalClosed { run: run.intent.run.clone(), fate: fate.clone() });
+        (None, Some(records)) => {
+            entries.extend(records.iter().cloned().map(Entry::Proposal));
+            let run = records.first().map(|record| record.run.clone());
+            entries.extend(run.map(|run| Entry::ProposalClosed { run, fate: fate.clone() }));
         }
         (None, None) => {}
     }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trueup_core::facts::Pair;
 use trueup_core::finding::{FindingId, Place, Subject};
 use trueup_core::object::TargetName;
+use trueup_core::policy::Remedy;
 use trueup_core::run::{Due, Effect, Proposal as Record, Run, RunId, Standing};
 
 use super::{Verdict, Verdicts, Wanted, wanted};
-use crate::act::episodes::is_wholly_seen;
+use crate::act::episodes::{Now, now};
 use crate::target::Judged;
 
 /// A proposal that is open by the ledger, or that may have been opened by a run that was cut off: a branch and its places.
@@ -44,6 +44,12 @@ impl Open {
     pub(super) fn runs(&self) -> Vec<RunId> {
         let runs: BTreeSet<&RunId> = self.records.iter().map(|record| &record.run).collect();
         runs.into_iter().cloned().collect()
+    }
+
+    /// What it asks for, where that is on record.
+    pub(super) fn remedy(&self) -> Option<Remedy> {
+        let record = self.records.first()?;
+        Some(if record.approval.is_some() { Remedy::Restore } else { Remedy::Adopt })
     }
 
     pub(super) fn record(&self, place: &Place) -> Option<&Record> {
@@ -117,32 +123,5 @@ pub(super) fn member_of<'a>(
         Now::Gone(why) if about_all => Member::Over(why.to_owned()),
         Now::True | Now::Gone(_) => Member::Waits("not asked for in this round".to_owned()),
         Now::Unseen => Member::Waits("what it is about was not seen in this round".to_owned()),
-    }
-}
-
-/// What was seen of a place without a finding.
-pub(super) enum Now {
-    /// It is as Git declares it.
-    True,
-    /// There is nothing to compare any more.
-    Gone(&'static str),
-    /// Nothing tells.
-    Unseen,
-}
-
-/// What was seen of an object or output at whose place nothing was found.
-pub(super) fn now(judged: &Judged, subject: Option<&Subject>) -> Now {
-    let whole = is_wholly_seen(judged);
-    let case = match subject {
-        Some(Subject::Object(id)) => judged.case_of(id),
-        Some(Subject::Output(_)) | None if whole => return Now::True,
-        Some(Subject::Output(_)) | None => return Now::Unseen,
-    };
-    match case.and_then(|case| case.pair.as_ref()) {
-        Some(Pair::Matched(_)) => Now::True,
-        Some(Pair::Missing(_)) => Now::Gone("the object is no longer there"),
-        Some(Pair::Skipped(..) | Pair::Unseen(..)) => Now::Unseen,
-        None if whole => Now::Gone("Git no longer declares the object"),
-        None => Now::Unseen,
     }
 }

@@ -5,8 +5,9 @@ use trueup_core::finding::Place;
 use trueup_core::run::{Due, Entry, Outlook, Run};
 
 use super::is_asked_for_all;
-use super::open::{Now, branch_of, now};
+use super::open::branch_of;
 use crate::act::Acting;
+use crate::act::episodes::{Now, now};
 use crate::ledger::LedgerError;
 use crate::target::Judged;
 

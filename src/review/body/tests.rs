@@ -66,13 +66,17 @@ fn edit(before: &str, after: &str) -> Vec<Edit> {
     vec![Edit { file: "manifests/checkout.yaml".to_owned(), before: before.into(), after: after.into(), comments: Vec::new() }]
 }
 
+fn about<'a>(findings: &'a [&'a Finding], edits: &'a [Edit]) -> Content<'a> {
+    Content { findings, remedy: Remedy::Adopt, edits, removed: &[] }
+}
+
 #[test]
 fn what_people_read() {
     let finding = image("shop/web:1.4.3-hot", "kubectl-set");
     let edits = edit("a: 1\nimage: shop/web:1.4.2  # pinned\nb: 2\n", "a: 1\nimage: shop/web:1.4.3-hot  # pinned\nb: 2\n");
-    let text = body(&[&finding], "4f2c9e1", &edits);
-    assert_eq!(text, body(&[&finding], "4f2c9e1", &edits), "the same finding and commit give the same text");
-    insta::assert_snapshot!(format!("{}\n=====\n{}=====\n{text}", title(&[&finding]), commit_message(&[&finding])), @r###"
+    let text = body(about(&[&finding], &edits), "4f2c9e1");
+    assert_eq!(text, body(about(&[&finding], &edits), "4f2c9e1"), "the same finding and commit give the same text");
+    insta::assert_snapshot!(format!("{}\n=====\n{}=====\n{text}", title(about(&[&finding], &[])), commit_message(about(&[&finding], &[]))), @r###"
 adopt live spec.template.spec.containers[name=app].image of Deployment shop/checkout in prod-eu
 =====
 adopt live spec.template.spec.containers[name=app].image of Deployment shop/checkout in prod-eu
@@ -112,9 +116,9 @@ fn a_removed_value_and_a_secret_one() {
     let removed = finding(path.clone(), Some(Seen::Plain(json!("info"))), None, "kubectl-edit");
     let secret = Seen::Masked(DigestKey::new(&[7; 32]).mask(&json!("hunter2")));
     let masked = finding(path, Some(secret.clone()), Some(secret), "kubectl-edit");
-    let text = body(&[&masked], "4f2c9e1", &edit("LEVEL: hunter2\n", "LEVEL: hunter3\n"));
+    let text = body(about(&[&masked], &edit("LEVEL: hunter2\n", "LEVEL: hunter3\n")), "4f2c9e1");
     assert!(!text.contains("hunter"), "{text}");
-    insta::assert_snapshot!(format!("{}\n=====\n{text}", body(&[&removed], "4f2c9e1", &edit("LEVEL: info\n", ""))), @r###"
+    insta::assert_snapshot!(format!("{}\n=====\n{text}", body(about(&[&removed], &edit("LEVEL: info\n", "")), "4f2c9e1")), @r###"
 Live no longer has `data.LEVEL` of `Deployment shop/checkout` in `prod-eu`. Git declares `"info"`.
 
 - **Merging** means: Git stops declaring this value; nothing is written to the target.
@@ -170,8 +174,8 @@ const HOSTILE: [&str; 10] = [
 fn hostile_text_is_inert() {
     for word in HOSTILE {
         let finding = image(word, word);
-        assert_inert(&body(&[&finding], word, &edit("a\n", &format!("{word}\n"))), word);
-        let plain = title(&[&finding]) + &commit_message(&[&finding]);
+        assert_inert(&body(about(&[&finding], &edit("a\n", &format!("{word}\n"))), word), word);
+        let plain = title(about(&[&finding], &[])) + &commit_message(about(&[&finding], &[]));
         assert!(!plain.contains(['@', '#', '<', '`', '\u{1b}', '\u{202e}', '\u{200b}']), "{plain}");
         assert!(!plain.contains("https://") && !plain.contains("GH-3"), "{plain}");
     }
@@ -221,7 +225,7 @@ fn without_code_spans(line: &str) -> String {
 #[test]
 fn an_overlong_difference_is_cut_with_a_note() {
     let long = "x`y\u{1b}ä\n".repeat(30_000);
-    let text = body(&[&image("shop/web:2", "kubectl")], "4f2c9e1", &edit("", &long));
+    let text = body(about(&[&image("shop/web:2", "kubectl")], &edit("", &long)), "4f2c9e1");
     assert!(text.chars().count() <= LIMIT && text.chars().count() > LIMIT - 200, "{}", text.chars().count());
     assert!(text.contains("The rest of the difference is cut") && text.contains("**Merging** means"));
     assert_inert(&text, "long");
@@ -231,8 +235,8 @@ proptest! {
     #[test]
     fn any_text_is_inert(word in "(?s).{0,40}", live in "[`@#<\\[\\]!a\\r\\n~ ]{0,20}") {
         let finding = image(&live, &word);
-        assert_inert(&body(&[&finding], &word, &edit(&live, &word)), &word);
-        let plain = title(&[&finding]) + &commit_message(&[&finding]);
+        assert_inert(&body(about(&[&finding], &edit(&live, &word)), &word), &word);
+        let plain = title(about(&[&finding], &[])) + &commit_message(about(&[&finding], &[]));
         prop_assert!(plain.chars().all(|c| c == '\n' || !crate::visible::is_hidden(c)) && !plain.contains(['@', '#', '<', '`']));
     }
 }
@@ -246,7 +250,7 @@ fn a_line_with_a_secret_is_not_shown_beside_a_change() {
         )
     };
     let finding = image("shop/web:1.4.3-hot", "kubectl-set");
-    let text = body(&[&finding], "4f2c9e1", &edit(&manifest("1.4.2"), &manifest("1.4.3-hot")));
+    let text = body(about(&[&finding], &edit(&manifest("1.4.2"), &manifest("1.4.3-hot"))), "4f2c9e1");
     assert!(!text.contains("hunter2"), "{text}");
     for line in ["         - name: DB_PASSWORD", " (not shown: a secret value)", "+        image: shop/web:1.4.3-hot"] {
         assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");

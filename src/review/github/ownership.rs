@@ -90,6 +90,7 @@ mod tests {
             commit_message: String::new(),
             base_commit: "bbbb".to_owned(),
             edits: Vec::new(),
+            removed: Vec::new(),
             labels: Vec::new(),
             reviewers: Vec::new(),
             fingerprint: "f-1".to_owned(),

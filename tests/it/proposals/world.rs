@@ -46,10 +46,33 @@ impl World {
         self.repo.write("live/app.json", Self::object("app", data).to_string());
     }
 
+    pub fn live_data(&self) -> Value {
+        let text = std::fs::read(self.repo.path().join("live/app.json")).unwrap();
+        serde_json::from_slice::<Value>(&text).unwrap()["data"].clone()
+    }
+
+    /// The ledger is gone.
+    pub fn forget(&self) {
+        for entry in std::fs::read_dir(self.state.path()).unwrap().map(Result::unwrap) {
+            if entry.file_name().to_string_lossy().starts_with("ledger") {
+                std::fs::remove_file(entry.path()).unwrap();
+            }
+        }
+    }
+
     /// One `trueup sync`, its report.
     pub fn sync(&self) -> Value {
+        self.run("sync")
+    }
+
+    /// One `trueup diff`, its report.
+    pub fn diff(&self) -> Value {
+        self.run("diff")
+    }
+
+    fn run(&self, verb: &str) -> Value {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trueup"));
-        command.args(["sync", "-o", "json"]).current_dir(self.repo.path()).env("TRUEUP_STATE_DIR", self.state.path());
+        command.args([verb, "-o", "json"]).current_dir(self.repo.path()).env("TRUEUP_STATE_DIR", self.state.path());
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("TRUEUP_LOG", "off").stdin(Stdio::null());
         let output = command.output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))

@@ -57,6 +57,10 @@ fn begun(finding: &Finding, run: &str, head: &str) -> Entry {
 const EARLIER: &str = "01JD0000000000000000000000";
 const OWN: &str = "01JD0000000000000000000001";
 
+fn about<'a>(findings: &'a [&'a Finding]) -> Content<'a> {
+    Content { findings, remedy: Remedy::Adopt, edits: &[], removed: &[] }
+}
+
 /// What was there before an offer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Before {
@@ -73,7 +77,7 @@ async fn after(before: Before, standing: Standing) -> (Ledger, tempfile::TempDir
     let append = async |entry: &Entry| {
         ledger.append(entry, Timestamp::now()).await.unwrap_or_else(|error| panic!("{before:?} {entry:?}: {error}"))
     };
-    let proposal = review::propose("b", &[&finding], ("base", &[]), &review::Audience::default());
+    let proposal = review::propose("b", "base", about(&[&finding]), &review::Audience::default());
     let identity = review::Identity { number: 4, author: "us".to_owned() };
     if before != Before::Nothing {
         append(&begun(&finding, EARLIER, "h1")).await;
@@ -93,7 +97,11 @@ async fn after(before: Before, standing: Standing) -> (Ledger, tempfile::TempDir
     let runs = ledger.runs().await.expect("read");
     let stands = ledger.standing().await.expect("read");
     let open = open::of(&stands, &runs, &finding.difference.target).into_iter().find(|open| !open.records.is_empty());
-    let interrupted = (before == Before::CutOff).then(|| &runs[0]);
+    let interrupted = (before == Before::CutOff).then(|| {
+        let opened = Opened { url: None, head: Some("h1".to_owned()), standing: Standing::Denied };
+        let cut_off = EARLIER.parse().expect("an id");
+        vec![record(&cut_off, (&proposal, &opened), &review::Identity { number: 0, author: String::new() }, &finding)]
+    });
     let end = End { run: &own, open: open.as_ref(), interrupted, same };
     let opened = Opened { url: None, head: Some("h2".to_owned()), standing };
     for entry in entries(&end, &proposal, std::slice::from_ref(&finding), &opened).0 {
