@@ -8,6 +8,7 @@ mod edit;
 mod prove;
 pub mod group;
 pub mod approval;
+pub mod owners;
 pub mod body;
 pub mod rendered;
 pub mod hidden;
@@ -17,8 +18,10 @@ pub mod local;
 pub mod github;
 pub mod forge;
 
-use trueup_core::finding::{Finding, FindingId, Place};
+use trueup_core::finding::{Finding, FindingId};
 use trueup_core::policy::Remedy;
+
+use crate::config::Readiness;
 
 pub use adopt::{Adopted, Adoption, Refused, adopt};
 
@@ -56,6 +59,8 @@ pub struct Proposal {
     pub labels: Vec<String>,
     /// Asked once, when the pull request is created: a login, or `organisation/team`.
     pub reviewers: Vec<String>,
+    /// How the pull request is created.
+    pub readiness: Readiness,
     /// Places and values of all its findings: what a closed pull request denies.
     pub fingerprint: String,
 }
@@ -67,12 +72,8 @@ pub struct Audience {
     pub labels: Vec<String>,
     /// Logins, or `organisation/team`.
     pub reviewers: Vec<String>,
-}
-
-/// The branch of a proposal that was begun for one place.
-#[must_use]
-pub fn branch(place: &Place) -> String {
-    format!("trueup/{place}")
+    /// Whether they are asked at once.
+    pub readiness: Readiness,
 }
 
 /// What a proposal is about, as one text: it stays as long as its findings and their values do.
@@ -110,6 +111,7 @@ pub fn propose(branch: &str, base_commit: &str, content: Content<'_>, audience: 
         removed: removed.to_vec(),
         labels: audience.labels.clone(),
         reviewers: audience.reviewers.clone(),
+        readiness: audience.readiness,
         fingerprint: fingerprint(findings.iter().map(|finding| &finding.id)),
     }
 }

@@ -20,7 +20,7 @@ use trueup_core::run::Run;
 use super::{Acting, report};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
-use crate::review;
+use crate::review::group::{Fit, Key, branch, fit, groups};
 use crate::source::Revision;
 use crate::target::{Judged, JudgedCase};
 
@@ -73,6 +73,10 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    fn key(&self) -> Key {
+        Key::of(self.finding, self.remedy)
+    }
+
     /// What was decided belongs to what people read: why it is not corrected.
     fn with_reasons(&self) -> Finding {
         Finding { reasons: self.reasons.to_vec(), ..self.finding.clone() }
@@ -92,52 +96,105 @@ pub(super) async fn review(
     let (standing, runs) = (acting.ledger.standing().await?, acting.ledger.runs().await?);
     let open = open::of(&standing, &runs, &judged.name);
     outlook::verify_merged(acting, judged, &runs).await?;
+    let mut plans: Vec<Plan<'_>> = open.iter().map(|proposal| plan(acting, judged, verdicts, proposal)).collect();
+    let is_open = |place: &Place| open.iter().any(|proposal| proposal.has(place));
+    let fresh = all_wanted(judged, verdicts).into_iter().filter(|wanted| !is_open(&wanted.finding.place)).collect();
+    let alone = join(&mut plans, fresh);
     let mut reports = Vec::new();
-    for proposal in &open {
+    for plan in plans {
         if acting.stop.is_requested() {
             return Ok(reports);
         }
-        reports.extend(keep(acting, judged, verdicts, proposal, &runs).await?);
+        reports.extend(keep(acting, judged, plan, &runs).await?);
     }
-    let is_open = |place: &Place| open.iter().any(|proposal| proposal.has(place));
-    for wanted in all_wanted(judged, verdicts).into_iter().filter(|wanted| !is_open(&wanted.finding.place)) {
-        if acting.stop.is_requested() {
-            break;
-        }
-        let branch = review::branch(&wanted.finding.place);
-        reports.extend(offer::offer(acting, judged, (&branch, None), &[wanted]).await?);
-    }
+    reports.extend(begin(acting, judged, alone).await?);
     Ok(reports)
 }
 
-/// An open proposal: brought up to date, looked after, or ended.
-async fn keep(
-    acting: Acting<'_>,
-    judged: &Judged,
-    verdicts: &Verdicts,
-    proposal: &Open,
-    runs: &[Run],
-) -> Result<Vec<(usize, RunReport)>, LedgerError> {
-    let (mut wanted, mut waits, mut over) = (Vec::new(), Vec::new(), Vec::new());
-    for place in proposal.places() {
-        match member_of(judged, verdicts, (&place, proposal.subject(&place)), is_asked_for_all(acting)) {
+/// What is to become of an open proposal.
+struct Plan<'a> {
+    open: &'a Open,
+    wanted: Vec<Wanted<'a>>,
+    /// Why it stays as it is in this round.
+    waits: Vec<String>,
+    /// Why places leave it.
+    over: Vec<String>,
+    /// What its findings are grouped by.
+    keys: Vec<Key>,
+}
+
+fn plan<'a>(acting: Acting<'_>, judged: &'a Judged, verdicts: &'a Verdicts, open: &'a Open) -> Plan<'a> {
+    let mut plan = Plan { open, wanted: Vec::new(), waits: Vec::new(), over: Vec::new(), keys: Vec::new() };
+    for place in open.places() {
+        match member_of(judged, verdicts, (&place, open.subject(&place)), is_asked_for_all(acting)) {
             // One proposal asks for one thing: what is to be asked otherwise is asked in the next round.
-            Member::Wanted(other) if proposal.remedy().is_some_and(|remedy| remedy != other.remedy) => {
-                over.push("people are asked for something else now".to_owned());
+            Member::Wanted(other) if open.remedy().is_some_and(|remedy| remedy != other.remedy) => {
+                plan.over.push("people are asked for something else now".to_owned());
             }
-            Member::Wanted(finding) => wanted.push(finding),
-            Member::Waits(why) => waits.push(why),
-            Member::Over(why) => over.push(why),
+            Member::Wanted(wanted) => plan.wanted.push(wanted),
+            Member::Waits(why) => plan.waits.push(why),
+            Member::Over(why) => plan.over.push(why),
         }
     }
-    let number = wanted.iter().map(|wanted: &Wanted<'_>| wanted.number).min().unwrap_or(usize::MAX);
+    plan.keys = plan.wanted.iter().map(Wanted::key).collect();
+    plan
+}
+
+/// Adds each finding to the open proposal that it is nearest to, where there is one that can be brought up to date; the others
+/// are returned.
+fn join<'a>(plans: &mut [Plan<'a>], fresh: Vec<Wanted<'a>>) -> Vec<Wanted<'a>> {
+    let mut alone = Vec::new();
+    for wanted in fresh {
+        let can_take = |plan: &&mut Plan<'a>| plan.waits.is_empty() && !plan.wanted.is_empty();
+        let nearest = plans.iter_mut().filter(can_take).max_by_key(|plan| fit(&wanted.key(), &plan.keys));
+        match nearest.filter(|plan| fit(&wanted.key(), &plan.keys) > Fit::No) {
+            Some(plan) => plan.wanted.push(wanted),
+            None => alone.push(wanted),
+        }
+    }
+    alone
+}
+
+/// An open proposal: brought up to date, looked after, or ended.
+async fn keep(acting: Acting<'_>, judged: &Judged, plan: Plan<'_>, runs: &[Run]) -> Result<Vec<(usize, RunReport)>, LedgerError> {
+    let Plan { open, mut wanted, waits, over, .. } = plan;
+    // Whatever order they joined in: the same findings are the same commit.
+    wanted.sort_by_key(|wanted| wanted.number);
+    let number = wanted.iter().map(|wanted| wanted.number).min().unwrap_or(usize::MAX);
     if !waits.is_empty() {
-        return Ok(vec![(number, end::look_after(acting, proposal, runs, &waits).await?)]);
+        return Ok(vec![(number, end::look_after(acting, open, runs, &waits).await?)]);
     }
     if wanted.is_empty() {
-        return Ok(vec![(number, end::end(acting, proposal, runs, &over).await?)]);
+        return Ok(vec![(number, end::end(acting, open, runs, &over).await?)]);
     }
-    offer::offer(acting, judged, (&proposal.branch, Some(proposal)), &wanted).await
+    offer::offer(acting, judged, (&open.branch, Some(open)), &wanted).await
+}
+
+/// Opens proposals of what is in none, as many as there is room for.
+async fn begin(acting: Acting<'_>, judged: &Judged, alone: Vec<Wanted<'_>>) -> Result<Vec<(usize, RunReport)>, LedgerError> {
+    let mut reports = Vec::new();
+    if alone.is_empty() {
+        return Ok(reports);
+    }
+    let most = acting.session.settings.review.max_open;
+    let mut taken = open::branches(&acting.ledger.standing().await?, &acting.ledger.runs().await?);
+    let members = alone.into_iter().map(|wanted| (wanted.key(), wanted)).collect();
+    let (groups, waiting) = groups(members, most.saturating_sub(taken.len()));
+    for group in groups {
+        if acting.stop.is_requested() {
+            return Ok(reports);
+        }
+        let branch = branch(group.iter().map(|wanted| &wanted.finding.place), |name| taken.contains(name));
+        reports.extend(offer::offer(acting, judged, (&branch, None), &group).await?);
+        taken.insert(branch);
+    }
+    for wanted in waiting {
+        let why =
+            format!("{most} proposals are open, as many as `[review] max_open` allows: proposed when one of them has ended");
+        let reasons: Vec<String> = wanted.reasons.iter().cloned().chain([why]).collect();
+        reports.push((wanted.number, reported("waits", [&wanted.finding.id], &reasons)));
+    }
+    Ok(reports)
 }
 
 /// Whether this round is about everything at the source's own revision: else nothing tells what is over.

@@ -15,6 +15,7 @@ use trueup_core::facts::Problem;
 use self::ownership::Found;
 use self::wire::{Method, PullRequest, Request};
 use super::{Identity, Known, Opened, Proposal, Pushed, Standing};
+use crate::config::Readiness;
 
 pub use end::{close, look};
 
@@ -270,7 +271,8 @@ fn same_body(found: Option<&str>, wanted: &str) -> bool {
 }
 
 async fn create(github: &GitHub, proposal: &Proposal, head: String) -> Result<(Opened, Vec<Problem>), GitHubError> {
-    let body = json!({ "title": proposal.title, "body": proposal.body, "head": proposal.branch, "base": github.base });
+    let body = json!({ "title": proposal.title, "body": proposal.body, "head": proposal.branch, "base": github.base,
+        "draft": proposal.readiness == Readiness::Draft });
     let request = Request { step: "create a pull request", method: Method::Post(body), route: github.route("pulls") };
     let lost = match wire::ask::<PullRequest>(github, &request).await {
         Ok(pull) => return Ok(announce(github, proposal, &pull, head).await),

@@ -6,6 +6,7 @@ pub mod stand_in;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use trueup::config::Readiness;
 use trueup::review::github::{self, GitHub, GitHubError, Settings, Token};
 use trueup::review::{Identity, Known, Opened, Proposal, Pushed, Standing};
 
@@ -40,6 +41,7 @@ fn proposal(live: &str) -> Proposal {
         removed: Vec::new(),
         labels: vec!["drift".to_owned()],
         reviewers: vec!["octocat".to_owned(), "acme/platform-team".to_owned()],
+        readiness: Readiness::Ready,
         fingerprint: format!("f-{live}"),
     }
 }

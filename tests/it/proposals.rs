@@ -1,5 +1,7 @@
 //! The life of a proposal on the local forge, by the real program: opened, moved, merged, closed by people, withdrawn.
 
+mod grouping;
+mod histories;
 mod restoring;
 mod world;
 

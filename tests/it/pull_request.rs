@@ -182,3 +182,25 @@ async fn a_pull_request_without_a_question_is_closed_with_the_reason_once() {
     assert_eq!(world.github.count("POST", "/pulls"), 2);
     assert_eq!(world.stand_in.violations(), [""; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owners_of_what_is_edited_are_asked_beside_the_people_of_the_settings() {
+    let Some(world) = World::start().await else { return };
+    let config = world.folder.path().join("trueup.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("forge = \"github\"", "forge = \"github\"\nreviewers = [\"ada\"]\ndraft = true"))
+        .unwrap();
+    let people = world.folder.path().join("people");
+    git(world.folder.path(), &["clone", "-q", world.bare.to_str().unwrap(), people.to_str().unwrap()]);
+    std::fs::create_dir(people.join("docs")).unwrap();
+    std::fs::write(people.join("docs/CODEOWNERS"), "* @everybody\n/manifests/ @acme/checkout-team @octocat\n*.md @writers\n")
+        .unwrap();
+    git(&people, &["add", "-A"]);
+    git(&people, &["commit", "-q", "-m", "who owns what"]);
+    git(&people, &["push", "-q", "origin", "HEAD:main"]);
+    assert!(world.sync().await.contains("opened"));
+    let asked = world.github.world().reviews.clone();
+    assert_eq!(asked, [serde_json::json!({"reviewers": ["ada", "octocat"], "team_reviewers": ["checkout-team"]})]);
+    assert_eq!(world.github.world().drafts, [serde_json::json!(true)]);
+    assert_eq!(world.stand_in.violations(), [""; 0]);
+}

@@ -16,6 +16,7 @@ use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::review::commit::{Author, Change, Edit as CommitEdit, commit_on};
 use crate::review::forge::{self, Failed, Offer};
+use crate::review::owners::Owners;
 use crate::review::{self, Audience, Became, Content, Edit, Identity, Known, Opened, Standing};
 use crate::source::{self, CommitId, history};
 use crate::target::Judged;
@@ -182,8 +183,7 @@ async fn answered(acting: Acting<'_>, about: &About<'_>, runs: &[Run]) -> Result
 /// An open proposal stays on the commit that it was made on for as long as its files are the same there and now: each push
 /// takes people's approvals from it.
 fn committed(acting: Acting<'_>, about: &About<'_>, edits: &[Edit]) -> Result<(review::Proposal, CommitId), String> {
-    let settings = &acting.session.settings.review;
-    let audience = Audience { labels: settings.labels.clone(), reviewers: settings.reviewers.clone() };
+    let audience = audience(acting, about, edits);
     let findings: Vec<&Finding> = about.findings.iter().collect();
     let is_edited = |file: &String| edits.iter().any(|edit| edit.file == *file);
     let over: Vec<String> = acting.approvals.over.iter().filter(|file| !is_edited(file)).cloned().collect();
@@ -217,6 +217,24 @@ fn committed(acting: Acting<'_>, about: &About<'_>, edits: &[Edit]) -> Result<(r
         }
     }
     make(&acting.pinned.commit, &over)
+}
+
+/// GitHub asks no more people than that.
+const REVIEWERS: usize = 15;
+
+/// Who is asked: the people of the settings, then those who own what is edited, or what it is about where Git is right.
+fn audience(acting: Acting<'_>, about: &About<'_>, edits: &[Edit]) -> Audience {
+    let settings = &acting.session.settings.review;
+    let files = edits.iter().map(|edit| edit.file.as_str());
+    let origins = about.findings.iter().map(|finding| finding.difference.origin.file.as_str());
+    let owners = match about.remedy {
+        Remedy::Adopt => Owners::of(acting.pinned).of_files(files),
+        Remedy::Restore => Owners::of(acting.pinned).of_files(files.chain(origins)),
+    };
+    let mut reviewers = settings.reviewers.clone();
+    reviewers.extend(owners.into_iter().filter(|owner| !settings.reviewers.contains(owner)));
+    reviewers.truncate(REVIEWERS);
+    Audience { labels: settings.labels.clone(), reviewers, readiness: settings.readiness }
 }
 
 /// Whether the files were before as they are now.

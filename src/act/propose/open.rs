@@ -89,6 +89,13 @@ pub(super) fn of(standing: &Standing, runs: &[Run], target: &TargetName) -> Vec<
     open.into_iter().map(|(branch, open)| Open { branch, ..open }).collect()
 }
 
+/// The branches of all targets' proposals that are open, or may be.
+pub(super) fn branches(standing: &Standing, runs: &[Run]) -> BTreeSet<String> {
+    let recorded = standing.proposals().values().map(|record| record.branch.clone());
+    let cut_off = runs.iter().filter(|run| run.due() == Due::Resolution).filter_map(branch_of).map(str::to_owned);
+    recorded.chain(cut_off).collect()
+}
+
 /// What has become of a place of an open proposal.
 pub(super) enum Member<'a> {
     /// Its finding is still to be proposed.

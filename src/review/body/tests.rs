@@ -231,6 +231,45 @@ fn an_overlong_difference_is_cut_with_a_note() {
     assert_inert(&text, "long");
 }
 
+/// A finding in one of many applications.
+fn one_of_many(number: usize) -> Finding {
+    let path = Path::of_keys(&["data", &format!("key-{number}")]);
+    let mut one = finding(path, Some(Seen::Plain(json!("info"))), Some(Seen::Plain(json!("debug"))), "kubectl-edit");
+    one.difference.labels.insert("app.kubernetes.io/part-of".to_owned(), format!("app-{}", number % 40));
+    one
+}
+
+#[test]
+fn a_text_of_many_values_names_them_or_says_where() {
+    for (count, remedy) in [(2, Remedy::Adopt), (2, Remedy::Restore), (500, Remedy::Adopt), (5_000, Remedy::Adopt)] {
+        let findings: Vec<Finding> = (0..count).map(one_of_many).collect();
+        let findings: Vec<&Finding> = findings.iter().collect();
+        let edits = edit(&"level: info\n".repeat(count), &"level: debug\n".repeat(count));
+        let content = Content { findings: &findings, remedy, edits: &edits, removed: &[] };
+        let text = body(content, "4f2c9e1");
+        assert_inert(&text, "many");
+        let is_named = |finding: &&&Finding| text.contains(&format!("`{}`", finding.difference.path()));
+        let named = findings.iter().filter(is_named).count();
+        let left = format!("{} more: the message of this branch's commit names them all.", count - named);
+        assert!(named == count || text.contains(&left), "{named} of {count}");
+        assert!(count > 500 || named > count / 2, "{named} of {count}");
+        let message = commit_message(content);
+        for finding in &findings {
+            let (path, place) = (finding.difference.path(), &finding.place);
+            assert!(message.contains(&format!("- {path} of ")) && message.contains(&format!("Trueup-Place: {place}\n")));
+        }
+    }
+}
+
+#[test]
+fn what_people_read_of_several_values() {
+    let findings = [one_of_many(0), one_of_many(40)];
+    let findings: Vec<&Finding> = findings.iter().collect();
+    let removed = [".trueup/approvals/p-0123456789abcdef.toml".to_owned()];
+    let content = Content { findings: &findings, remedy: Remedy::Restore, edits: &[], removed: &removed };
+    insta::assert_snapshot!(format!("{}\n=====\n{}", title(content), body(content, "4f2c9e1")), @"");
+}
+
 proptest! {
     #[test]
     fn any_text_is_inert(word in "(?s).{0,40}", live in "[`@#<\\[\\]!a\\r\\n~ ]{0,20}") {

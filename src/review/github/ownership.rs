@@ -68,6 +68,7 @@ mod tests {
 
     use super::super::super::Identity;
     use super::*;
+    use crate::config::Readiness;
 
     const HEAD: &str = "aaaa";
 
@@ -93,6 +94,7 @@ mod tests {
             removed: Vec::new(),
             labels: Vec::new(),
             reviewers: Vec::new(),
+            readiness: Readiness::Ready,
             fingerprint: "f-1".to_owned(),
         }
     }

@@ -54,6 +54,8 @@ pub struct World {
     pub pulls: Vec<Pull>,
     pub labels: Vec<Value>,
     pub reviews: Vec<Value>,
+    /// Whether each pull request was opened as a draft.
+    pub drafts: Vec<Value>,
     /// The comments of each pull request.
     pub comments: Vec<(u64, String)>,
     pub faults: VecDeque<(&'static str, Fault)>,
@@ -189,6 +191,7 @@ impl World {
                 json!({"message": "Validation Failed", "errors": [error], "documentation_url": "https://docs.github.com"}),
             );
         }
+        self.drafts.push(body["draft"].clone());
         let number = self.pulls.iter().map(|pull| pull.number).max().unwrap_or(0) + 1;
         let (title, body) = (text("title"), text("body"));
         let pull = Pull {

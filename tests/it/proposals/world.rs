@@ -1,6 +1,7 @@
 //! A repository with its configuration, a folder of live objects (not in Git), and a state folder.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -65,16 +66,43 @@ impl World {
         self.run("sync")
     }
 
+    /// A `trueup sync` that is killed (SIGKILL) after some time.
+    pub fn sync_killed(&self, after: Duration) {
+        let mut child = self.command("sync").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(after);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Merges a branch as people do; one that is in conflict is left.
+    pub fn merge_if_it_goes(&self, branch: &str) {
+        let git = |arguments: &[&str]| {
+            let mut command = Command::new("git");
+            command.args(arguments).current_dir(self.repo.path()).env("GIT_CONFIG_GLOBAL", "/dev/null");
+            for role in ["AUTHOR", "COMMITTER"] {
+                command.env(format!("GIT_{role}_NAME"), "Ada").env(format!("GIT_{role}_EMAIL"), "ada@example.org");
+            }
+            command.output().unwrap().status.success()
+        };
+        if !git(&["merge", "-q", "--no-ff", "-m", "merged", branch]) {
+            assert!(git(&["merge", "--abort"]));
+        }
+    }
+
     /// One `trueup diff`, its report.
     pub fn diff(&self) -> Value {
         self.run("diff")
     }
 
-    fn run(&self, verb: &str) -> Value {
+    fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trueup"));
         command.args([verb, "-o", "json"]).current_dir(self.repo.path()).env("TRUEUP_STATE_DIR", self.state.path());
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("TRUEUP_LOG", "off").stdin(Stdio::null());
-        let output = command.output().unwrap();
+        command
+    }
+
+    fn run(&self, verb: &str) -> Value {
+        let output = self.command(verb).output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
     }
 
