@@ -109,9 +109,13 @@ async fn held_by_now<'a>(
     object: Option<&ObjectId>,
     places: impl IntoIterator<Item = &'a Place>,
 ) -> Result<Option<String>, LedgerError> {
+    Ok(holds_by_now(acting, judged).await?.held_by_people(object, places, Timestamp::now()))
+}
+
+/// What people hold by now, and nothing else.
+async fn holds_by_now(acting: Acting<'_>, judged: &Judged) -> Result<Guards, LedgerError> {
     let holds = acting.ledger.standing().await?.people().holds_in(&judged.name);
-    let guards = Guards { holds, ..Guards::none(judged.ground) };
-    Ok(guards.held_by_people(object, places, Timestamp::now()))
+    Ok(Guards { holds, ..Guards::none(judged.ground) })
 }
 
 /// What would be done, for `--dry-run`.

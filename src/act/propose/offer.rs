@@ -11,7 +11,7 @@ use super::known::{head, known, newest, runs_of};
 use super::open::Open;
 use super::restore::approval_in;
 use super::{Wanted, end, reported};
-use crate::act::{Acting, REFUSALS, new_run};
+use crate::act::{Acting, REFUSALS, holds_by_now, new_run};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::review::commit::{Author, Change, Edit as CommitEdit, commit_on};
@@ -29,9 +29,16 @@ pub(super) async fn offer(
     (branch, open): (&str, Option<&Open>),
     wanted: &[Wanted<'_>],
 ) -> Result<Vec<(usize, RunReport)>, LedgerError> {
-    let Drafted { placed, refused, edits } = drafted(acting, judged, wanted).await;
+    let (wanted, held) = held_apart(acting, judged, wanted).await?;
+    let Drafted { placed, refused, edits } = drafted(acting, judged, &wanted).await;
     let mut reports = Vec::new();
     let (mut waits, mut over) = (Vec::new(), Vec::new());
+    for (wanted, reason) in &held {
+        waits.push(reason.clone());
+        let reasons: Vec<String> = wanted.reasons.iter().cloned().chain([reason.clone()]).collect();
+        let report = reported("held", [&wanted.finding.id], &reasons);
+        reports.push((wanted.number, RunReport { action: ActionName::None, ..report }));
+    }
     for (wanted, reason) in &refused {
         let record = open.and_then(|open| open.record(&wanted.finding.place));
         match record {
@@ -55,6 +62,24 @@ pub(super) async fn offer(
     };
     reports.extend(report.map(|report| (number, report)));
     Ok(reports)
+}
+
+/// A hold since the decision counts, too: what is held is not proposed, and what is open of it stays as it is.
+async fn held_apart<'a>(
+    acting: Acting<'_>,
+    judged: &Judged,
+    all: &[Wanted<'a>],
+) -> Result<(Vec<Wanted<'a>>, Vec<(Wanted<'a>, String)>), LedgerError> {
+    let holds = holds_by_now(acting, judged).await?;
+    let (mut free, mut held) = (Vec::new(), Vec::new());
+    for wanted in all {
+        let object = wanted.case.pair.as_ref().map(|pair| pair.desired().id.clone());
+        match holds.held_by_people(object.as_ref(), [&wanted.finding.place], Timestamp::now()) {
+            Some(reason) => held.push((*wanted, reason)),
+            None => free.push(*wanted),
+        }
+    }
+    Ok((free, held))
 }
 
 async fn offer_these(

@@ -267,7 +267,32 @@ fn what_people_read_of_several_values() {
     let findings: Vec<&Finding> = findings.iter().collect();
     let removed = [".trueup/approvals/p-0123456789abcdef.toml".to_owned()];
     let content = Content { findings: &findings, remedy: Remedy::Restore, edits: &[], removed: &removed };
-    insta::assert_snapshot!(format!("{}\n=====\n{}", title(content), body(content, "4f2c9e1")), @"");
+    insta::assert_snapshot!(format!("{}\n=====\n{}", title(content), body(content, "4f2c9e1")), @r###"
+restore 2 values of shop/app-0 in prod-eu (class image-change)
+=====
+2 values in `prod-eu` are not what Git declares, in `shop/app-0`.
+
+- **Merging** means: trueup puts what Git declares back into the target, once, and only while they are as shown here.
+- **Closing without merging** means: no. trueup leaves these values alone until Git or live moves.
+- One approval that counts no more is removed with it.
+
+- `data.key-0` of `Deployment shop/checkout`: live `"debug"`, Git `"info"`
+  - **Where:** `manifests/checkout.yaml:21:18`
+  - **Writer:** `kubectl-edit` at `2026-11-21T02:31:40Z` (confidence: reported; a program's own name for itself, no proof of a person)
+  - **Risk:** 54 of 100: `restarts pods` 30
+- `data.key-40` of `Deployment shop/checkout`: live `"debug"`, Git `"info"`
+  - **Where:** `manifests/checkout.yaml:21:18`
+  - **Writer:** `kubectl-edit` at `2026-11-21T02:31:40Z` (confidence: reported; a program's own name for itself, no proof of a person)
+  - **Risk:** 54 of 100: `restarts pods` 30
+
+- **Commit:** `4f2c9e1`
+- **Class:** `image-change`
+- **Risk:** at most 54 of 100
+- **Why:**
+  - `policies/drift.toml:14: kubectl-edit`
+
+The changed files hold the approval alone, and no value.
+"###);
 }
 
 proptest! {
