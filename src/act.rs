@@ -1,6 +1,5 @@
 //! Step 7: the only caller of anything that writes. Each effect is recorded before it is sent, and looked at after it.
 
-mod approvals;
 mod basis;
 mod batch;
 mod correct;
@@ -13,13 +12,12 @@ mod propose;
 mod recover;
 
 use jiff::Timestamp;
-use trueup_core::decide::{Decision, Guards, Proposal, Settled};
+use trueup_core::decide::{Decision, Guards, Proposal, Request, Settled};
 use trueup_core::finding::{FindingId, Place};
 use trueup_core::object::ObjectId;
 use trueup_core::policy::{Policy, Remedy};
 use trueup_core::run::{Entry, Episode, Escalation, RunId};
 
-use crate::failure::Failure;
 use crate::ledger::{Ledger, LedgerError};
 use crate::report::{ActionName, RunReport};
 use crate::session::Session;
@@ -27,9 +25,8 @@ use crate::source::Pinned;
 use crate::stop::Stop;
 use crate::target::Judged;
 
-pub use approvals::{Approvals, approvals, unplaced};
-pub use basis::Basis;
-pub use episodes::end_episodes;
+pub use basis::{Basis, decided};
+pub use episodes::{Now, end_episodes, now};
 pub use recover::guarded;
 pub use roll_back::{Worse, request, roll_back_worse};
 
@@ -49,8 +46,8 @@ pub struct Acting<'a> {
     pub ledger: &'a Ledger,
     /// By what was decided.
     pub basis: &'a Basis,
-    /// What people have approved.
-    pub approvals: &'a Approvals,
+    /// What people ask for at this target's findings.
+    pub requests: &'a [Request],
     /// The findings that are acted on; all where none is named.
     pub only: &'a [String],
     /// Asked between two acts.
@@ -84,7 +81,7 @@ pub async fn perform(
             Decision::Hold(_) | Decision::Leave(_) => reports.push((number, vec![previewed(&decision)])),
         }
     }
-    let reviewed = propose::review(acting, judged, &verdicts).await?;
+    let reviewed = Box::pin(propose::review(acting, judged, &verdicts)).await?;
     reports.extend(reviewed.into_iter().map(|(number, report)| (number, vec![report])));
     let (corrected, left) = batch::correct_all(acting, judged, guards, corrections).await?;
     reports.extend(corrected);
@@ -94,7 +91,7 @@ pub async fn perform(
         }
         verdicts.insert(finding.clone(), propose::Verdict::Propose(number, remedy, reasons));
         let acting = Acting { basis: &basis, ..acting };
-        let reviewed = propose::review(acting, judged, &verdicts).await?;
+        let reviewed = Box::pin(propose::review(acting, judged, &verdicts)).await?;
         let is_late = |report: &RunReport| report.finding.contains(&finding.0);
         reports.extend(reviewed.into_iter().filter(|(_, report)| is_late(report)).map(|(number, report)| (number, vec![report])));
     }
@@ -194,18 +191,6 @@ async fn escalate(acting: Acting<'_>, judged: &Judged, settled: Settled) -> Resu
 #[must_use]
 pub fn is_wanted(id: &FindingId, only: &[String]) -> bool {
     only.is_empty() || only.contains(&id.0)
-}
-
-/// An id that names no finding is a mistake: its values may have moved on since it was read.
-///
-/// # Errors
-/// With the first such id.
-pub fn all_found(targets: &[Judged], only: &[String]) -> Result<(), Failure> {
-    let is_found = |id: &&String| targets.iter().flat_map(Judged::findings).any(|finding| finding.id.0 == **id);
-    match only.iter().find(|id| !is_found(id)) {
-        Some(id) => Err(Failure::usage(anyhow::anyhow!("no finding `{id}`: `trueup diff` lists them as they are now"))),
-        None => Ok(()),
-    }
 }
 
 /// A new run's id: sortable by time.

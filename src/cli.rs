@@ -154,6 +154,16 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         policy: Vec<PathBuf>,
     },
+    /// Want Git's value back for a finding, whatever its class's stage
+    Approve(people::Approve),
+    /// Leave a finding as it is, until live or Git moves
+    Deny(people::Deny),
+    /// Let a live value stay until a time
+    Lease {
+        /// What to do with leases
+        #[command(subcommand)]
+        command: people::Lease,
+    },
     /// Write and propose nothing: everywhere, in a target, for an object or at a finding
     Hold(people::Hold),
     /// Let go on what was stopped: by a hold, an undo, a fight, a lost ledger or a rewritten history

@@ -1,9 +1,11 @@
 //! One function a command: what it prints, and how it ends.
 
+mod approve;
 mod audit;
 mod check;
 mod diff;
 mod hold;
+mod lease;
 mod log;
 mod policy;
 mod render;
@@ -86,6 +88,9 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             replay::replay(&session::open(&global)?, &run, policy.as_ref(), output(&global)).await
         }
         Command::Undo { run } => undo::undo(&session::open(&global)?, &run, output(&global)).await,
+        Command::Approve(asked) => approve::approve(&session::open(&global)?, &asked, output(&global)).await,
+        Command::Deny(asked) => approve::deny(&session::open(&global)?, &asked, output(&global)).await,
+        Command::Lease { command } => lease::lease(&session::open(&global)?, &command, output(&global)).await,
         Command::Hold(asked) => hold::hold(&global, &session::open(&global)?, &asked, output(&global)).await,
         Command::Resume(asked) => resume::resume(&global, &session::open(&global)?, &asked, output(&global)).await,
         Command::Audit { command } => {
@@ -137,6 +142,9 @@ fn only_known_forms(command: &Command, output: Option<Output>) -> Result<(), Fai
         | Command::Runs { .. }
         | Command::Undo { .. }
         | Command::Replay { .. }
+        | Command::Approve(_)
+        | Command::Deny(_)
+        | Command::Lease { .. }
         | Command::Hold(_)
         | Command::Resume(_)
         | Command::Audit { .. }

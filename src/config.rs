@@ -1,5 +1,6 @@
 //! Settings: flags ▸ environment ▸ `trueup.toml` ▸ defaults, validated once.
 
+mod app;
 mod file;
 mod render;
 
@@ -12,6 +13,7 @@ use trueup_kubernetes::own_config_map::OwnConfigMap;
 
 use crate::source::credentials::Secret;
 
+pub use app::AppSettings;
 pub use file::ConfigError;
 pub use render::{Chart, ManifestPath, Program, RenderSettings, Rendering};
 
@@ -97,6 +99,8 @@ pub enum Forge {
         api: String,
         /// The web's base URL, which is also where Git pushes to.
         web: String,
+        /// The app as whom GitHub is asked; else by a token of the environment.
+        app: Option<AppSettings>,
     },
 }
 
@@ -160,6 +164,8 @@ pub enum TargetKind {
         state: String,
         /// Expectation files in the source.
         expect: Vec<String>,
+        /// Binding files in the source.
+        bind: Vec<String>,
     },
 }
 

@@ -1,5 +1,7 @@
 //! `trueup doctor`: what can be reached, what may be done, and what is missing.
 
+mod forge;
+
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -10,7 +12,7 @@ use trueup_core::shared::Shared;
 
 use crate::cli::Output;
 use crate::command::print;
-use crate::config::{Forge, Secrets, TargetKind};
+use crate::config::{Secrets, TargetKind};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ledger::{Audit, Ledger};
@@ -40,7 +42,8 @@ enum State {
 /// # Errors
 /// When the result cannot be printed.
 pub async fn doctor(session: &Session, output: Output) -> Result<Exit, Failure> {
-    let mut checks = vec![ledger(session).await, forge(session)];
+    let mut checks = vec![ledger(session).await];
+    checks.extend(forge::checks(session).await);
     match session::pin(session).await {
         Ok(pinned) => {
             checks.push(good("source", format!("{} @ {} ({})", pinned.name, pinned.commit, pinned.reference)));
@@ -84,16 +87,6 @@ async fn ledger(session: &Session) -> Check {
             Err(error) => missing("ledger", error.to_string()),
         },
         Err(error) => missing("ledger", error.to_string()),
-    }
-}
-
-fn forge(session: &Session) -> Check {
-    match (&session.settings.review.forge, &session.forge_token) {
-        (Forge::Local, _) => good("forge", "local: branches trueup/… and patch files".to_owned()),
-        (Forge::GitHub { repo, .. }, Some(_)) => good("forge", format!("github {repo}, with a token")),
-        (Forge::GitHub { repo, .. }, None) => {
-            missing("forge", format!("github {repo} without a token: set TRUEUP_GITHUB_TOKEN, GITHUB_TOKEN or GH_TOKEN"))
-        }
     }
 }
 

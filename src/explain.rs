@@ -5,11 +5,12 @@ pub mod pages;
 pub mod rows;
 mod words;
 
-use trueup_core::decide::{Case, Decision, Inputs, Terms, decide};
+use trueup_core::decide::{Case, Decision, Guards, Inputs, Request, Terms, decide};
 use trueup_core::facts::Pair;
 use trueup_core::finding::Finding;
 use trueup_core::object::ObjectId;
 use trueup_core::path::Path;
+use trueup_core::policy::Policy;
 
 use self::pages::{Page, declared, path_or_all};
 use self::rows::{PathRow, rows};
@@ -19,6 +20,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::guards;
 use crate::ledger::Ledger;
+use crate::people::{self, OfPeople};
 use crate::report::paths::{ObjectPaths, ObjectState, PathReport, PathsReport, SCHEMA};
 use crate::report::{ProblemReport, problem_report};
 use crate::round::{Round, look};
@@ -223,9 +225,26 @@ async fn whole(
     for reason in &finding.reasons {
         page.line("because", reason);
     }
-    page.line("next", &next(session, round, judged, case, finding).await?);
+    for (name, said) in OfPeople::of(finding, round.known()).lines() {
+        page.line(name, &said);
+    }
+    page.line("next", &next(session, round, judged, finding).await?);
     page.line("change it", &of_change(finding));
     Ok(page.text)
+}
+
+/// What is decided about one finding alone.
+pub(crate) fn decided_about(
+    judged: &Judged,
+    finding: &Finding,
+    (guards, policy): (&Guards, &Policy),
+    requests: &[Request],
+) -> Option<Decision> {
+    let case = judged.cases.iter().find(|case| case.findings.iter().any(|other| other.id == finding.id))?;
+    let one = [finding.clone()];
+    let cases = [Case { pair: case.pair.as_ref(), findings: &one }];
+    let terms = Terms { target: &judged.name, requests, guards, policy, now: jiff::Timestamp::now() };
+    decide(&Inputs::of(&cases, terms)).into_iter().next()
 }
 
 /// Who may rewrite each write to the object; which of them did, the server does not say.
@@ -236,21 +255,12 @@ fn admission(judged: &Judged, case: &JudgedCase) -> Option<String> {
 }
 
 /// What `sync` would do about it now.
-async fn next(
-    session: &Session,
-    round: &Round,
-    judged: &Judged,
-    case: &JudgedCase,
-    finding: &Finding,
-) -> Result<String, Failure> {
+async fn next(session: &Session, round: &Round, judged: &Judged, finding: &Finding) -> Result<String, Failure> {
     let ledger = Ledger::open_if_there(&session.ledger).await.map_err(Failure::usage)?;
     let guards =
         guards::preview(session, ledger.as_ref(), (judged, &round.policy, &round.pinned), jiff::Timestamp::now()).await?;
-    let one = [finding.clone()];
-    let cases = [Case { pair: case.pair.as_ref(), findings: &one }];
-    let now = jiff::Timestamp::now();
-    let terms = Terms { target: &judged.name, requests: &[], guards: &guards, policy: &round.policy, now };
-    let text = decide(&Inputs::of(&cases, terms)).into_iter().next().map(|decision| match decision {
+    let requests = people::requests(judged, round.known());
+    let text = decided_about(judged, finding, (&guards, &round.policy), &requests).map(|decision| match decision {
         Decision::Correct(correction) => format!("sync would patch it: {}", correction.patch),
         Decision::Propose(proposal) => format!("sync would propose it on branch trueup/{}", proposal.place),
         Decision::Escalate(settled) => format!("sync would tell people: {}", settled.reasons.last().cloned().unwrap_or_default()),

@@ -3,6 +3,7 @@
 mod earlier;
 pub mod head;
 pub mod source;
+pub mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -195,6 +196,7 @@ fn guards(
 ) -> Guards {
     let mut guards = Guards::none(judged.ground);
     let source = source::stopped(standing, pinned).map(|reason| Held { scope: Scope::Target, reason, until: None });
+    guards.leases = standing.people().granted();
     guards.holds = source.into_iter().chain(standing.people().holds_in(&judged.name)).collect();
     if let Cluster::Unseen(error) = seen {
         guards.frozen = Some(format!("which cluster this is cannot be read: {error}"));

@@ -1,5 +1,7 @@
 //! People decide from the command line: who they are, and the record of it.
 
+mod counts;
+
 use jiff::Timestamp;
 use nix::unistd::{User, geteuid};
 use serde::Serialize;
@@ -10,6 +12,8 @@ use crate::failure::Failure;
 use crate::ledger::Ledger;
 use crate::session::Session;
 use crate::target;
+
+pub use counts::{Decided, Known, OfPeople, may_approve, requests};
 
 /// What was recorded.
 #[derive(Debug, Serialize)]

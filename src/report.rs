@@ -14,6 +14,7 @@ use trueup_core::finding::{Cause, Divergence, Finding, Lane, Risk, Subject};
 use trueup_core::seen::Seen;
 
 use crate::exit::Exit;
+use crate::people::{Known, OfPeople};
 use crate::render;
 use crate::round::{Round, SourceState};
 use crate::target::Judged;
@@ -86,6 +87,9 @@ pub struct Counts {
     pub as_declared: usize,
     /// With findings outside `ignore`.
     pub drifted: usize,
+    /// With findings outside `ignore` that may all stay for a while.
+    #[serde(skip_serializing_if = "is_none")]
+    pub leased: usize,
     /// Not seen.
     pub unknown: usize,
     /// Not judged: Secrets that are off, hooks and finished Jobs that are gone.
@@ -150,6 +154,9 @@ pub struct FindingReport {
     pub risk: Risk,
     /// Why.
     pub reasons: Vec<String>,
+    /// What people decided about it.
+    #[serde(flatten)]
+    pub people: OfPeople,
 }
 
 /// One problem.
@@ -230,12 +237,12 @@ impl Report {
             .targets
             .iter()
             .flat_map(|judged| judged.problems.iter().map(|problem| problem_report(problem, Some(judged.name.0.clone()))));
-        let findings: Vec<FindingReport> = findings.into_iter().map(finding_report).collect();
+        let findings: Vec<FindingReport> = findings.into_iter().map(|finding| finding_report(finding, round.known())).collect();
         Self {
             schema: SCHEMA,
             subjects: findings.iter().map(|finding| (finding.id.clone(), row::place_of(finding))).collect(),
             source: round.source.clone(),
-            targets: round.targets.iter().map(target_report).collect(),
+            targets: round.targets.iter().map(|judged| target_report(judged, round.known())).collect(),
             findings,
             problems: own.chain(targets).collect(),
             runs: None,
@@ -248,7 +255,7 @@ impl Report {
     pub fn exit(&self) -> Exit {
         if self.targets.iter().any(|target| target.verdict == Verdict::Unknown) {
             Exit::Unseen
-        } else if self.findings.iter().any(|finding| finding.lane > Lane::Ignore) {
+        } else if self.findings.iter().any(|finding| finding.lane > Lane::Ignore && finding.people.lease.is_none()) {
             Exit::Drift
         } else {
             Exit::True
@@ -274,8 +281,8 @@ fn order(finding: &Finding) -> (String, u8, String, String, String, String) {
     }
 }
 
-fn target_report(judged: &Judged) -> TargetReport {
-    let objects = counts(judged);
+fn target_report(judged: &Judged, known: Known<'_>) -> TargetReport {
+    let objects = counts(judged, known);
     let verdict = if objects.unknown > 0 || judged.problems.iter().any(|problem| problem.blinds) {
         Verdict::Unknown
     } else if objects.drifted + objects.extra > 0 {
@@ -287,11 +294,14 @@ fn target_report(judged: &Judged) -> TargetReport {
     TargetReport { name, kind: judged.kind, verdict, objects, serial: judged.serial, rendered }
 }
 
-fn counts(judged: &Judged) -> Counts {
+fn counts(judged: &Judged, known: Known<'_>) -> Counts {
     let mut counts = Counts::default();
+    let is_leased = |finding: &Finding| known.standing.people().lease_of(finding, known.now).is_some();
     for case in &judged.cases {
+        let told: Vec<&Finding> = case.findings.iter().filter(|finding| finding.lane > Lane::Ignore).collect();
+        let (is_told, is_leased) = (!told.is_empty(), told.iter().all(|finding| is_leased(finding)));
         if case.is_extra() {
-            counts.extra += usize::from(case.findings.iter().any(|finding| finding.lane > Lane::Ignore));
+            counts.extra += usize::from(is_told && !is_leased);
             continue;
         }
         counts.declared += 1;
@@ -302,18 +312,19 @@ fn counts(judged: &Judged) -> Counts {
                 counts.skipped_secrets += usize::from(desired.id.kind == "Secret");
             }
             Some(Pair::Missing(_) | Pair::Matched(_)) | None => {
-                if case.findings.iter().any(|finding| finding.lane > Lane::Ignore) {
-                    counts.drifted += 1;
-                } else {
-                    counts.as_declared += 1;
-                }
+                let count = match (is_told, is_leased) {
+                    (false, _) => &mut counts.as_declared,
+                    (true, true) => &mut counts.leased,
+                    (true, false) => &mut counts.drifted,
+                };
+                *count += 1;
             }
         }
     }
     counts
 }
 
-fn finding_report(finding: &Finding) -> FindingReport {
+fn finding_report(finding: &Finding, known: Known<'_>) -> FindingReport {
     let difference = &finding.difference;
     let (desired, live) = difference.values();
     let (path, pointer, predicate) = match &difference.divergence {
@@ -345,6 +356,7 @@ fn finding_report(finding: &Finding) -> FindingReport {
         lane: finding.lane,
         risk: finding.risk.clone(),
         reasons: finding.reasons.clone(),
+        people: OfPeople::of(finding, known),
     }
 }
 
@@ -362,6 +374,7 @@ impl std::ops::Add for Counts {
             declared: self.declared + other.declared,
             as_declared: self.as_declared + other.as_declared,
             drifted: self.drifted + other.drifted,
+            leased: self.leased + other.leased,
             unknown: self.unknown + other.unknown,
             skipped: self.skipped + other.skipped,
             skipped_secrets: self.skipped_secrets + other.skipped_secrets,

@@ -5,16 +5,17 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
-use trueup_core::decide::{Case, Decision, Guards, Inputs, Terms};
 use trueup_core::facts::Problem;
-use trueup_core::finding::Finding;
 use trueup_core::policy::Policy;
 use trueup_core::run::Standing;
 
-use crate::act::{self, Acting, Approvals, Basis, is_wanted};
+use crate::act::{self, Acting};
+use crate::approvals;
+use crate::bindings;
 use crate::failure::Failure;
 use crate::guards;
 use crate::ledger::Ledger;
+use crate::people::{self, Known};
 use crate::report::RunReport;
 use crate::rules;
 use crate::session::{self, Session};
@@ -37,8 +38,18 @@ pub struct Round {
     pub standing: Standing,
     /// What concerns no single target.
     pub problems: Vec<Problem>,
+    /// When it was.
+    pub at: Timestamp,
     /// How long it took.
     pub took: Duration,
+}
+
+impl Round {
+    /// By what it is told what people's decisions count for.
+    #[must_use]
+    pub fn known(&self) -> Known<'_> {
+        Known { standing: &self.standing, policy: &self.policy, now: self.at }
+    }
 }
 
 /// What Git said, for reports.
@@ -73,8 +84,11 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
         dirty: pinned.dirty,
     };
     let (standing, unknown) = guards::standing(session, &pinned).await;
-    let problems = [rules::notes(session, &policy, &targets), act::unplaced(&pinned, &session.settings), unknown].concat();
-    Ok(Round { source, pinned, policy, targets, standing, problems, took: begun.elapsed() })
+    guards::state::refuse_before(&standing, &mut targets);
+    bindings::join(session, &pinned, &policy, &mut targets);
+    let unplaced = approvals::judge(session, &pinned, &mut targets).await;
+    let problems = rules::notes(session, &policy, &targets).into_iter().chain(unknown).chain(unplaced).collect();
+    Ok(Round { source, pinned, policy, targets, standing, problems, at: Timestamp::now(), took: begun.elapsed() })
 }
 
 /// Steps 6 to 9 for what [`look`] saw: decide, then act, each effect recorded before it and verified after it.
@@ -83,26 +97,27 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
 /// Where the ledger cannot be used: nothing is written without one.
 pub async fn act(
     session: &Session,
-    round: &mut Round,
+    round: &Round,
     ledger: &Ledger,
     only: &[String],
     stop: &Stop,
 ) -> Result<Vec<RunReport>, Failure> {
-    act::all_found(&round.targets, only)?;
+    all_found(round, only)?;
     let ledger = &ledger.under(&round.policy);
     guards::source::pin(ledger, &round.pinned).await.map_err(Failure::usage)?;
     let mut reports = Vec::new();
-    for judged in &mut round.targets {
+    for judged in &round.targets {
         if stop.is_requested() {
             break;
         }
-        let seen = (&*judged, &round.policy, &round.pinned);
+        guards::state::record(ledger, &round.standing, judged).await.map_err(Failure::usage)?;
+        let seen = (judged, &round.policy, &round.pinned);
         let (guards, worse) = act::guarded(session, ledger, seen).await?;
         let ledger = &ledger.of_cluster(guards::cluster(session, ledger, judged).await?);
-        let approvals = act::approvals(&round.pinned, Some(ledger), judged).await.map_err(Failure::usage)?;
-        let (pinned, policy) = (&round.pinned, &round.policy);
-        let (basis, decisions) = decided(judged, (&guards, &approvals), policy, only);
-        let acting = Acting { session, pinned, policy, ledger, basis: &basis, approvals: &approvals, only, stop };
+        let requests = &[people::requests(judged, round.known()), judged.approved.requests.clone()].concat()[..];
+        let (basis, decisions) = act::decided(judged, (&guards, &round.policy), requests, only);
+        let (pinned, policy, basis) = (&round.pinned, &round.policy, &basis);
+        let acting = Acting { session, pinned, policy, ledger, basis, requests, only, stop };
         reports.extend(act::roll_back_worse(acting, judged, &guards, worse).await.map_err(Failure::usage)?);
         reports.extend(act::perform(acting, judged, &guards, decisions).await.map_err(Failure::usage)?);
         guards::head::renew(ledger, judged).await?;
@@ -120,28 +135,26 @@ pub async fn act(
 /// Where a ledger exists and cannot be read.
 pub async fn preview(
     session: &Session,
-    round: &mut Round,
+    round: &Round,
     ledger: Option<&Ledger>,
     only: &[String],
 ) -> Result<Vec<RunReport>, Failure> {
-    act::all_found(&round.targets, only)?;
+    all_found(round, only)?;
     let mut reports = Vec::new();
-    for judged in &mut round.targets {
-        let seen = (&*judged, &round.policy, &round.pinned);
+    for judged in &round.targets {
+        let seen = (judged, &round.policy, &round.pinned);
         let guards = guards::preview(session, ledger, seen, Timestamp::now()).await?;
-        let approvals = act::approvals(&round.pinned, ledger, judged).await.map_err(Failure::usage)?;
-        reports.extend(act::preview(&decided(judged, (&guards, &approvals), &round.policy, only).1));
+        let requests = [people::requests(judged, round.known()), judged.approved.requests.clone()].concat();
+        reports.extend(act::preview(&act::decided(judged, (&guards, &round.policy), &requests, only).1));
     }
     Ok(reports)
 }
 
-/// What is decided about these findings; about all where none is named.
-fn decided(judged: &Judged, (guards, asked): (&Guards, &Approvals), policy: &Policy, only: &[String]) -> (Basis, Vec<Decision>) {
-    let wanted = |finding: &&Finding| is_wanted(&finding.id, only);
-    let findings: Vec<Vec<Finding>> =
-        judged.cases.iter().map(|case| case.findings.iter().filter(wanted).cloned().collect()).collect();
-    let pairs = judged.cases.iter().map(|case| case.pair.as_ref());
-    let cases: Vec<Case<'_>> = pairs.zip(&findings).map(|(pair, findings)| Case { pair, findings }).collect();
-    let terms = Terms { target: &judged.name, requests: &asked.requests, guards, policy, now: Timestamp::now() };
-    Basis::decide(&Inputs::of(&cases, terms))
+/// An id that names no finding is a mistake: its values may have moved on since it was read.
+fn all_found(round: &Round, only: &[String]) -> Result<(), Failure> {
+    let is_found = |id: &&String| round.targets.iter().flat_map(Judged::findings).any(|finding| finding.id.0 == **id);
+    match only.iter().find(|id| !is_found(id)) {
+        Some(id) => Err(Failure::usage(anyhow::anyhow!("no finding `{id}`: `trueup diff` lists them as they are now"))),
+        None => Ok(()),
+    }
 }

@@ -13,6 +13,7 @@ use crate::config::{self, Forge, Overrides, Settings};
 use crate::desired::{Lasting, Readings};
 use crate::failure::Failure;
 use crate::ledger::{Location, Server};
+use crate::review::forge::{self, Connection};
 use crate::source::credentials::{Credentials, Secret, Token};
 use crate::source::error::SourceError;
 use crate::source::{self, Access, Pinned, Revision, SourceSpec};
@@ -39,6 +40,10 @@ pub struct Session {
     pub key: DigestKey,
     /// The forge's token, sent to the forge's host alone.
     pub forge_token: Option<Secret>,
+    /// The private key of the forge's app, where the environment gives it.
+    pub forge_app_key: Option<Secret>,
+    /// The GitHub of the settings, once it was asked.
+    pub github: Connection,
 }
 
 /// Reads the settings and opens the state folder.
@@ -64,6 +69,8 @@ pub fn open(global: &Global) -> Result<Session, Failure> {
         memories,
         key,
         forge_token: forge_token(),
+        forge_app_key: variable("TRUEUP_GITHUB_APP_KEY").map(Secret::new),
+        github: Connection::default(),
         settings,
     })
 }
@@ -86,7 +93,7 @@ pub async fn pin(session: &Session) -> Result<Pinned, Failure> {
     let settings = &session.settings.source;
     let spec =
         SourceSpec { repo: settings.repo.clone(), reference: settings.reference.clone(), revision: session.revision.clone() };
-    let access = session.access.clone();
+    let access = forge::access(session).await;
     let pinned = tokio::task::spawn_blocking(move || source::pin(&spec, &access)).await.map_err(Failure::unseen)?;
     pinned.map_err(|error| match &error {
         SourceError::Remote(_) => Failure::unseen(error),
@@ -161,8 +168,9 @@ fn ledger(settings: &Settings, state: &StateFolder) -> Result<Location, Failure>
 fn credentials(settings: &Settings) -> Credentials {
     let own = variable("TRUEUP_GIT_TOKEN").zip(host_of(&settings.source.repo));
     let forge = match &settings.review.forge {
-        Forge::GitHub { web, .. } => forge_token().zip(host_of(web)),
-        Forge::Local => None,
+        Forge::GitHub { web, app: None, .. } => forge_token().zip(host_of(web)),
+        // An app's tokens are asked for where they are needed.
+        Forge::GitHub { app: Some(_), .. } | Forge::Local => None,
     };
     let token = own.map(|(text, host)| Token { host, secret: Secret::new(text) });
     let token = token.or_else(|| forge.map(|(secret, host)| Token { host, secret }));

@@ -32,6 +32,7 @@ use trueup_kubernetes::verdicts::Verdicts;
 use crate::config::{ManifestPath, Target, TargetKind};
 use crate::desired::{self, Declared};
 use crate::render;
+use crate::review::approval::Approved;
 use crate::session::Session;
 use crate::source::Pinned;
 
@@ -75,6 +76,8 @@ pub struct Judged {
     pub rewriters: BTreeMap<ObjectId, Vec<String>>,
     /// Objects that another target declares, too, and why nothing is written to them.
     pub contested: BTreeMap<ObjectId, String>,
+    /// What people have approved of it.
+    pub approved: Approved,
     /// What it is to its owners.
     pub standing: Standing,
     /// How its objects hang together.
@@ -123,6 +126,7 @@ impl Judged {
             kinds: Kinds::built_in(),
             rewriters: BTreeMap::new(),
             contested: BTreeMap::new(),
+            approved: Approved::default(),
             standing: target.standing.clone(),
             topology: Topology::default(),
             head: None,
@@ -213,7 +217,7 @@ pub struct Judging<'a> {
 }
 
 impl Judging<'_> {
-    fn classify(self, mut difference: Difference) -> Finding {
+    pub(crate) fn classify(self, mut difference: Difference) -> Finding {
         difference.surroundings.standing = self.standing.clone();
         let seen = difference.surroundings.live.as_deref().or(difference.surroundings.desired.as_deref());
         if let (Subject::Object(id), Some(value)) = (&difference.subject, seen) {
@@ -243,8 +247,9 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
                 }
                 Err(problems) => Judged::unseen(target, problems),
             },
-            TargetKind::Terraform { state, expect } => {
-                terraform::judge(pinned, target, (state, &session.settings.folder, expect), judging).await
+            TargetKind::Terraform { state, expect, bind } => {
+                let files = (&expect[..], &bind[..]);
+                terraform::judge(pinned, target, (state, &session.settings.folder, files), judging).await
             }
         }
     };

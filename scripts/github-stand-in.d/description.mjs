@@ -6,6 +6,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 
 const used = [
+  "/app/installations/{installation_id}/access_tokens",
+  "/repos/{owner}/{repo}",
+  "/repos/{owner}/{repo}/branches/{branch}",
+  "/repos/{owner}/{repo}/installation",
   "/repos/{owner}/{repo}/pulls",
   "/repos/{owner}/{repo}/pulls/{pull_number}",
   "/repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers",

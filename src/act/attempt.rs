@@ -14,6 +14,7 @@ use trueup_core::run::{Effect, Entry, HandBack, Hold, Intent, Outcome, Outlook, 
 use super::resolve::settle;
 use super::verify::{Seen, still_drifting, verify};
 use super::{Acting, new_run, report};
+use crate::failpoint;
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::target::{Judged, Sent};
@@ -37,18 +38,23 @@ pub(super) async fn attempt(
     correction: &Correction,
     before: Vec<Vitals>,
 ) -> Result<Attempt, LedgerError> {
+    failpoint::reached("correction: decided");
     let run = new_run();
     let decided = acting.basis.recorded(acting.ledger).await?;
+    failpoint::reached("correction: decision recorded");
     let held = hold_before(acting, &run, correction).await?;
     let owed = owed(acting, judged, correction);
     let effect = PatchEffect { health: before, hand_back: owed, ..patch_effect(correction) };
     let intent = intent(acting, &run, correction, (effect.clone(), decided));
     let intent = acting.ledger.append(&intent, Timestamp::now()).await?;
+    failpoint::reached("correction: intended");
     tracing::info!(run = %run, object = %correction.object, paths = ?correction.paths, "correcting");
     let objection = |after| rewritten(acting, judged, correction, after);
     let sent = settle(judged, correction, judged.reach.send(&run, correction, objection).await).await;
+    failpoint::reached("correction: sent");
     let entry = Entry::Outcome { run: run.clone(), outcome: outcome(&sent) };
     let outcome = acting.ledger.append(&entry, Timestamp::now()).await?;
+    failpoint::reached("correction: outcome recorded");
     let mut report = RunReport {
         id: Some(run.to_string()),
         patch: Some(correction.patch.clone()),
@@ -65,8 +71,10 @@ pub(super) async fn attempt(
                 report.records.push(acting.ledger.append(&entry, Timestamp::now()).await?.seq);
             }
             let looked = verify(acting, judged, (correction, &patched.live), &effect.health).await;
+            failpoint::reached("correction: verified");
             let entry = Entry::Verification { run: run.clone(), outlook: looked.outlook, why: looked.why.clone() };
             report.records.push(acting.ledger.append(&entry, Timestamp::now()).await?.seq);
+            failpoint::reached("correction: verification recorded");
             looked.outlook.name().clone_into(&mut report.status);
             conclude(acting, &run, correction, &looked, &mut report).await?;
             seen = Some(looked);
@@ -76,6 +84,7 @@ pub(super) async fn attempt(
         Sent::Void(message) => report_end(&mut report, "void", message),
         Sent::Unanswered(message) => report_end(&mut report, "unknown", message),
     }
+    failpoint::reached("correction: ended");
     tracing::info!(run = %run, status = report.status, "corrected");
     Ok(Attempt { run, report, sent, seen })
 }

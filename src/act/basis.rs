@@ -2,10 +2,14 @@
 
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
-use trueup_core::decide::{Decision, DecisionRecord, Inputs};
+use trueup_core::decide::{Case, Decision, DecisionRecord, Guards, Inputs, Request, Terms};
+use trueup_core::finding::Finding;
+use trueup_core::policy::Policy;
 use trueup_core::run::Entry;
 
+use super::is_wanted;
 use crate::ledger::{Ledger, LedgerError};
+use crate::target::Judged;
 
 /// By what a target was decided. Where nothing is done, nothing is recorded: a loop that leaves everything as it is adds
 /// nothing to the ledger.
@@ -34,4 +38,21 @@ impl Basis {
         };
         self.seq.get_or_try_init(record).await.copied()
     }
+}
+
+/// What is decided about these findings; about all where none is named.
+#[must_use]
+pub fn decided(
+    judged: &Judged,
+    (guards, policy): (&Guards, &Policy),
+    requests: &[Request],
+    only: &[String],
+) -> (Basis, Vec<Decision>) {
+    let wanted = |finding: &&Finding| is_wanted(&finding.id, only);
+    let findings: Vec<Vec<Finding>> =
+        judged.cases.iter().map(|case| case.findings.iter().filter(wanted).cloned().collect()).collect();
+    let pairs = judged.cases.iter().map(|case| case.pair.as_ref());
+    let cases: Vec<Case<'_>> = pairs.zip(&findings).map(|(pair, findings)| Case { pair, findings }).collect();
+    let terms = Terms { target: &judged.name, requests, guards, policy, now: Timestamp::now() };
+    Basis::decide(&Inputs::of(&cases, terms))
 }

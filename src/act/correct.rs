@@ -66,7 +66,7 @@ pub(super) async fn correct(
                 return Ok(corrected);
             }
         };
-        let attempt = attempt(acting, judged, &correction, watched).await?;
+        let attempt = Box::pin(attempt(acting, judged, &correction, watched)).await?;
         reports.push(attempt.report);
         match attempt.sent {
             Sent::Void(_) | Sent::Inadmissible(_) if acting.stop.is_requested() => return Ok(corrected),
@@ -78,7 +78,7 @@ pub(super) async fn correct(
             Sent::Applied(_) | Sent::Refused(_) | Sent::Unanswered(_) => {
                 if let Some(seen) = attempt.seen.as_ref().filter(|seen| seen.outlook == Outlook::Unhealthy) {
                     let why = seen.why.as_deref().unwrap_or_default();
-                    reports.extend(roll_back_run(acting, judged, &guards, (&attempt.run, why)).await?);
+                    reports.extend(Box::pin(roll_back_run(acting, judged, &guards, (&attempt.run, why))).await?);
                 }
                 corrected.outlook = attempt.seen.map(|seen| seen.outlook);
                 return Ok(corrected);
@@ -161,13 +161,8 @@ async fn decide_again(
         let reason = "somebody wrote another value while this was to be corrected: judged anew in the next round".to_owned();
         Decision::Leave(Settled { finding: finding.id, place: finding.place, reasons: vec![reason] })
     });
-    let terms = Terms {
-        target: &judged.name,
-        requests: &acting.approvals.requests,
-        guards,
-        policy: acting.policy,
-        now: Timestamp::now(),
-    };
+    let (requests, policy) = (acting.requests, acting.policy);
+    let terms = Terms { target: &judged.name, requests, guards, policy, now: Timestamp::now() };
     let (basis, decisions) = Basis::decide(&Inputs::of(&cases, terms));
     Some((basis, decisions.into_iter().chain(stopped).collect()))
 }

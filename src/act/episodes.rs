@@ -42,7 +42,8 @@ fn is_wholly_seen(judged: &Judged) -> bool {
 }
 
 /// What was seen of a place without a finding.
-pub(super) enum Now {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Now {
     /// It is as Git declares it.
     True,
     /// There is nothing to compare any more.
@@ -52,7 +53,8 @@ pub(super) enum Now {
 }
 
 /// What was seen of an object or output at whose place nothing was found.
-pub(super) fn now(judged: &Judged, subject: Option<&Subject>) -> Now {
+#[must_use]
+pub fn now(judged: &Judged, subject: Option<&Subject>) -> Now {
     let whole = is_wholly_seen(judged);
     let case = match subject {
         Some(Subject::Object(id)) => judged.case_of(id),

@@ -20,6 +20,7 @@ use trueup_core::run::Run;
 use super::{Acting, report};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
+use crate::review::forge;
 use crate::review::group::{Fit, Key, branch, fit, groups};
 use crate::source::Revision;
 use crate::target::{Judged, JudgedCase};
@@ -93,12 +94,21 @@ pub(super) async fn review(
     if judged.cases.is_empty() {
         return Ok(Vec::new());
     }
+    let all = all_wanted(judged, verdicts);
+    if let Some(until) = forge::closed_until(acting.session) {
+        let why = format!("the forge wants to be left alone until {until}: offered by the next round after that");
+        let later = |wanted: &Wanted<'_>| {
+            let reasons: Vec<String> = wanted.reasons.iter().cloned().chain([why.clone()]).collect();
+            (wanted.number, reported("later", [&wanted.finding.id], &reasons))
+        };
+        return Ok(all.iter().map(later).collect());
+    }
     let (standing, runs) = (acting.ledger.standing().await?, acting.ledger.runs().await?);
     let open = open::of(&standing, &runs, &judged.name);
     outlook::verify_merged(acting, judged, &runs).await?;
     let mut plans: Vec<Plan<'_>> = open.iter().map(|proposal| plan(acting, judged, verdicts, proposal)).collect();
     let is_open = |place: &Place| open.iter().any(|proposal| proposal.has(place));
-    let fresh = all_wanted(judged, verdicts).into_iter().filter(|wanted| !is_open(&wanted.finding.place)).collect();
+    let fresh = all.into_iter().filter(|wanted| !is_open(&wanted.finding.place)).collect();
     let alone = join(&mut plans, fresh);
     let mut reports = Vec::new();
     for plan in plans {

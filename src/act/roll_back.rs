@@ -85,7 +85,7 @@ async fn roll_back(
             Decision::Leave(_) | Decision::Propose(_) | Decision::Escalate(_) => break,
         };
         let acting = Acting { basis: &basis, ..acting };
-        let attempt = attempt(acting, judged, &correction, Vec::new()).await?;
+        let attempt = Box::pin(attempt(acting, judged, &correction, Vec::new())).await?;
         let again = matches!(attempt.sent, Sent::Void(_)) && !acting.stop.is_requested();
         if let Sent::Applied(_) = attempt.sent {
             end = format!("{end}; taken back by run {}", attempt.run);

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
@@ -33,6 +33,63 @@ pub struct Resume {
     /// The source, whose history was rewritten
     #[arg(long, conflicts_with_all = ["id", "object"])]
     pub source: bool,
+    /// Why
+    #[arg(long, value_name = "WHY")]
+    pub because: Because,
+}
+
+/// What is approved.
+#[derive(Debug, Args)]
+pub struct Approve {
+    /// A finding's id
+    pub id: String,
+    /// Until a time (2026-11-21T18:00:00Z) or for so long (90m, 8h, 2d) [default: 24h]
+    #[arg(long, value_name = "TIME|DURATION")]
+    pub until: Option<End>,
+    /// Why
+    #[arg(long, value_name = "WHY")]
+    pub because: Because,
+}
+
+/// What is left as it is.
+#[derive(Debug, Args)]
+pub struct Deny {
+    /// A finding's id
+    pub id: String,
+    /// Why
+    #[arg(long, value_name = "WHY")]
+    pub because: Because,
+}
+
+/// What to do with leases.
+#[derive(Debug, Subcommand)]
+pub enum Lease {
+    /// Let the live value of a finding stay for a while
+    Grant(LeaseGrant),
+    /// List the leases, and whether their values are live
+    List,
+    /// End a lease before its time
+    End(LeaseEnd),
+}
+
+/// Which lease, and for how long.
+#[derive(Debug, Args)]
+pub struct LeaseGrant {
+    /// A finding's id
+    pub id: String,
+    /// Until a time (2026-11-21T18:00:00Z) or for so long (90m, 8h, 2d)
+    #[arg(long, value_name = "TIME|DURATION")]
+    pub until: End,
+    /// Why
+    #[arg(long, value_name = "WHY")]
+    pub because: Because,
+}
+
+/// Which lease.
+#[derive(Debug, Args)]
+pub struct LeaseEnd {
+    /// The finding's id, or its place
+    pub id: String,
     /// Why
     #[arg(long, value_name = "WHY")]
     pub because: Because,

@@ -5,13 +5,15 @@ use std::fmt::Write;
 use trueup_core::facts::Problem;
 use trueup_core::policy::{Policy, unproven, unreachable};
 
+use crate::bindings;
 use crate::cli::{Global, Output};
 use crate::command::print;
-use crate::config::TargetKind;
+use crate::config::{Forge, TargetKind};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::report::text::count;
 use crate::report::{ProblemReport, problem_report};
+use crate::review::forge::{self, AppKeyTrouble};
 use crate::rules;
 use crate::session::{self, Session};
 use crate::source::{Pinned, Revision};
@@ -37,6 +39,11 @@ pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
             0
         }
     };
+    match app_key(&session) {
+        Some(AppKeyTrouble::Missing(note)) => notes.push(note),
+        Some(AppKeyTrouble::Unusable(problem)) => problems.push(problem),
+        None => {}
+    }
     let exit = if problems.is_empty() { Exit::True } else { Exit::Usage };
     let found = problems.len();
     // What a record says about time is no mistake in a file.
@@ -61,6 +68,12 @@ pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
     }
     eprintln!("{}", count(found, "problem"));
     Ok(exit)
+}
+
+/// What is wrong with the key of the forge's app, where there is one.
+fn app_key(session: &Session) -> Option<AppKeyTrouble> {
+    let Forge::GitHub { app: Some(app), .. } = &session.settings.review.forge else { return None };
+    forge::app_key(session, app).err()
 }
 
 /// A session that reads files as they are on disk, unless `--commit` names another revision or the source is remote.
@@ -89,10 +102,12 @@ async fn manifests_and_expectations(session: &Session, pinned: &Pinned) -> (usiz
                     Err(found) => problems.extend(found),
                 }
             }
-            TargetKind::Terraform { expect, .. } => {
+            TargetKind::Terraform { expect, bind, .. } => {
                 let (read, found) = expectations(pinned, expect);
-                outputs += read.len();
+                let (bound, wrong) = bindings::check(session, pinned, bind);
+                outputs += read.len() + bound;
                 problems.extend(found);
+                problems.extend(wrong);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 use trueup_core::finding::Finding;
-use trueup_core::run::{Area, AreaHold, Ruled, Spot};
+use trueup_core::run::{Area, AreaHold, Ruled, Spot, StateSeen};
 
 use crate::cli::people::Hold;
 use crate::cli::{Global, Output};
@@ -93,8 +93,21 @@ fn words(what: &Ruled) -> (String, Option<String>) {
             (format!("held{until}: {area}: nothing is written or proposed"), Some(end))
         }
         Ruled::Resume { area } => (format!("resumed: {area}"), None),
+        Ruled::Approve(approval) => (format!("approved until {:.0}: {}", approval.until, approval.spot), None),
+        Ruled::Deny(denial) => {
+            let end = format!("`trueup approve {0}` or `trueup resume {0}` takes it back", denial.finding);
+            (format!("denied: {} is left as it is, until live or Git moves", denial.spot), Some(end))
+        }
+        Ruled::Lease(grant) => {
+            let end = format!("`trueup lease end {}` ends it", grant.spot.place);
+            (format!("leased until {:.0}: {}", grant.until, grant.spot), Some(end))
+        }
+        Ruled::EndLease(spot) => (format!("ended: the lease of {spot}"), None),
         Ruled::EarlierWrites { target, .. } => {
             (format!("accepted: what trueup wrote to target `{target}` before this ledger's first record is known"), None)
+        }
+        Ruled::State(StateSeen { target, serial, lineage, .. }) => {
+            (format!("accepted: the state of target `{target}` goes on from serial {serial} of lineage {lineage}"), None)
         }
         Ruled::History { reference, from, to, .. } => {
             (format!("accepted: `{reference}` goes on from {to}, which does not descend from {from}"), None)

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use trueup_core::decide::FIGHT_WRITES;
 use trueup_core::finding::Place;
 use trueup_core::object::ObjectId;
-use trueup_core::run::{Area, AreaHold, Ruled, Standing};
+use trueup_core::run::{Area, AreaHold, Ruled, Standing, StateSeen};
 
 use super::hold::{arguments, concerned, found, no_finding, show, spot_of};
 use crate::cli::people::Resume;
@@ -14,13 +14,14 @@ use crate::exit::Exit;
 use crate::explain::is_named;
 use crate::failure::Failure;
 use crate::guards::source::{Onward, onward};
+use crate::guards::state::{seen, went_back};
 use crate::guards::{self, lost_ledger};
 use crate::ledger::Ledger;
 use crate::people;
 use crate::round::look;
 use crate::session::{self, Session};
 use crate::source::history::tip;
-use crate::target::{Freshness, Judged};
+use crate::target::{Freshness, Judged, Reach};
 
 pub(super) async fn resume(global: &Global, session: &Session, asked: &Resume, output: Output) -> Result<Exit, Failure> {
     let standing = standing(session).await?;
@@ -50,8 +51,8 @@ async fn standing(session: &Session) -> Result<Standing, Failure> {
 fn area(ruled: &Ruled) -> Area {
     match ruled {
         Ruled::Hold(AreaHold { area, .. }) | Ruled::Resume { area } => area.clone(),
-        Ruled::EarlierWrites { target, .. } => Area::Target { target: target.clone() },
-        Ruled::History { .. } => Area::Everything,
+        Ruled::EarlierWrites { target, .. } | Ruled::State(StateSeen { target, .. }) => Area::Target { target: target.clone() },
+        Ruled::Approve(_) | Ruled::Deny(_) | Ruled::Lease(_) | Ruled::EndLease(_) | Ruled::History { .. } => Area::Everything,
     }
 }
 
@@ -88,6 +89,9 @@ async fn targets(session: &Session, standing: &Standing) -> Result<Vec<Ruled>, F
         if lost_ledger(standing, judged).is_some() || !heads.is_empty() {
             rulings.push(Ruled::EarlierWrites { target: judged.name.clone(), heads });
         }
+        if let (Some(_), Reach::State(state)) = (went_back(standing, judged), &judged.reach) {
+            rulings.push(Ruled::State(seen(judged, state)));
+        }
     }
     if rulings.is_empty() {
         let names: Vec<&str> = round.targets.iter().map(|judged| judged.name.0.as_str()).collect();
@@ -122,7 +126,8 @@ async fn place(session: &Session, standing: &Standing, id: &str) -> Result<Area,
     let seen = (judged, &round.policy, &round.pinned);
     let guards = guards::preview(session, ledger.as_ref(), seen, Timestamp::now()).await?;
     let is_fight = guards.recent_writes.get(&finding.place).is_some_and(|writes| *writes >= FIGHT_WRITES);
-    if is_held(standing, &area) || standing.holds().contains_key(&finding.place) || is_fight {
+    let is_denied = standing.is_denied(&finding.place, &finding.id);
+    if is_held(standing, &area) || standing.holds().contains_key(&finding.place) || is_fight || is_denied {
         return Ok(area);
     }
     let held = guards.held.get(&finding.place).map(|held| held.reason.clone());

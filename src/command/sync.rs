@@ -25,14 +25,14 @@ pub async fn sync(session: &Session, only: &[String], stop: &Stop) -> Result<Rep
     let _lock = session.state.lock(Timestamp::now()).map_err(Failure::usage)?;
     let ledger = Ledger::open(&session.ledger).await.map_err(Failure::usage)?;
     // The stop is asked first, each time: a read that is ready at the same moment does not hide it.
-    let mut round = tokio::select! {
+    let round = tokio::select! {
         biased;
         () = stop.requested() => return Err(Failure::unseen(anyhow::anyhow!("stopped before anything was judged"))),
         round = look(session, Freshness::Fresh) => round?,
     };
     only_known_commits(&round)?;
     let mut subjects = Report::of(&round).subjects;
-    let runs = act(session, &mut round, &ledger, only, stop).await?;
+    let runs = act(session, &round, &ledger, only, stop).await?;
     prune(session, &ledger).await?;
     let after = tokio::select! {
         biased;
@@ -48,17 +48,7 @@ pub async fn sync(session: &Session, only: &[String], stop: &Stop) -> Result<Rep
 /// Where something was written, the target is looked at again; where nothing was, the first look still holds.
 async fn second_look(session: &Session, runs: &[crate::report::RunReport], round: Round) -> Result<Round, Failure> {
     let wrote = runs.iter().any(|run| run.action == crate::report::ActionName::Patch);
-    if !wrote {
-        return Ok(round);
-    }
-    let mut after = look(session, Freshness::Cached).await?;
-    // What the first look was decided by is told all the same.
-    for judged in &mut after.targets {
-        let before = round.targets.iter().find(|before| before.name == judged.name);
-        let notes = before.iter().flat_map(|before| &before.problems).filter(|problem| problem.code.starts_with("approval-"));
-        judged.problems.extend(notes.cloned());
-    }
-    Ok(after)
+    if wrote { look(session, Freshness::Cached).await } else { Ok(round) }
 }
 
 /// Lets go what is older than `[ledger] keep`, once a day at most: each time leaves a record.
@@ -79,9 +69,9 @@ async fn prune(session: &Session, ledger: &Ledger) -> Result<(), Failure> {
 /// # Errors
 /// As [`sync`], but without a ledger there is simply no history.
 pub async fn preview(session: &Session, only: &[String]) -> Result<Report, Failure> {
-    let mut round = look(session, Freshness::Fresh).await?;
+    let round = look(session, Freshness::Fresh).await?;
     let ledger = Ledger::open_if_there(&session.ledger).await.map_err(Failure::usage)?;
-    let runs = preview_round(session, &mut round, ledger.as_ref(), only).await?;
+    let runs = preview_round(session, &round, ledger.as_ref(), only).await?;
     Ok(Report { runs: Some(runs), ..Report::of(&round) })
 }
 

@@ -5,7 +5,7 @@ use trueup_core::decide::{Ground, Guards, Inputs, Request, Terms};
 use trueup_core::finding::Subject;
 use trueup_core::run::{Effect, Run, RunId, RunStatus};
 
-use crate::act::{self, Acting, Approvals, Basis, perform};
+use crate::act::{self, Acting, Basis, perform};
 use crate::cli::Output;
 use crate::command::print;
 use crate::exit::Exit;
@@ -41,17 +41,8 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
     let terms = Terms { target: &judged.name, requests: &[request], guards: &guards, policy: &policy, now: Timestamp::now() };
     let (basis, decisions) = Basis::decide(&Inputs::of(&[], terms));
     let only = &[][..];
-    let approvals = Approvals::default();
-    let acting = Acting {
-        session,
-        pinned: &pinned,
-        policy: &policy,
-        ledger: &about,
-        basis: &basis,
-        approvals: &approvals,
-        only,
-        stop: &stop,
-    };
+    let acting =
+        Acting { session, pinned: &pinned, policy: &policy, ledger: &about, basis: &basis, requests: &[], only, stop: &stop };
     let reports = perform(acting, &judged, &guards, decisions).await.map_err(Failure::usage)?;
     drop(about);
     ledger.close().await.map_err(Failure::usage)?;

@@ -15,6 +15,7 @@ use trueup_kubernetes::own_config_map::OwnConfigMap;
 use crate::ledger::Server;
 use crate::source::credentials::Secret;
 
+use super::app::{AppEntry, web_of};
 use super::render::{PathEntry, RenderEntry, RendererName};
 use super::{
     Forge, LedgerSettings, Readiness, ReviewSettings, RunSettings, Secrets, Settings, SourceSettings, Target, TargetKind,
@@ -117,6 +118,7 @@ struct ReviewEntry {
     base: Option<String>,
     api: Option<String>,
     web: Option<String>,
+    app: Option<Spanned<AppEntry>>,
     #[serde(default)]
     labels: Vec<String>,
     #[serde(default)]
@@ -162,6 +164,7 @@ struct TargetEntry {
     live: Option<PathBuf>,
     state: Option<String>,
     expect: Option<Vec<String>>,
+    bind: Option<Vec<String>>,
     environment: Option<String>,
     tier: Option<u8>,
 }
@@ -192,7 +195,7 @@ pub(super) fn parse(path: &Path, text: &str, environment: &dyn Fn(&str) -> Optio
     Ok(Settings {
         source: source(file.source, &folder, environment),
         policies: file.policy.paths,
-        review: review(file.review, &place, environment)?,
+        review: review(file.review, &place, &folder, environment)?,
         ledger: ledger(file.ledger, &place, environment)?,
         run: run(&file.run, &place, environment)?,
         targets_in_file: file.target.len(),
@@ -215,6 +218,7 @@ fn source(entry: SourceEntry, folder: &Path, environment: &dyn Fn(&str) -> Optio
 fn review(
     entry: Option<Spanned<ReviewEntry>>,
     place: &Text<'_>,
+    folder: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<ReviewSettings, ConfigError> {
     let Some(entry) = entry else { return Ok(ReviewSettings::default()) };
@@ -226,16 +230,27 @@ fn review(
                 place.invalid(at, "`repo` belongs to forge = \"github\": the local forge uses the source's own repository")
             );
         }
+        ForgeName::Local if entry.app.is_some() => {
+            return Err(place.invalid(at, "`app` belongs to forge = \"github\": the local forge asks nobody"));
+        }
         ForgeName::Local => Forge::Local,
         ForgeName::GitHub => {
             let repo = environment("TRUEUP_REVIEW_REPO")
                 .or(entry.repo)
                 .filter(|repo| repo.split('/').filter(|part| !part.is_empty()).count() == 2);
+            let api = environment("TRUEUP_REVIEW_API").or(entry.api).unwrap_or_else(|| "https://api.github.com".to_owned());
+            let web = environment("TRUEUP_REVIEW_WEB").or(entry.web).or_else(|| web_of(&api));
             Forge::GitHub {
                 repo: repo.ok_or_else(|| place.invalid(at, "forge = \"github\" needs repo = \"owner/name\""))?,
                 base: environment("TRUEUP_REVIEW_BASE").or(entry.base).unwrap_or_else(|| "main".to_owned()),
-                api: environment("TRUEUP_REVIEW_API").or(entry.api).unwrap_or_else(|| "https://api.github.com".to_owned()),
-                web: environment("TRUEUP_REVIEW_WEB").or(entry.web).unwrap_or_else(|| "https://github.com".to_owned()),
+                web: web.ok_or_else(|| {
+                    place.invalid(at, format!("`{api}` does not tell where branches go: name web = \"https://HOST\""))
+                })?,
+                app: entry.app.map(|app| {
+                    let origin = origin_at(&place.file, place.text, app.span().start);
+                    app.into_inner().settings(folder, origin)
+                }),
+                api,
             }
         }
     };
@@ -361,7 +376,11 @@ fn target(entry: TargetEntry, folder: &Path) -> Result<Target, String> {
         },
         KindName::Terraform => TargetKind::Terraform {
             state: entry.state.ok_or_else(|| need("state = \"terraform.tfstate\" or a URL"))?,
-            expect: entry.expect.ok_or_else(|| need("expect = [\"infra/data.expect.toml\"]"))?,
+            expect: match (&entry.expect, &entry.bind) {
+                (None, None) => return Err(need("expect = [\"infra/data.expect.toml\"]")),
+                (expect, _) => expect.clone().unwrap_or_default(),
+            },
+            bind: entry.bind.unwrap_or_default(),
         },
     };
     Ok(Target { name: TargetName(entry.name), kind, standing })
@@ -390,11 +409,12 @@ fn foreign_keys(entry: &TargetEntry) -> Option<&'static str> {
         ("live", entry.live.is_some()),
         ("state", entry.state.is_some()),
         ("expect", entry.expect.is_some()),
+        ("bind", entry.bind.is_some()),
     ];
     let own: &[&str] = match entry.kind {
         KindName::Kubernetes => &["context", "cluster_uid", "head", "paths", "render", "secrets"],
         KindName::Snapshot => &["live", "paths", "render", "secrets"],
-        KindName::Terraform => &["state", "expect"],
+        KindName::Terraform => &["state", "expect", "bind"],
     };
     given.into_iter().find(|(key, given)| *given && !own.contains(key)).map(|(key, _)| key)
 }

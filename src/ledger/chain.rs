@@ -300,6 +300,7 @@ fn through(entry: &Entry) -> Option<i64> {
         | Entry::Resume { .. }
         | Entry::Identity { .. }
         | Entry::Pin(_)
+        | Entry::State(_)
         | Entry::Ruling(_) => None,
     }
 }

@@ -46,7 +46,7 @@ impl Ledger {
         })
         .await?;
         let through = through(&records, before)?;
-        let Some(last) = records.iter().filter(|record| record.seq <= through).next_back() else { return Ok(0) };
+        let Some(last) = records.iter().rfind(|record| record.seq <= through) else { return Ok(0) };
         let found = row(transaction.on(), through).await.map_err(error)?;
         let sound = found.map(|row| row.sound()).transpose().map_err(|flaw| self.broken(flaw))?;
         let Some(Recorded { hash, .. }) = sound else { return Ok(0) };

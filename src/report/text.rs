@@ -23,8 +23,13 @@ pub fn print(report: &Report, width: usize) -> String {
     let columns = Columns::fit(&rows, width);
     for (index, (row, finding)) in rows.iter().zip(&report.findings).enumerate() {
         block(&mut text, index + 1, (row, finding), &columns);
-        if let Some(reason) = why_left(report, finding) {
-            line(&mut text, format_args!("     {DIM}{}{DIM:#}", visible(&reason)));
+        match why_left(report, finding) {
+            Some(reason) => line(&mut text, format_args!("     {DIM}{}{DIM:#}", visible(&reason))),
+            None => {
+                for (name, said) in finding.people.lines() {
+                    line(&mut text, format_args!("     {DIM}{name}: {}{DIM:#}", visible(&said)));
+                }
+            }
         }
     }
     for problem in &report.problems {
@@ -156,6 +161,9 @@ fn summary(text: &mut String, report: &Report) {
         if skipped > 0 {
             parts.push(format!("{} skipped", count(skipped, noun)));
         }
+    }
+    if objects.leased + outputs.leased > 0 {
+        parts.push(format!("{} leased", objects.leased + outputs.leased));
     }
     let unseen = objects.unknown + outputs.unknown;
     if unseen > 0 {

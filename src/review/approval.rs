@@ -7,7 +7,7 @@
 mod wire;
 
 use jiff::{SignedDuration, Timestamp};
-use trueup_core::decide::Restore;
+use trueup_core::decide::{Request, Restore};
 use trueup_core::facts::{Origin, Problem};
 use trueup_core::finding::{Digests, Finding, Place, Subject};
 use trueup_core::object::{ObjectId, TargetName};
@@ -79,6 +79,15 @@ pub fn expiry(now: Timestamp) -> Timestamp {
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {
     hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
+}
+
+/// What the approvals of one target come to.
+#[derive(Debug, Clone, Default)]
+pub struct Approved {
+    /// What is asked of the decision.
+    pub requests: Vec<Request>,
+    /// Files that will never count again: the next proposal removes them.
+    pub over: Vec<String>,
 }
 
 /// An approval as it is on the pinned commit.

@@ -1,19 +1,19 @@
 //! The two forges: a branch and a patch file in the source's repository, or a pull request on GitHub.
 
 mod end;
+mod remote;
 
-use std::time::Duration;
+use jiff::Timestamp;
 
 use super::commit::Author;
-use super::push::{PushRequest, Pushed as Pushing};
-use super::{Became, Identity, Known, Opened, Proposal, Pushed, Standing, github, local};
+use super::github::GitHub;
+use super::{Became, Identity, Known, Opened, Proposal, Standing, local};
 use crate::config::Forge;
-use crate::session::{Session, host_of};
-use crate::source::credentials::{Credentials, Token};
-use crate::source::transport::{self, Transport};
+use crate::session::Session;
 use crate::source::{CommitId, Pinned};
 
 pub use end::{Sought, look, tidy, withdraw};
+pub use remote::{AppKeyTrouble, Connection, access, app_key, connected};
 
 /// What is offered, and what is known of its branch.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,8 @@ pub enum Failed {
     Refused(String),
     /// It may have been: no answer came.
     Unanswered(String),
+    /// It was not, as the forge wants to be left alone for a while.
+    Later(String),
 }
 
 /// Offers a proposal to the forge of the settings.
@@ -42,43 +44,14 @@ pub enum Failed {
 pub async fn offer(session: &Session, pinned: &Pinned, offer: &Offer<'_>) -> Result<Opened, Failed> {
     match &session.settings.review.forge {
         Forge::Local => offer_locally(session, pinned, offer).map_err(Failed::Refused),
-        Forge::GitHub { repo, web, .. } => {
-            let connected = connected(session)?;
-            let url = format!("{web}/{repo}.git");
-            let push = |expected| push_branch(session, pinned, offer, url, expected);
-            let (opened, problems) = github::open(&connected, offer.proposal, offer.known, push).await.map_err(failed)?;
-            for problem in problems {
-                tracing::warn!(%problem, "beside the pull request");
-            }
-            Ok(opened)
-        }
+        Forge::GitHub { .. } => remote::offer(session, pinned, offer).await,
     }
 }
 
-/// The GitHub of the settings, ready to be asked.
-fn connected(session: &Session) -> Result<github::GitHub, Failed> {
-    let Forge::GitHub { repo, base, api, .. } = &session.settings.review.forge else {
-        return Err(Failed::Refused("`[review] forge` in trueup.toml is not \"github\"".to_owned()));
-    };
-    let token = session.forge_token.as_ref();
-    let missing = "no token for GitHub: set `TRUEUP_GITHUB_TOKEN`, `GITHUB_TOKEN` or `GH_TOKEN`";
-    let token = token.ok_or_else(|| Failed::Refused(missing.to_owned()))?;
-    let settings = github::Settings {
-        api: api.clone(),
-        repository: repo.clone(),
-        base: base.clone(),
-        token: github::Token::new(token.reveal()),
-        patience: Duration::from_mins(1),
-        timeout: Duration::from_secs(30),
-    };
-    github::connect(&settings).map_err(failed)
-}
-
-fn failed(error: github::GitHubError) -> Failed {
-    match &error {
-        github::GitHubError::Unanswered { .. } => Failed::Unanswered(text(error)),
-        _ => Failed::Refused(text(error)),
-    }
+/// Until when the forge wants to be left alone, as it said to this process: nothing is begun there before.
+#[must_use]
+pub fn closed_until(session: &Session) -> Option<Timestamp> {
+    session.github.get().and_then(GitHub::closed_until)
 }
 
 fn text(error: impl std::error::Error + Send + Sync + 'static) -> String {
@@ -125,36 +98,4 @@ fn not_ours(branch: &str, head: &CommitId) -> String {
 fn local_url(session: &Session, branch: &str) -> Result<String, String> {
     let patch = local::patch_path(session.state.path(), branch).map_err(text)?;
     Ok(if patch.exists() { patch.display().to_string() } else { branch.to_owned() })
-}
-
-/// Pushes over https with the forge's token, which goes to the forge's host alone.
-async fn push_branch(
-    session: &Session,
-    pinned: &Pinned,
-    offer: &Offer<'_>,
-    url: String,
-    expected: Option<String>,
-) -> Result<Pushed, Box<dyn std::error::Error + Send + Sync>> {
-    let host = host_of(&url).unwrap_or_default();
-    let token = session.forge_token.clone().map(|secret| Token { host, secret });
-    let transport =
-        Transport { credentials: Credentials { token, ..Credentials::default() }, ..session.access.transport.clone() };
-    let request = PushRequest {
-        repository: pinned.repository.clone(),
-        commit: offer.commit.to_string(),
-        url,
-        branch: offer.proposal.branch.clone(),
-        expected,
-    };
-    let branch = offer.proposal.branch.clone();
-    let head = offer.commit.to_string();
-    let pushed = tokio::task::spawn_blocking(move || transport::push(request, &transport)).await??;
-    Ok(match pushed {
-        Pushing::Created | Pushing::Unchanged | Pushing::Updated => Pushed::To(head),
-        Pushing::Moved { found } => {
-            let found = found.unwrap_or_else(|| "nothing".to_owned());
-            Pushed::Foreign(format!("branch `{branch}` holds {found}, which is not what trueup put there: it was left alone"))
-        }
-        Pushing::Rejected { reason } => return Err(format!("the push of `{branch}` was rejected: {reason}").into()),
-    })
 }

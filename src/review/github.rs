@@ -1,41 +1,40 @@
 //! Pull requests on GitHub: found before one is created, judged before one is touched.
 
-mod end;
-mod ownership;
+mod error;
+mod access;
+mod app;
+mod gate;
+mod limit;
 mod wire;
+mod pull;
+mod ownership;
+mod end;
+mod rights;
 
-use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use octocrab::Octocrab;
 use serde_json::json;
+use tokio::sync::Mutex;
 use trueup_core::facts::Problem;
 
+use self::app::Minted;
+use self::gate::Gate;
 use self::ownership::Found;
-use self::wire::{Method, PullRequest, Request};
-use super::{Identity, Known, Opened, Proposal, Pushed, Standing};
+use self::pull::PullRequest;
+use self::wire::{Method, Request};
+use super::{Known, Opened, Proposal, Pushed, Standing};
 use crate::config::Readiness;
+use crate::failpoint;
 
-pub use end::{close, look};
-
-/// A forge's token. Nothing prints it.
-#[derive(Clone)]
-pub struct Token(String);
-
-impl Token {
-    /// A token as the environment gave it.
-    #[must_use]
-    pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
+pub use self::access::{Access, bearer};
+pub use self::app::{App, AppKey};
+pub use self::end::{close, look};
+pub use self::error::GitHubError;
+pub use self::rights::{Asker, Left, Rights, rights};
 
 /// Where proposals go.
 #[derive(Debug, Clone)]
@@ -47,9 +46,11 @@ pub struct Settings {
     /// The branch that proposals are to be merged into.
     pub base: String,
     /// Who asks.
-    pub token: Token,
+    pub access: Access,
     /// How long a rate limit is waited out; a longer one is an error that says until when.
     pub patience: Duration,
+    /// How long before what may be asked again is, where GitHub failed or was not reached; it doubles.
+    pub pause: Duration,
     /// How long an answer may take.
     pub timeout: Duration,
 }
@@ -58,116 +59,16 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct GitHub {
     client: Octocrab,
+    api: String,
+    gate: Arc<Gate>,
+    access: Access,
+    minted: Arc<Mutex<Option<Minted>>>,
     owner: String,
     name: String,
     base: String,
     patience: Duration,
+    pause: Duration,
     timeout: Duration,
-}
-
-/// Why a proposal could not be offered.
-#[derive(Debug, thiserror::Error)]
-pub enum GitHubError {
-    /// A setting that cannot be used.
-    #[error("`{value}` is not {expected}; correct `[review]` in trueup.toml")]
-    Setting {
-        /// What was given.
-        value: String,
-        /// What is needed.
-        expected: &'static str,
-    },
-    /// The HTTP client did not come up.
-    #[error("no HTTP client for `{api}`; check the machine's certificate store")]
-    Client {
-        /// The API.
-        api: String,
-        /// Why.
-        #[source]
-        source: octocrab::Error,
-    },
-    /// No answer.
-    #[error("no answer from GitHub to `{step}`; check the network and `[review]` in trueup.toml")]
-    Unreachable {
-        /// What was asked.
-        step: &'static str,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A pull request was asked for, the answer got lost, and no such pull request is to be seen yet.
-    #[error("whether GitHub opened the pull request for `{branch}` is unknown; the next round looks for it first")]
-    Unanswered {
-        /// The branch.
-        branch: String,
-        /// What happened to the answer.
-        #[source]
-        source: Box<GitHubError>,
-    },
-    /// 401.
-    #[error("GitHub does not accept the token (at `{step}`); give a valid one in TRUEUP_GITHUB_TOKEN")]
-    Unauthorized {
-        /// What was asked.
-        step: &'static str,
-    },
-    /// 403 without a limit.
-    #[error("the token may not `{step}`: `{message}`; it needs the right to write pull requests of the repository")]
-    Forbidden {
-        /// What was asked.
-        step: &'static str,
-        /// GitHub's words.
-        message: String,
-    },
-    /// 404: GitHub says so, too, where the token may not look.
-    #[error("GitHub knows no `{repository}` (at `{step}`), or the token may not see it; check `repo` in `[review]`")]
-    NotFound {
-        /// What was asked.
-        step: &'static str,
-        /// The repository.
-        repository: String,
-    },
-    /// 403 or 429 with a limit that is longer than our patience.
-    #[error("GitHub limits requests until `{until}` (at `{step}`); the next round after that tries again")]
-    Limited {
-        /// What was asked.
-        step: &'static str,
-        /// When to ask again.
-        until: jiff::Timestamp,
-    },
-    /// Any other refusal.
-    #[error("GitHub refuses to `{step}` with status {status}: `{message}`; check `[review]` in trueup.toml")]
-    Refused {
-        /// What was asked.
-        step: &'static str,
-        /// The HTTP status.
-        status: u16,
-        /// GitHub's words.
-        message: String,
-    },
-    /// 5xx.
-    #[error("GitHub failed at `{step}` with status {status}; the next round tries again")]
-    Failed {
-        /// What was asked.
-        step: &'static str,
-        /// The HTTP status.
-        status: u16,
-    },
-    /// An answer that is none.
-    #[error("GitHub's answer to `{step}` makes no sense: {reason}; check `[review]` in trueup.toml")]
-    Answer {
-        /// What was asked.
-        step: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The branch could not be pushed.
-    #[error("the branch `{branch}` could not be pushed; nothing was proposed")]
-    Push {
-        /// The branch.
-        branch: String,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
 }
 
 /// Makes the client. Runs inside a Tokio runtime; sends nothing.
@@ -192,15 +93,19 @@ pub fn connect(settings: &Settings) -> Result<GitHub, GitHubError> {
         .set_connect_timeout(Some(settings.timeout))
         .set_read_timeout(Some(settings.timeout))
         .set_write_timeout(Some(settings.timeout))
-        .personal_token(settings.token.0.clone())
         .build()
         .map_err(|source| GitHubError::Client { api: settings.api.clone(), source })?;
     Ok(GitHub {
         client,
+        api: settings.api.clone(),
+        gate: Gate::of(&settings.api),
+        access: settings.access.clone(),
+        minted: Arc::default(),
         owner: owner.to_owned(),
         name: name.to_owned(),
         base: settings.base.clone(),
         patience: settings.patience,
+        pause: settings.pause,
         timeout: settings.timeout,
     })
 }
@@ -224,6 +129,7 @@ where
     Pushing: Future<Output = Result<Pushed, Box<dyn std::error::Error + Send + Sync>>>,
 {
     let found = look_up(github, proposal, known).await?;
+    failpoint::reached("offer: looked up");
     let current = match &found {
         Found::Foreign(pull, reason) => return Ok(settled(Some(pull), Standing::Foreign(reason.clone()))),
         Found::Merged(pull) => return Ok(settled(Some(pull), Standing::Merged)),
@@ -236,10 +142,15 @@ where
         Pushed::To(head) => head,
         Pushed::Foreign(reason) => return Ok(settled(None, Standing::Foreign(reason))),
     };
-    match found {
-        Found::Open(pull) => update(github, proposal, &pull, head).await.map(|opened| (opened, Vec::new())),
-        _ => create(github, proposal, head).await,
-    }
+    failpoint::reached("offer: pushed");
+    let Found::Open(pull) = found else { return create(github, proposal, head).await };
+    let opened = update(github, proposal, &pull, head).await?;
+    let problems = match known {
+        // Whoever opened it was cut off before that was recorded, so perhaps before it was announced.
+        Known::Intended { .. } => announce(github, proposal, &pull).await,
+        Known::Nothing | Known::Opened { .. } => Vec::new(),
+    };
+    Ok((opened, problems))
 }
 
 fn settled(pull: Option<&PullRequest>, standing: Standing) -> (Opened, Vec<Problem>) {
@@ -248,7 +159,7 @@ fn settled(pull: Option<&PullRequest>, standing: Standing) -> (Opened, Vec<Probl
 }
 
 async fn look_up(github: &GitHub, proposal: &Proposal, known: &Known) -> Result<Found, GitHubError> {
-    let pulls = wire::list(github, &proposal.branch).await?;
+    let pulls = pull::list(github, &proposal.branch).await?;
     Ok(ownership::judge(pulls, proposal, known, &github.base))
 }
 
@@ -261,6 +172,7 @@ async fn update(github: &GitHub, proposal: &Proposal, pull: &PullRequest, head: 
         let body = json!({ "title": proposal.title, "body": proposal.body });
         let request = Request { step: "update a pull request", method: Method::Patch(body), route };
         wire::ask::<PullRequest>(github, &request).await?;
+        failpoint::reached("offer: text updated");
     }
     Ok(Opened { url: Some(pull.html_url.clone()), head: Some(head), standing })
 }
@@ -271,49 +183,64 @@ fn same_body(found: Option<&str>, wanted: &str) -> bool {
 }
 
 async fn create(github: &GitHub, proposal: &Proposal, head: String) -> Result<(Opened, Vec<Problem>), GitHubError> {
-    let body = json!({ "title": proposal.title, "body": proposal.body, "head": proposal.branch, "base": github.base,
-        "draft": proposal.readiness == Readiness::Draft });
+    let draft = proposal.readiness == Readiness::Draft;
+    let (title, body, head_branch) = (&proposal.title, &proposal.body, &proposal.branch);
+    let body = json!({ "title": title, "body": body, "head": head_branch, "base": github.base, "draft": draft });
     let request = Request { step: "create a pull request", method: Method::Post(body), route: github.route("pulls") };
     let lost = match wire::ask::<PullRequest>(github, &request).await {
-        Ok(pull) => return Ok(announce(github, proposal, &pull, head).await),
-        Err(error) if wire::may_have_happened(&error) => error,
+        Ok(pull) => {
+            failpoint::reached("offer: opened");
+            return Ok((created(&pull, head), announce(github, proposal, &pull).await));
+        }
+        Err(error) if error.may_have_happened() => error,
         Err(error) => return Err(error),
     };
     // The request is not sent again: whatever became of it is there to be found.
+    let unknown = |lost| GitHubError::Unanswered { branch: proposal.branch.clone(), source: Box::new(lost) };
     let pushed = Known::Intended { head: head.clone() };
-    match (look_up(github, proposal, &pushed).await?, lost) {
-        (Found::Open(pull), GitHubError::Refused { .. }) => {
-            update(github, proposal, &pull, head).await.map(|opened| (opened, Vec::new()))
-        }
-        (Found::Open(pull), _) => Ok(announce(github, proposal, &pull, head).await),
-        (Found::Foreign(pull, reason), _) => Ok(settled(Some(&pull), Standing::Foreign(reason))),
-        (_, refused @ GitHubError::Refused { .. }) => Err(refused),
-        (_, lost) => Err(GitHubError::Unanswered { branch: proposal.branch.clone(), source: Box::new(lost) }),
-    }
+    let opened = match (look_up(github, proposal, &pushed).await.map_err(unknown)?, lost) {
+        (Found::Open(pull), GitHubError::Refused { .. }) => (update(github, proposal, &pull, head).await?, pull),
+        (Found::Open(pull), _) => (created(&pull, head), pull),
+        (Found::Foreign(pull, reason), _) => return Ok(settled(Some(&pull), Standing::Foreign(reason))),
+        (_, refused @ GitHubError::Refused { .. }) => return Err(refused),
+        (_, lost) => return Err(unknown(lost)),
+    };
+    let (opened, pull) = opened;
+    Ok((opened, announce(github, proposal, &pull).await))
 }
 
-/// Labels and reviewers of a fresh pull request; one that GitHub refuses is a problem, the pull request stands.
-async fn announce(github: &GitHub, proposal: &Proposal, pull: &PullRequest, head: String) -> (Opened, Vec<Problem>) {
-    let mut problems = Vec::new();
-    if !proposal.labels.is_empty() {
-        let route = github.route(&format!("issues/{}/labels", pull.number));
-        let method = Method::Post(json!({ "labels": proposal.labels }));
-        let request = Request { step: "label a pull request", method, route };
-        if let Err(error) = wire::ask::<serde::de::IgnoredAny>(github, &request).await {
-            problems.push(Problem::note("labels-refused", with_source(&error), None));
-        }
-    }
-    if !proposal.reviewers.is_empty() {
-        let route = github.route(&format!("pulls/{}/requested_reviewers", pull.number));
-        let (teams, people): (Vec<_>, Vec<_>) = proposal.reviewers.iter().partition(|name| name.contains('/'));
-        let teams: Vec<_> = teams.iter().filter_map(|name| name.split_once('/')).map(|(_, team)| team).collect();
-        let method = Method::Post(json!({ "reviewers": people, "team_reviewers": teams }));
-        let request = Request { step: "ask for a review", method, route };
-        if let Err(error) = wire::ask::<serde::de::IgnoredAny>(github, &request).await {
-            problems.push(Problem::note("reviewers-refused", with_source(&error), None));
-        }
-    }
-    (Opened { url: Some(pull.html_url.clone()), head: Some(head), standing: Standing::Created(pull.identity()) }, problems)
+fn created(pull: &PullRequest, head: String) -> Opened {
+    Opened { url: Some(pull.html_url.clone()), head: Some(head), standing: Standing::Created(pull.identity()) }
+}
+
+/// The labels and reviewers that a pull request lacks; one that GitHub refuses is a problem, the pull request stands.
+async fn announce(github: &GitHub, proposal: &Proposal, pull: &PullRequest) -> Vec<Problem> {
+    let missing: Vec<&String> =
+        proposal.labels.iter().filter(|label| !pull.labels.iter().any(|there| there.name.eq_ignore_ascii_case(label))).collect();
+    let labels = (!missing.is_empty()).then(|| Request {
+        step: "label a pull request",
+        method: Method::Post(json!({ "labels": missing })),
+        route: github.route(&format!("issues/{}/labels", pull.number)),
+    });
+    let (teams, people): (Vec<&str>, Vec<&str>) =
+        proposal.reviewers.iter().map(String::as_str).partition(|name| name.contains('/'));
+    let is_asked = |name: &str| pull.requested_reviewers.iter().any(|user| user.login.eq_ignore_ascii_case(name));
+    let people: Vec<&str> = people.into_iter().filter(|name| !is_asked(name)).collect();
+    let teams = teams.into_iter().filter_map(|name| name.split_once('/')).map(|(_, team)| team);
+    let teams: Vec<&str> = teams.filter(|slug| !pull.requested_teams.iter().any(|team| team.slug == *slug)).collect();
+    let reviewers = (!people.is_empty() || !teams.is_empty()).then(|| Request {
+        step: "ask for a review",
+        method: Method::Post(json!({ "reviewers": people, "team_reviewers": teams })),
+        route: github.route(&format!("pulls/{}/requested_reviewers", pull.number)),
+    });
+    let send = async |request: Option<Request>, code| {
+        let refused = wire::ask::<serde::de::IgnoredAny>(github, &request?).await.err()?;
+        Some(Problem::note(code, with_source(&refused), None))
+    };
+    // At once: neither waits for the other, and both are small.
+    let (labels, reviewers) = tokio::join!(send(labels, "labels-refused"), send(reviewers, "reviewers-refused"));
+    failpoint::reached("offer: announced");
+    labels.into_iter().chain(reviewers).collect()
 }
 
 fn with_source(error: &GitHubError) -> String {
@@ -324,13 +251,14 @@ fn with_source(error: &GitHubError) -> String {
 }
 
 impl GitHub {
+    /// Until when the server wants to be left alone, where that is longer than the patience.
+    #[must_use]
+    pub fn closed_until(&self) -> Option<Timestamp> {
+        let left = self.gate.left().filter(|left| *left > self.patience)?;
+        Some(Timestamp::now().checked_add(left).unwrap_or(Timestamp::MAX))
+    }
+
     fn route(&self, rest: &str) -> String {
         format!("/repos/{}/{}/{rest}", self.owner, self.name)
-    }
-}
-
-impl PullRequest {
-    fn identity(&self) -> Identity {
-        Identity { number: self.number, author: self.user.as_ref().map(|user| user.login.clone()).unwrap_or_default() }
     }
 }

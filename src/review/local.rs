@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use super::commit::Author;
 use super::hidden::secret_lines;
+use crate::failpoint;
 use crate::source::CommitId;
 use crate::source::transport::at;
 
@@ -138,6 +139,7 @@ pub fn open(proposal: &Proposal<'_>) -> Result<Opened, LocalError> {
     let repository = opened_at(proposal.repository)?;
     let patch = format_patch(&repository, proposal.commit)?;
     let opened = move_branch(&repository, proposal)?;
+    failpoint::reached("offer: branch moved");
     match (&opened, patch) {
         (Opened::Foreign { .. }, _) => {}
         (Opened::Created | Opened::Unchanged | Opened::Updated { .. }, Some(patch)) => write_patch(&file, &patch)?,
@@ -298,6 +300,7 @@ fn write_patch(path: &Path, content: &[u8]) -> Result<(), LocalError> {
         let mut file = File::create(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
+        failpoint::reached("offer: patch half written");
         fs::rename(&temporary, path)
     };
     write().map_err(|source| LocalError::Patch { path: at(path), source })

@@ -22,11 +22,11 @@ const READINGS: u32 = 3;
 pub(super) async fn judge(
     pinned: &Pinned,
     target: &Target,
-    (state, folder, files): (&str, &Path, &[String]),
+    (state, folder, (files, bind)): (&str, &Path, (&[String], &[String])),
     judging: Judging<'_>,
 ) -> Judged {
     let (expectations, mut problems) = expectations(pinned, files);
-    if expectations.is_empty() {
+    if expectations.is_empty() && (bind.is_empty() || !files.is_empty()) {
         let message = format!("no output is expected in `{}` at commit {}", files.join("`, `"), pinned.commit);
         problems.push(Problem::blind("nothing-declared", message, None));
         return Judged::unseen(target, problems);

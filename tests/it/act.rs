@@ -1,5 +1,8 @@
 //! From decision to write and record: the real program on a real repository, a folder of live objects and a real ledger.
 
+mod approved;
+mod state;
+mod bound;
 mod stopped;
 mod taking_back;
 

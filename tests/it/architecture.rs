@@ -95,10 +95,23 @@ fn the_picture_of_crates_is_cargos() {
     for package in packages {
         let uses = package["dependencies"].as_array().expect("dependencies").iter().filter_map(|used| used["name"].as_str());
         let from = package["name"].as_str().expect("a name");
-        real.extend(uses.filter(|used| names.contains(used)).map(|used| (from.to_owned(), used.to_owned())));
+        // The tests use the program itself with its failpoints: no arrow between two.
+        real.extend(uses.filter(|used| names.contains(used) && *used != from).map(|used| (from.to_owned(), used.to_owned())));
     }
     assert_eq!(names.len(), 4, "{names:?}");
     assert_eq!(drawn, real);
+}
+
+/// What can stop the program is in its tests alone.
+#[test]
+fn only_the_tests_are_built_with_failpoints() {
+    let features = |edges: &str| {
+        let arguments =
+            ["tree", "--locked", "--offline", "--package", "trueup", "--depth", "0", "--format", "{f}", "--edges", edges];
+        output(env!("CARGO"), &arguments).lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(features("normal,build"), "", "a build of the program");
+    assert_eq!(features("normal,build,dev"), "failpoints", "a build of the tests");
 }
 
 #[test]

@@ -2,13 +2,21 @@
 
 pub mod server;
 pub mod stand_in;
+pub mod apps;
+mod app;
+mod faults;
+mod limits;
+mod program;
+mod cost;
+mod repository;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use trueup::config::Readiness;
-use trueup::review::github::{self, GitHub, GitHubError, Settings, Token};
+use trueup::review::github::{self, Access, GitHub, GitHubError, Settings};
 use trueup::review::{Identity, Known, Opened, Proposal, Pushed, Standing};
+use trueup::source::credentials::Secret;
 
 use self::server::{Fault, GitHubServer, Pull, REPOSITORY};
 
@@ -19,8 +27,9 @@ fn settings(api: &str) -> Settings {
         api: api.to_owned(),
         repository: REPOSITORY.to_owned(),
         base: "main".to_owned(),
-        token: Token::new("ghp_secret"),
-        patience: Duration::from_secs(2),
+        access: Access::Token(Secret::new("ghp_secret")),
+        patience: Duration::from_secs(3),
+        pause: Duration::from_millis(1),
         timeout: Duration::from_secs(20),
     }
 }
@@ -80,6 +89,13 @@ fn known_after(opened: &Opened, proposal: &Proposal) -> Known {
     }
 }
 
+/// Everything that is asked for beside a pull request is there, once.
+fn announced_once(server: &GitHubServer) {
+    let pull = &server.world().pulls[0];
+    assert_eq!((&pull.labels[..], &pull.reviewers[..]), (&["drift".to_owned()][..], &["octocat".to_owned()][..]));
+    assert_eq!(pull.teams, ["platform-team"]);
+}
+
 fn ours(number: u64) -> Identity {
     Identity { number, author: "trueup-bot".to_owned() }
 }
@@ -102,8 +118,7 @@ async fn one_pull_request_a_place() {
         known = known_after(&opened, &debug);
     }
     assert_eq!((server.count("POST", "/pulls"), server.count("PATCH", "/1")), (1, 0));
-    assert_eq!(server.world().labels, [json!(["drift"])]);
-    assert_eq!(server.world().reviews, [json!({"reviewers": ["octocat"], "team_reviewers": ["platform-team"]})]);
+    announced_once(&server);
 
     let trace = proposal("trace");
     let (opened, _) = offer(&github, &server, &trace, &known).await.expect("an answer");
@@ -141,14 +156,13 @@ async fn a_strangers_pull_request_is_left_alone() {
     let stranger = Pull {
         number: 7,
         open: true,
-        merged: false,
         title: "mine".to_owned(),
         body: "mine".to_owned(),
         branch: BRANCH.to_owned(),
         base: "main".to_owned(),
         repository: REPOSITORY.to_owned(),
         author: "stranger".to_owned(),
-        sha: None,
+        ..Pull::default()
     };
     server.world().branches.insert(BRANCH.to_owned(), "5".repeat(40));
     server.world().pulls.push(stranger.clone());
@@ -190,6 +204,7 @@ async fn an_existing_pull_request_is_found_again() {
     let (opened, _) = offer(&github, &server, &proposal("debug"), &Known::Nothing).await.expect("an answer");
     assert_eq!(opened.standing, Standing::Unchanged(ours(1)));
     assert_eq!((server.count("POST", "/pulls"), server.world().pulls.len()), (1, 1));
+    announced_once(&server);
     assert_eq!(stand_in.violations(), [""; 0]);
 }
 
@@ -205,108 +220,6 @@ async fn the_stand_in_finds_violations() {
     assert_eq!(stand_in.violations().len(), 1, "{:?}", stand_in.violations());
 }
 
-/// The request took effect, its answer never came: it is looked for, never sent twice.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_makes_no_second_pull_request() {
-    for fault in [Fault::BreakOff, Fault::AnswerWith(502), Fault::AnswerWith(500)] {
-        let server = GitHubServer::default();
-        let github = connect(&server.start().await);
-        server.world().faults.push_back(("POST", fault.clone()));
-        let (opened, problems) = offer(&github, &server, &proposal("debug"), &Known::Nothing).await.expect("an answer");
-        assert_eq!((opened.standing, problems), (Standing::Created(ours(1)), vec![]), "{fault:?}");
-        assert_eq!((server.count("POST", "/pulls"), server.world().pulls.len()), (1, 1), "{fault:?}");
-        assert_eq!(server.world().labels.len(), 1, "it is announced all the same");
-    }
-    // Nothing was done, and nothing is to be seen: unknown, and the next round opens it.
-    let server = GitHubServer::default();
-    let github = connect(&server.start().await);
-    let failure = Fault::Refuse { status: 502, headers: vec![], body: String::new() };
-    server.world().faults.push_back(("POST", failure));
-    let debug = proposal("debug");
-    let error = offer(&github, &server, &debug, &Known::Nothing).await.expect_err("unknown");
-    assert!(matches!(error, GitHubError::Unanswered { .. }), "{error}");
-    assert_eq!(server.count("POST", "/pulls"), 1, "not sent again in this round");
-    let known = Known::Intended { head: commit(&debug) };
-    let (opened, _) = offer(&github, &server, &debug, &known).await.expect("an answer");
-    assert_eq!(opened.standing, Standing::Created(ours(1)));
-}
-
-/// Refusals have their own kinds; a short limit is waited out once, a long one is an error that says until when.
-#[tokio::test(flavor = "multi_thread")]
-async fn refusals_and_limits() {
-    let refused = |status, headers: &[(&'static str, &str)], body: &str| Fault::Refuse {
-        status,
-        headers: headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
-        body: body.to_owned(),
-    };
-    let once = |fault: Fault| async move {
-        let server = GitHubServer::default();
-        let github = connect(&server.start().await);
-        server.world().faults.push_back(("POST", fault));
-        (offer(&github, &server, &proposal("debug"), &Known::Nothing).await, server)
-    };
-    let began = Instant::now();
-    for status in [403, 429] {
-        let (offered, server) = once(refused(status, &[("retry-after", "1")], "{}")).await;
-        assert_eq!(offered.expect("waited out").0.standing, Standing::Created(ours(1)));
-        assert_eq!(server.count("POST", "/pulls"), 2);
-    }
-    assert!(began.elapsed() >= Duration::from_secs(2), "both waited");
-    let far = (jiff::Timestamp::now().as_second() + 3600).to_string();
-    for fault in [
-        refused(429, &[("retry-after", "3600")], "{}"),
-        refused(403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", &far)], "{}"),
-        refused(403, &[], r#"{"message": "You have exceeded a secondary rate limit."}"#),
-    ] {
-        let (offered, server) = once(fault).await;
-        let error = offered.expect_err("too long");
-        assert!(matches!(&error, GitHubError::Limited { until, .. } if *until > jiff::Timestamp::now()), "{error}");
-        assert_eq!(server.count("POST", "/pulls"), 1);
-    }
-    let hostile = r#"{"message": "no \u001b[31m@team"}"#;
-    let mut shown = Vec::new();
-    for fault in [refused(401, &[], "{}"), refused(403, &[], hostile), refused(404, &[], "{}"), refused(422, &[], hostile)] {
-        shown.push(once(fault).await.0.expect_err("refused").to_string());
-    }
-    insta::assert_snapshot!(shown.join("\n"), @r###"
-GitHub does not accept the token (at `create a pull request`); give a valid one in TRUEUP_GITHUB_TOKEN
-the token may not `create a pull request`: `no \u{1b}[31m@team`; it needs the right to write pull requests of the repository
-GitHub knows no `acme/platform` (at `create a pull request`), or the token may not see it; check `repo` in `[review]`
-GitHub refuses to `create a pull request` with status 422: `no \u{1b}[31m@team`; check `[review]` in trueup.toml
-"###);
-}
-
-/// The token goes to one host only, wherever that host sends us.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_token_follows_no_redirect_to_another_host() {
-    let (server, elsewhere) = (GitHubServer::default(), GitHubServer::default());
-    let github = connect(&server.start().await);
-    let other = elsewhere.start().await.replace("127.0.0.1", "localhost");
-    for (status, host) in [(302, &other), (307, &other), (307, &other.replace("localhost", "127.0.0.1"))] {
-        let location = format!("{host}/repos/acme/platform/pulls?head=acme:x&base=main");
-        let redirect = Fault::Refuse { status, headers: vec![("location", location)], body: String::new() };
-        server.world().faults.push_back(("GET", redirect));
-        let _outcome = offer(&github, &server, &proposal("debug"), &Known::Nothing).await;
-    }
-    let seen: Vec<_> = elsewhere.world().requests.iter().map(|(_, _, authorization)| authorization.clone()).collect();
-    assert_eq!(seen, [None, None, None]);
-    let sent: Vec<_> = server.world().requests.iter().map(|(_, _, authorization)| authorization.clone()).collect();
-    assert!(sent.iter().all(|authorization| authorization.as_deref() == Some("Bearer ghp_secret")), "{sent:?}");
-}
-
-/// What is no answer is an error within bounds, and nothing is pushed.
-#[tokio::test(flavor = "multi_thread")]
-async fn endless_and_senseless_answers() {
-    let server = GitHubServer::default();
-    let github = connect(&server.start().await);
-    for fault in [Fault::Endless, Fault::Refuse { status: 200, headers: vec![], body: "<html>".to_owned() }] {
-        server.world().faults.push_back(("GET", fault));
-        let error = offer(&github, &server, &proposal("debug"), &Known::Nothing).await.expect_err("no answer");
-        assert!(matches!(error, GitHubError::Answer { .. }), "{error}");
-    }
-    assert!(server.world().branches.is_empty());
-}
-
 /// Nothing is proposed on a branch that holds somebody's commits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_branch_is_left_alone() {
@@ -315,9 +228,7 @@ async fn a_foreign_branch_is_left_alone() {
     server.world().branches.insert(BRANCH.to_owned(), "9".repeat(40));
     let (opened, _) = offer(&github, &server, &proposal("debug"), &Known::Nothing).await.expect("an answer");
     assert!(matches!(opened.standing, Standing::Foreign(_)));
-    assert_eq!(server.count("POST", "/pulls"), 0);
-    let failing = github::open(&github, &proposal("debug"), &Known::Nothing, |_| async { Err("no route to host".into()) }).await;
-    assert!(matches!(failing, Err(GitHubError::Push { .. })));
+    assert_eq!(server.writes(), 0);
 }
 
 /// Settings that would send the token in the clear, or that are none, are refused before anything is sent.

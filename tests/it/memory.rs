@@ -205,6 +205,8 @@ fn session(repo: &Repo, state: &Path) -> Session {
         memories: std::collections::BTreeMap::new(),
         key: DigestKey::new(&[7; 32]),
         forge_token: None,
+        forge_app_key: None,
+        github: trueup::review::forge::Connection::default(),
         ledger: trueup::ledger::Location::File(state.ledger()),
         state,
         settings,

@@ -167,9 +167,9 @@ async fn a_pull_request_without_a_question_is_closed_with_the_reason_once() {
     assert!(world.sync().await.contains("withdrawn"));
     let printed = world.sync().await;
     assert!(!printed.contains("proposal"), "{printed}");
-    let comments = world.github.world().comments.clone();
+    let comments = world.github.world().pulls[0].comments.clone();
     assert_eq!(comments.len(), 1, "{comments:?}");
-    assert!(comments[0].1.contains("seen true again") && comments[0].1.contains("(at 20"), "{comments:?}");
+    assert!(comments[0].contains("seen true again") && comments[0].contains("(at 20"), "{comments:?}");
     assert!(!world.github.world().pulls[0].open);
     assert_eq!(world.branch(), branch, "what is on the forge is left to it");
 
@@ -199,8 +199,8 @@ async fn the_owners_of_what_is_edited_are_asked_beside_the_people_of_the_setting
     git(&people, &["commit", "-q", "-m", "who owns what"]);
     git(&people, &["push", "-q", "origin", "HEAD:main"]);
     assert!(world.sync().await.contains("opened"));
-    let asked = world.github.world().reviews.clone();
-    assert_eq!(asked, [serde_json::json!({"reviewers": ["ada", "octocat"], "team_reviewers": ["checkout-team"]})]);
-    assert_eq!(world.github.world().drafts, [serde_json::json!(true)]);
+    let pull = world.github.world().pulls[0].clone();
+    assert_eq!((pull.reviewers, pull.teams), (vec!["ada".to_owned(), "octocat".to_owned()], vec!["checkout-team".to_owned()]));
+    assert!(pull.draft);
     assert_eq!(world.stand_in.violations(), [""; 0]);
 }

@@ -1,6 +1,7 @@
 //! A test's own world: objects of the corpus in a repository and on an API server, and the program as the account that the
 //! shipped manifests make, with exactly its rights.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -200,6 +201,17 @@ impl World {
         command.env("HOME", self.state.path()).env("KUBECONFIG", kubeconfig).env("TRUEUP_STATE_DIR", self.state_dir());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
+    }
+
+    /// Kills a round as soon as it says that it came to a step; whether it did.
+    pub fn kill_at(&self, step: &str) -> bool {
+        let mut command = self.command(&["sync"]);
+        let mut child = command.env("FAILPOINT", step).stdout(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let came = lines.map_while(Result::ok).any(|said| said == format!("failpoint: {step}"));
+        let _ended = child.kill();
+        child.wait().unwrap();
+        came
     }
 
     pub fn state_dir(&self) -> PathBuf {

@@ -222,6 +222,7 @@ pub fn classify(difference: Difference, policy: &Policy, source: &str, key: &Dig
         lane,
         risk: assess(&difference),
         barred,
+        kept: None,
         reasons,
         difference,
     }

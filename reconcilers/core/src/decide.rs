@@ -259,7 +259,7 @@ fn left(finding: &Weighed, approved: bool, inputs: &Inputs) -> Option<String> {
         (Lane::Watch, _) => Some("watched: reported only".to_owned()),
         _ if lease.is_some() => lease,
         _ if inputs.guards.denied.contains(&finding.finding) => {
-            Some("its proposal was closed unmerged: left as it is until live or Git moves".to_owned())
+            Some("denied by people: left as it is until live or Git moves".to_owned())
         }
         (lane, Stage::Observe) if !approved => {
             Some(format!("stage observe: reported only; at a later stage it would go to {lane}"))
@@ -268,10 +268,12 @@ fn left(finding: &Weighed, approved: bool, inputs: &Inputs) -> Option<String> {
     }
 }
 
-/// The lease under which the live value may stay now.
+/// The lease under which the live value may stay now. What loosens security, or may, stays under none.
 fn leased(finding: &Weighed, inputs: &Inputs) -> Option<String> {
-    let is_for_it =
-        |lease: &&Lease| lease.place == finding.place && lease.live == finding.digests.live && inputs.now < lease.until;
+    if finding.weakens {
+        return None;
+    }
+    let is_for_it = |lease: &&Lease| lease.is_for(&finding.place, &finding.digests.live, inputs.now);
     let lease = inputs.guards.leases.iter().filter(is_for_it).max_by_key(|lease| lease.until)?;
     Some(format!("leased until {}: {}", lease.until, lease.because))
 }
@@ -302,7 +304,10 @@ fn towards_people(
             settled,
             "Git says nothing of managers: find out who stripped them; the next server-side apply makes new ones",
         ),
-        What::Expectation { predicate, .. } if *predicate != Predicate::Equals => Decision::Escalate(settled),
+        What::Field { .. } if finding.kept.is_some() => because(settled, finding.kept.as_deref().unwrap_or_default()),
+        What::Expectation { predicate, .. } if !matches!(predicate, Predicate::Equals | Predicate::Bound) => {
+            Decision::Escalate(settled)
+        }
         What::Field { .. } if finding.weakens => {
             settled.reasons.push("what loosens security, or may, is never proposed for Git: left to people".to_owned());
             Decision::Escalate(settled)

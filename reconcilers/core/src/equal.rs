@@ -83,6 +83,8 @@ fn same_lists(types: &Types, shape: &Shape, a: &[Value], b: &[Value]) -> bool {
     match merge {
         Merge::Atomic => pairwise(),
         Merge::Set => same_sets(types, item, a, b),
+        // In most lists the same entries stand in the same order, and no name is needed to find them.
+        Merge::Keyed(keys) if a.iter().zip(b).all(|(a, b)| keys.iter().all(|key| a.get(key) == b.get(key))) => pairwise(),
         Merge::Keyed(keys) => match (entry_names(a, keys), entry_names(b, keys)) {
             (Some(names), Some(others)) => {
                 let others: BTreeMap<Segment, &Value> = others.into_iter().zip(b).collect();

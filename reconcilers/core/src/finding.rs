@@ -122,6 +122,10 @@ pub enum Predicate {
     Absent,
     /// A secret value with this salted digest.
     Sensitive,
+    /// The value of the field to which it is bound.
+    Bound,
+    /// The value of the other state's output to which it is bound.
+    SameAs,
 }
 
 impl Predicate {
@@ -139,6 +143,8 @@ impl Predicate {
             Self::Present => "present",
             Self::Absent => "absent",
             Self::Sensitive => "sensitive",
+            Self::Bound => "bound",
+            Self::SameAs => "same_as",
         }
     }
 }
@@ -164,6 +170,60 @@ pub struct OutputId {
     pub lineage: String,
     /// The output's name.
     pub output: String,
+    /// What a binding wants it to equal, where it is about a binding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+}
+
+/// What an output is bound to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// A field of a manifest.
+    Field {
+        /// The file in the source.
+        file: String,
+        /// `KIND/NAMESPACE/NAME`.
+        object: String,
+        /// Where in the object.
+        path: String,
+        /// Which part of the output (RFC 6901); empty for all of it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        part: String,
+    },
+    /// An output of another state.
+    Output {
+        /// The target of that state.
+        target: String,
+        /// The output's name.
+        output: String,
+        /// Which part of that output (RFC 6901); empty for all of it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        pointer: String,
+        /// Which part of this output (RFC 6901); empty for all of it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        part: String,
+    },
+}
+
+/// `ConfigMap/shop/checkout data.DB_HOST`, `output vpc_id of network`.
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field { object, path, .. } => write!(f, "{object} {path}"),
+            Self::Output { target, output, pointer, .. } => write!(f, "output {output}{pointer} of {target}"),
+        }
+    }
+}
+
+impl Bound {
+    /// Which part of the output is bound; empty for all of it.
+    #[must_use]
+    pub fn part(&self) -> &str {
+        match self {
+            Self::Field { part, .. } | Self::Output { part, .. } => part,
+        }
+    }
 }
 
 impl Subject {
@@ -181,7 +241,8 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Object(id) => id.fmt(f),
-            Self::Output(id) => write!(f, "output {}", id.output),
+            Self::Output(OutputId { output, bound: None, .. }) => write!(f, "output {output}"),
+            Self::Output(OutputId { output, bound: Some(bound), .. }) => write!(f, "output {output}{} → {bound}", bound.part()),
         }
     }
 }
@@ -348,7 +409,10 @@ impl Difference {
             Subject::Object(id) => {
                 format!("{}\n{}\n{}\n{}", id.group(), id.kind, id.namespace.as_deref().unwrap_or_default(), id.name)
             }
-            Subject::Output(id) => format!("output\n{}\n{}", id.state, id.output),
+            Subject::Output(id) => {
+                let bound = id.bound.as_ref().map(|bound| format!("\n{}", serde_json::json!(bound))).unwrap_or_default();
+                format!("output\n{}\n{}{bound}", id.state, id.output)
+            }
         };
         Place::of(source, &self.target, &subject, &self.path().to_string())
     }
@@ -543,6 +607,8 @@ pub struct Finding {
     pub risk: Risk,
     /// Why trueup never corrects it, whoever asks for it.
     pub barred: Option<String>,
+    /// Why Git does not follow live here, whatever the lane: it follows something else.
+    pub kept: Option<String>,
     /// Why: never empty.
     pub reasons: Vec<String>,
 }

@@ -67,6 +67,8 @@ pub struct Class {
     pub ownership: Ownership,
     /// What its proposals ask for; by the finding's lane where absent.
     pub review: Option<Remedy>,
+    /// Who may approve a correction on the command line.
+    pub approval: Approvers,
     /// How many writes in an hour; no limit where absent.
     pub writes_per_hour: Option<u32>,
     /// How long after a write the drift may take to be gone, in seconds.
@@ -184,6 +186,17 @@ impl Remedy {
             Lane::Ignore | Lane::Watch | Lane::Review | Lane::Escalate => Self::Adopt,
         }
     }
+}
+
+/// Who may approve a correction on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Approvers {
+    /// Anybody who may append to the ledger.
+    #[default]
+    Anybody,
+    /// Another person than the one who wrote the live value, where it is certain who that was; else nobody.
+    OtherPerson,
 }
 
 impl Policy {

@@ -142,7 +142,8 @@ fn put(case: &PolicyCase, target: &TargetName, key: &DigestKey) -> (Option<Pair>
 
 fn output(case: &PolicyCase, target: &TargetName) -> Difference {
     let plain = |value: &Option<Value>| value.clone().map(crate::seen::Seen::Plain);
-    let id = OutputId { state: "case".to_owned(), serial: 1, lineage: String::new(), output: case.object.name.clone() };
+    let id =
+        OutputId { state: "case".to_owned(), serial: 1, lineage: String::new(), output: case.object.name.clone(), bound: None };
     Difference {
         target: target.clone(),
         subject: Subject::Output(id),

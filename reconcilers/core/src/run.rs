@@ -23,11 +23,11 @@ mod standing;
 
 pub use entry::{
     Checkpoint, DecodeError, Effect, Entry, Episode, EpisodeEnd, Escalation, FORMAT, HandBack, Hold, Intent, Owed, PatchEffect,
-    Pin, Proposal, Record,
+    Pin, Proposal, Record, StateSeen,
 };
 pub use history::{HistoryError, Run, Runs};
 pub use id::{RunId, RunIdError};
-pub use ruling::{Area, AreaHold, KnownBy, Person, Ruled, Ruling, Spot};
+pub use ruling::{Approval, Area, AreaHold, Denial, Grant, KnownBy, Person, Ruled, Ruling, Spot};
 pub use standing::{Failure, Fight, Inadmissible, People, Said, Standing, Write};
 
 /// What verification saw after an act.

@@ -2,7 +2,6 @@
 //! that the program's loop calls. `cargo run --release --example warm -- 100000`. One in a thousand differs, and otherwise in
 //! each round; beside it, the same with nothing remembered.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{Value, json};

@@ -112,6 +112,7 @@ fn difference(target: &TargetName, expectation: &Expectation, unmet: &Predicated
             serial: state.serial,
             lineage: state.lineage.clone(),
             output: expectation.output.clone(),
+            bound: None,
         }),
         divergence: Divergence::Expectation(Unmet {
             predicate: unmet.test.predicate(),

@@ -11,5 +11,6 @@ pub mod state;
 pub mod file;
 pub mod http;
 pub mod backend;
+pub mod bind;
 pub mod check;
 pub mod adopt;

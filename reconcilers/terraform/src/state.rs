@@ -155,7 +155,7 @@ pub enum StateError {
     #[error("the state has no `{0}`, which Terraform always writes; restore a backup")]
     Missing(&'static str),
     /// Another state in its place.
-    #[error("the state's lineage was `{before}` and is `{now}`: another state took its place; if it should, rename the target")]
+    #[error("the state's lineage was `{before}` and is `{now}`: another state took its place; rename the target, if it should")]
     OtherLineage {
         /// At the last look.
         before: String,

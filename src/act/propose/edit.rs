@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use trueup_core::diff::compare;
 use trueup_core::facts::{Desired, Matched, Pair};
-use trueup_core::finding::{Divergence, Drift, Finding, Subject};
+use trueup_core::finding::{Bound, Change, Divergence, Drift, Expectation, Finding, OutputId, Predicate, Subject};
+use trueup_core::path::Path;
 use trueup_core::policy::Remedy;
+use trueup_core::seen::Seen;
 use trueup_core::shared::Shared;
 use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::manifest;
 
 use super::{Wanted, restore};
 use crate::act::Acting;
+use crate::bindings;
 use crate::config::{ManifestPath, TargetKind};
 use crate::render;
 use crate::review::rendered::{self, Subject as Rendered};
@@ -94,6 +97,9 @@ async fn adopt_one(
     let before = files.read(acting, &file)?;
     let after = match (field, &finding.difference.divergence) {
         (Some((drift, matched)), _) => adopt((acting, &judged.kinds), &file, &before, matched, drift)?,
+        (None, Divergence::Expectation(Expectation { predicate: Predicate::Bound, live, .. })) => {
+            adopt_output(&file, &before, finding, live.as_ref())?
+        }
         (None, Divergence::Expectation(_)) => {
             let bytes = adopt_expectation(&file, &before, finding, &judged.reach)?;
             Adopted { bytes, comments: Vec::new() }
@@ -186,6 +192,25 @@ fn declared_as_read(file: &str, text: &[u8], desired: &Desired) -> Result<Desire
             && object.origin.document == desired.origin.document
     };
     objects.iter().find(same_place).cloned().ok_or_else(|| format!("`{}` is no longer found in `{file}`", desired.id))
+}
+
+/// The bound field follows the output.
+fn adopt_output(file: &str, before: &[u8], finding: &Finding, live: Option<&Seen>) -> Result<Adopted, String> {
+    let Subject::Output(OutputId { output, bound: Some(Bound::Field { object, path, .. }), .. }) = &finding.difference.subject
+    else {
+        return Err("only a field of a manifest can follow an output".to_owned());
+    };
+    let Some(Seen::Plain(value)) = live else {
+        return Err(format!("the state has no such part of the output `{output}`: nothing to adopt"));
+    };
+    let desired = bindings::declared(file, before, object).map_err(|(_, message)| message)?;
+    let path: Path = path.parse().map_err(|error| format!("`{path}`: {error}"))?;
+    let pointer = path.pointer_in(&desired.value).ok_or_else(|| format!("`{object}` in `{file}` has no `{path}` any more"))?;
+    let mut followed = desired.value.clone();
+    *followed.pointer_mut(&pointer).ok_or_else(|| format!("`{object}` has no `{pointer}`"))? = value.clone();
+    let drift = Drift { path, pointer, change: Change::Changed, desired: None, live: Some(Seen::Plain(value.clone())) };
+    let adoption = Adoption { desired: &desired, drift: &drift, live: &followed };
+    review::adopt(file, before, &[adoption]).map_err(|refused| refused.to_string())
 }
 
 /// The expected value follows the state.

@@ -53,7 +53,7 @@ pub(super) async fn look_after(
     }
     Ok(match looked.became {
         Ok(Became::Foreign(why)) => reported_of(proposal, "foreign", &[why]),
-        Err(Failed::Refused(why) | Failed::Unanswered(why)) => reported_of(proposal, "not answered", &[why]),
+        Err(Failed::Refused(why) | Failed::Unanswered(why) | Failed::Later(why)) => reported_of(proposal, "not answered", &[why]),
         Ok(_) => reported_of(proposal, "open", waits),
     })
 }
@@ -96,7 +96,9 @@ pub(super) async fn end(acting: Acting<'_>, proposal: &Open, runs: &[Run], over:
             close(acting, proposal, Fate::Withdrawn { reason }, &mut report).await?;
             Ok(report)
         }
-        Err(Failed::Refused(why) | Failed::Unanswered(why)) => Ok(reported_of(proposal, "not closed", std::slice::from_ref(why))),
+        Err(Failed::Refused(why) | Failed::Unanswered(why) | Failed::Later(why)) => {
+            Ok(reported_of(proposal, "not closed", std::slice::from_ref(why)))
+        }
     }
 }
 
@@ -135,7 +137,7 @@ async fn withdraw(
     let sought = Sought { branch: &proposal.branch, known };
     match forge::withdraw(acting.session, acting.pinned, sought, (identity, &comment)).await {
         Ok(()) => close(acting, &proposal, Fate::Withdrawn { reason }, &mut report).await?,
-        Err(Failed::Refused(why) | Failed::Unanswered(why)) => {
+        Err(Failed::Refused(why) | Failed::Unanswered(why) | Failed::Later(why)) => {
             "not closed".clone_into(&mut report.status);
             report.reasons.push(why);
         }
@@ -177,7 +179,7 @@ fn ends(acting: Acting<'_>, proposal: &Open, fate: &Fate) -> Vec<Entry> {
 /// What was not recorded of a run's proposal when it was cut off.
 pub(super) fn found_again(acting: Acting<'_>, run: &Run, head: &str, (identity, url): (&Identity, &str)) -> Vec<Record> {
     let each = run.intent.places.iter().zip(&run.intent.findings);
-    let subject = (run.intent.places.len() == 1).then(|| run.intent.subject.clone());
+    let subject = (run.intent.places.len() == 1).then(|| Box::new(run.intent.subject.clone()));
     let record = |(place, finding): (&Place, &FindingId)| Record {
         run: run.intent.run.clone(),
         place: place.clone(),

@@ -12,6 +12,7 @@ use super::open::Open;
 use super::restore::approval_in;
 use super::{Wanted, end, reported};
 use crate::act::{Acting, REFUSALS, holds_by_now, new_run};
+use crate::failpoint;
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::review::commit::{Author, Change, Edit as CommitEdit, commit_on};
@@ -57,7 +58,7 @@ pub(super) async fn offer(
         None if placed.is_empty() => None,
         Some(_) | None => {
             let findings: Vec<Finding> = placed.iter().map(Wanted::with_reasons).collect();
-            Some(offer_these(acting, (branch, open), (placed[0].remedy, &findings, &edits), &runs).await?)
+            Some(offer_these(acting, judged, (branch, open), (placed[0].remedy, &findings, &edits), &runs).await?)
         }
     };
     reports.extend(report.map(|report| (number, report)));
@@ -84,6 +85,7 @@ async fn held_apart<'a>(
 
 async fn offer_these(
     acting: Acting<'_>,
+    judged: &Judged,
     (branch, open): (&str, Option<&Open>),
     (remedy, findings, edits): (Remedy, &[Finding], &[Edit]),
     runs: &[Run],
@@ -93,7 +95,7 @@ async fn offer_these(
     if let Some(ended) = answered(acting, &about, runs).await? {
         return Ok(ended);
     }
-    let (proposal, commit) = match committed(acting, &about, edits) {
+    let (proposal, commit) = match committed(acting, judged, &about, edits) {
         Ok(made) => made,
         Err(reason) => {
             report.action = ActionName::None;
@@ -101,6 +103,7 @@ async fn offer_these(
             return Ok(report);
         }
     };
+    failpoint::reached("offer: committed");
     let same = about.open.filter(|open| {
         let is_it = newest(open).is_some_and(|record| record.head_commit == commit.as_str());
         is_it && open.runs().len() == 1 && !about.has_moved() && open.withdrawal.is_none()
@@ -116,11 +119,13 @@ async fn offer_these(
         let decided = acting.basis.recorded(acting.ledger).await?;
         let intent = about.intent((acting, decided), &run, &commit);
         report.records.push(acting.ledger.append(&intent, Timestamp::now()).await?.seq);
+        failpoint::reached("offer: intended");
         run
     };
     report.id = Some(run.to_string());
     let earlier: Vec<&Run> = runs_of(branch, runs).into_iter().filter(|earlier| earlier.intent.run != run).collect();
     let (offered, known, interrupted) = ask(acting, (&proposal, &commit), known(about.open, &earlier)).await;
+    failpoint::reached("offer: answered");
     let found = interrupted.map(|run| {
         let head = offered.as_ref().ok().and_then(|opened| opened.head.as_deref()).unwrap_or_default();
         found_again(acting, run, head, (&Identity { number: 0, author: String::new() }, ""))
@@ -130,7 +135,9 @@ async fn offer_these(
         tidy(acting, branch, &known);
     }
     let report = conclude(acting, &ended, (&proposal, findings), offered, report).await?;
+    failpoint::reached("offer: recorded");
     take_over(acting, &run, &earlier).await?;
+    failpoint::reached("offer: ended");
     Ok(report)
 }
 
@@ -207,11 +214,16 @@ async fn answered(acting: Acting<'_>, about: &About<'_>, runs: &[Run]) -> Result
 ///
 /// An open proposal stays on the commit that it was made on for as long as its files are the same there and now: each push
 /// takes people's approvals from it.
-fn committed(acting: Acting<'_>, about: &About<'_>, edits: &[Edit]) -> Result<(review::Proposal, CommitId), String> {
+fn committed(
+    acting: Acting<'_>,
+    judged: &Judged,
+    about: &About<'_>,
+    edits: &[Edit],
+) -> Result<(review::Proposal, CommitId), String> {
     let audience = audience(acting, about, edits);
     let findings: Vec<&Finding> = about.findings.iter().collect();
     let is_edited = |file: &String| edits.iter().any(|edit| edit.file == *file);
-    let over: Vec<String> = acting.approvals.over.iter().filter(|file| !is_edited(file)).cloned().collect();
+    let over: Vec<String> = judged.approved.over.iter().filter(|file| !is_edited(file)).cloned().collect();
     let make = |base: &CommitId, removed: &[String]| {
         let content = Content { findings: &findings, remedy: about.remedy, edits, removed };
         let proposal = review::propose(about.branch, base.as_str(), content, &audience);
@@ -332,10 +344,17 @@ async fn conclude(
             entries(end, proposal, findings, &opened)
         }
         // The next round looks before it offers again.
-        Err(Failed::Refused(reason) | Failed::Unanswered(reason)) if end.same => (Vec::new(), "not answered", Some(reason)),
+        Err(Failed::Refused(reason) | Failed::Unanswered(reason) | Failed::Later(reason)) if end.same => {
+            (Vec::new(), "not answered", Some(reason))
+        }
         Err(Failed::Unanswered(reason)) => {
             let outcome = Outcome::Unknown { reason: reason.clone() };
             (vec![Entry::Outcome { run: end.run.clone(), outcome }], "unknown", Some(reason))
+        }
+        // Nobody has said no, so it does not count as refused.
+        Err(Failed::Later(reason)) => {
+            let outcome = Outcome::Void { reason: reason.clone() };
+            (vec![Entry::Outcome { run: end.run.clone(), outcome }], "later", Some(reason))
         }
         Err(Failed::Refused(reason)) => {
             let outcome = Outcome::Refused { message: reason.clone() };
@@ -344,6 +363,7 @@ async fn conclude(
     };
     for entry in entries {
         report.records.push(acting.ledger.append(&entry, Timestamp::now()).await?.seq);
+        failpoint::reached("offer: recorded in part");
     }
     status.clone_into(&mut report.status);
     report.reasons.extend(reason);
@@ -364,7 +384,7 @@ fn record(run: &RunId, (proposal, opened): (&review::Proposal, &Opened), identit
         author: identity.author.clone(),
         fingerprint: finding.id.clone(),
         approval: approval_in(&proposal.edits, finding),
-        subject: Some(finding.difference.subject.clone()),
+        subject: Some(Box::new(finding.difference.subject.clone())),
     }
 }
 

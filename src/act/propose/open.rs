@@ -57,7 +57,7 @@ impl Open {
     }
 
     pub(super) fn subject(&self, place: &Place) -> Option<&Subject> {
-        let recorded = self.record(place).and_then(|record| record.subject.as_ref());
+        let recorded = self.record(place).and_then(|record| record.subject.as_deref());
         // A run with one place says what it is in.
         let cut_off = self.unresolved.as_ref().filter(|run| run.intent.places[..] == [place.clone()]);
         recorded.or(cut_off.map(|run| &run.intent.subject))

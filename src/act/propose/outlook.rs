@@ -20,7 +20,7 @@ pub(super) async fn verify_merged(acting: Acting<'_>, judged: &Judged, runs: &[R
     for run in merged.filter(|run| run.intent.target == judged.name) {
         let is_settled = |place: &Place| {
             let drifts = judged.findings().any(|finding| finding.place == *place);
-            let subject = run.proposals.get(place).and_then(|record| record.subject.as_ref());
+            let subject = run.proposals.get(place).and_then(|record| record.subject.as_deref());
             !drifts && !matches!(now(judged, subject), Now::Unseen)
         };
         if run.intent.places.iter().all(is_settled) {

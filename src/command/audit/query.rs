@@ -71,6 +71,7 @@ impl Known {
             Entry::Hold(hold) => (None, &hold.places),
             Entry::Identity { target, .. } => (Some(target), &[]),
             Entry::Decided(record) => (Some(&record.inputs.target), &[]),
+            Entry::State(seen) => (Some(&seen.target), &[]),
             Entry::Ruling(ruling) => (ruling.what.target(), ruling.what.place().map(std::slice::from_ref).unwrap_or_default()),
             Entry::Intent(_)
             | Entry::Outcome { .. }
@@ -125,6 +126,7 @@ impl Found {
             | Entry::Resume { .. }
             | Entry::Identity { .. }
             | Entry::Pin(_)
+            | Entry::State(_)
             | Entry::Checkpoint(_) => None,
         };
         self.kept.by.iter().map(|by| by.instance.as_str()).chain(person).collect()
@@ -219,7 +221,7 @@ fn as_csv(found: &[Found]) -> Result<String, csv::Error> {
     for one in found {
         writer.write_record(one.row())?;
     }
-    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
+    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -1,12 +1,13 @@
 //! Old records go behind a checkpoint: the chain holds, how things stand stays, and what is unfinished stays whole.
 
-use trueup_core::run::{Area, AreaHold, KnownBy, Person, Pin, Ruled, Ruling, Spot};
+use trueup_core::finding::{Digests, ValueDigest};
+use trueup_core::run::{Approval, Area, AreaHold, Denial, Grant, KnownBy, Person, Pin, Ruled, Ruling, Spot};
 
 use super::*;
 
 /// Some stories of runs, each with its records in order; times are seconds.
 fn stories() -> impl Strategy<Value = Vec<Entry>> {
-    let story = (0_usize..6, 0_usize..10).prop_map(|(number, length)| {
+    let story = (0_usize..6, 0_usize..14).prop_map(|(number, length)| {
         let run = run_id(number);
         let mut story = vec![
             patch(number, "because"),
@@ -29,11 +30,18 @@ fn stories() -> impl Strategy<Value = Vec<Entry>> {
 /// What a person decided about a story's place.
 fn rulings(number: usize) -> impl Iterator<Item = Entry> {
     let (target, name) = (TargetName("prod".into()), format!("place {number}"));
-    let area = Area::Place(Spot { target: target.clone(), place: place(number), name });
+    let spot = Spot { target: target.clone(), place: place(number), name };
+    let (area, finding) = (Area::Place(spot.clone()), FindingId(format!("f-{number}")));
+    let (live, until) = (ValueDigest::from("v1:live".to_owned()), second(500));
+    let digests = Digests { desired: "v1:desired".to_owned().into(), live: live.clone() };
     let decided = [
         Ruled::Hold(AreaHold { area: area.clone(), until: number.is_multiple_of(2).then(|| second(500)) }),
         Ruled::Hold(AreaHold { area: Area::Everything, until: None }),
         Ruled::EarlierWrites { target, heads: vec!["trueup-head-v1 7".to_owned()] },
+        Ruled::Deny(Denial { spot: spot.clone(), finding: finding.clone() }),
+        Ruled::Approve(Box::new(Approval { spot: spot.clone(), finding: finding.clone(), digests, class: None, until })),
+        Ruled::Lease(Box::new(Grant { spot: spot.clone(), finding, live, until })),
+        Ruled::EndLease(spot),
         Ruled::Resume { area },
     ];
     let by = Person { name: "anna".into(), known_by: KnownBy::ApiServer };
@@ -61,8 +69,8 @@ fn what_went_changes_neither_the_chain_nor_how_things_stand() {
             assert!(all == 0 || matches!(signed, Signed::Here(_)), "{signed:?}");
             let after = world.ledger.standing().await.expect("read");
             assert_eq!(
-                (after.holds(), after.escalated(), after.proposals()),
-                (standing.holds(), standing.escalated(), standing.proposals())
+                (after.holds(), after.escalated(), after.proposals(), after.denied()),
+                (standing.holds(), standing.escalated(), standing.proposals(), standing.denied())
             );
             assert_eq!(after.people(), standing.people());
             let last = |standing: &Standing| standing.last_commit("acme/platform", "main").map(str::to_owned);

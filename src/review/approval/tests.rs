@@ -47,6 +47,7 @@ fn seen(name: &str, path: &str, desired: Option<Value_>, live: Option<Value_>) -
         lane: Lane::Review,
         risk: Risk::default(),
         barred: None,
+        kept: None,
         reasons: vec!["a test".to_owned()],
     }
 }

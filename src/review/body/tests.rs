@@ -52,6 +52,7 @@ fn finding(path: Path, desired: Option<Seen>, live: Option<Seen>, word: &str) ->
         lane: Lane::Review,
         risk: Risk { score: 54, factors: vec![Factor { name: "restarts pods".to_owned(), points: 30 }] },
         barred: None,
+        kept: None,
         reasons: vec![format!("policies/drift.toml:14: {word}")],
     }
 }
@@ -178,6 +179,35 @@ fn hostile_text_is_inert() {
         let plain = title(about(&[&finding], &[])) + &commit_message(about(&[&finding], &[]));
         assert!(!plain.contains(['@', '#', '<', '`', '\u{1b}', '\u{202e}', '\u{200b}']), "{plain}");
         assert!(!plain.contains("https://") && !plain.contains("GH-3"), "{plain}");
+    }
+}
+
+/// The same for whatever else a finding carries: names of objects, keys, files, targets, classes, writers, factors.
+#[test]
+fn hostile_names_are_inert() {
+    for word in HOSTILE {
+        let mut finding =
+            finding(Path::of_keys(&["data", word]), Some(Seen::Plain(json!({word: [word]}))), Some(Seen::Plain(json!(1))), word);
+        let id = ObjectId {
+            api_version: word.to_owned(),
+            kind: word.to_owned(),
+            namespace: Some(word.to_owned()),
+            name: word.to_owned(),
+        };
+        let difference = &mut finding.difference;
+        (difference.subject, difference.target) = (Subject::Object(id), TargetName(word.to_owned()));
+        word.clone_into(&mut difference.origin.file);
+        (difference.cause.subresource, difference.cause.time) = (Some(word.to_owned()), Some(word.to_owned()));
+        (finding.class, finding.reasons) = (Some(word.to_owned()), vec![word.to_owned()]);
+        finding.risk.factors = vec![Factor { name: word.to_owned(), points: 1 }];
+        let edits = [Edit { file: word.to_owned(), before: word.into(), after: Vec::new(), comments: vec![word.to_owned()] }];
+        assert_inert(&body(about(&[&finding], &edits), word), word);
+        let plain = title(about(&[&finding], &[])) + &commit_message(about(&[&finding], &[]));
+        assert!(!plain.contains(['@', '#', '<', '`', '\u{1b}', '\u{202e}', '\u{200b}']), "{plain}");
+        assert!(!plain.contains("https://") && !plain.contains("GH-3"), "{plain}");
+        assert!(title(about(&[&finding], &[])).chars().count() <= TITLE_LIMIT && !title(about(&[&finding], &[])).contains('\n'));
+        let branch = crate::review::group::branch([&finding.place], |_| false);
+        assert!(branch.strip_prefix("trueup/p-").is_some_and(|digest| digest.chars().all(|c| c.is_ascii_hexdigit())), "{branch}");
     }
 }
 

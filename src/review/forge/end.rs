@@ -1,6 +1,7 @@
 //! What became of a proposal, and its withdrawal.
 
-use super::{Failed, connected, failed, text};
+use super::remote::{connected, failed};
+use super::{Failed, text};
 use crate::config::Forge;
 use crate::review::commit::Author;
 use crate::review::local::{self, Kept, Since};
@@ -24,7 +25,10 @@ pub struct Sought<'a> {
 pub async fn look(session: &Session, pinned: &Pinned, sought: Sought<'_>) -> Result<Became, Failed> {
     match &session.settings.review.forge {
         Forge::Local => look_locally(session, pinned, sought).map_err(Failed::Refused),
-        Forge::GitHub { .. } => github::look(&connected(session)?, sought.branch, sought.known).await.map_err(failed),
+        Forge::GitHub { .. } => {
+            let github = connected(session).map_err(Failed::Refused)?;
+            github::look(github, sought.branch, sought.known).await.map_err(failed)
+        }
     }
 }
 
@@ -40,7 +44,10 @@ pub async fn withdraw(
 ) -> Result<(), Failed> {
     match &session.settings.review.forge {
         Forge::Local => remove_locally(session, pinned, sought).map_err(Failed::Refused),
-        Forge::GitHub { .. } => github::close(&connected(session)?, identity, comment).await.map_err(failed),
+        Forge::GitHub { .. } => {
+            let github = connected(session).map_err(Failed::Refused)?;
+            github::close(github, identity, comment).await.map_err(failed)
+        }
     }
 }
 

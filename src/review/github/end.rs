@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::wire::{self, Method, PullRequest, Request};
+use super::pull::{self, PullRequest};
+use super::wire::{self, Method, Request};
 use super::{GitHub, GitHubError};
 use crate::review::{Became, Identity, Known};
 
@@ -18,7 +19,7 @@ struct Comment {
 /// # Errors
 /// Each step's own.
 pub async fn look(github: &GitHub, branch: &str, known: &Known) -> Result<Became, GitHubError> {
-    Ok(became(wire::list(github, branch).await?, branch, known, &github.base))
+    Ok(became(pull::list(github, branch).await?, branch, known, &github.base))
 }
 
 /// Comments on an open pull request and closes it. Asked again, it comments once.

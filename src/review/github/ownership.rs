@@ -1,7 +1,7 @@
 //! Whose pull request it is. Pure: what GitHub listed and what the ledger knows go in, a judgement comes out.
 
 use super::super::{Known, Proposal};
-use super::wire::PullRequest;
+use super::pull::PullRequest;
 
 /// What stands in a proposal's place.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,21 +1,22 @@
 //! Requests to GitHub's REST API and what its answers mean.
 
-use std::time::Duration;
-
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{self, HeaderMap, HeaderValue, StatusCode, Uri, header};
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::sleep;
 
-use super::{GitHub, GitHubError};
+use super::gate::with_jitter;
+use super::limit::{self, Pause};
+use super::{GitHub, GitHubError, access};
 
 /// No answer that we need comes near this.
 const ANSWER_LIMIT: usize = 16 << 20;
 const MESSAGE_LIMIT: usize = 300;
-/// What GitHub asks for where a secondary limit names no time.
-const SECONDARY_WAIT: Duration = Duration::from_mins(1);
+/// So often a request that may be sent again is sent where GitHub fails or is not reached, and any one that GitHub's limit
+/// has turned away.
+const ATTEMPTS: u32 = 3;
 
 /// One request.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,94 +34,87 @@ pub struct Request {
 pub enum Method {
     /// Reads.
     Get,
-    /// Creates. Only sent again where GitHub said that it did nothing (a rate limit).
+    /// Creates. Only sent again where GitHub said that it did nothing (a limit, a token that ran out).
     Post(Value),
-    /// Changes.
+    /// Sets a title and a body: twice is once.
     Patch(Value),
 }
 
-/// A pull request, as far as it matters here.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct PullRequest {
-    pub number: u64,
-    pub state: String,
-    pub merged_at: Option<String>,
-    pub html_url: String,
-    pub title: String,
-    pub body: Option<String>,
-    pub user: Option<User>,
-    pub head: Branch,
-    pub base: Branch,
-}
-
-/// An account.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct User {
-    pub login: String,
-}
-
-/// One end of a pull request.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Branch {
-    #[serde(rename = "ref")]
-    pub name: String,
-    pub sha: String,
-    /// Gone where the fork was deleted.
-    pub repo: Option<Repository>,
-}
-
-/// A repository.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Repository {
-    pub full_name: String,
-}
-
-impl Branch {
-    /// Whether both ends are of one repository.
-    pub fn is_of(&self, other: &Self) -> bool {
-        match (&self.repo, &other.repo) {
-            (Some(one), Some(other)) => one.full_name.eq_ignore_ascii_case(&other.full_name),
-            _ => false,
-        }
-    }
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
+/// An answer, read whole.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
     bytes: Vec<u8>,
 }
 
-/// Every pull request of a branch of the repository, open or not. Without the owner GitHub would ignore the filter.
-pub async fn list(github: &GitHub, branch: &str) -> Result<Vec<PullRequest>, GitHubError> {
-    let (head, base) = (query(&format!("{}:{branch}", github.owner)), query(&github.base));
-    let route = github.route(&format!("pulls?head={head}&base={base}&state=all&sort=created&direction=desc&per_page=100"));
-    ask(github, &Request { step: "list pull requests", method: Method::Get, route }).await
-}
-
-/// Sends a request and reads the answer. A rate limit within the patience is waited out, once.
+/// Asks GitHub for a value.
 pub async fn ask<T: DeserializeOwned>(github: &GitHub, request: &Request) -> Result<T, GitHubError> {
-    let mut answer = send(github, request).await?;
-    if let Some(wait) = wait_of(&answer).filter(|wait| *wait <= github.patience) {
-        tokio::time::sleep(wait).await;
-        answer = send(github, request).await?;
-    }
-    if !answer.status.is_success() {
-        return Err(meaning(github, request.step, &answer));
-    }
-    serde_json::from_slice(&answer.bytes).map_err(|error| GitHubError::Answer {
-        step: request.step,
-        reason: format!("it is not what the API describes ({error})"),
-    })
+    ask_whole(github, request).await?.read(request.step)
 }
 
-/// Whether a request with this outcome may have taken effect all the same.
-pub fn may_have_happened(error: &GitHubError) -> bool {
+/// As [`ask`], with the answer's headers. A token that GitHub no longer takes is renewed once, where that can be done.
+pub async fn ask_whole(github: &GitHub, request: &Request) -> Result<Answer, GitHubError> {
+    let bearer = access::bearer(github).await?;
+    match ask_as(github, request, bearer.reveal()).await {
+        Err(GitHubError::Unauthorized { .. }) if access::renew(github, &bearer).await => {
+            let bearer = access::bearer(github).await?;
+            ask_as(github, request, bearer.reveal()).await
+        }
+        answered => answered,
+    }
+}
+
+/// Sends a request through the server's gate until there is an answer that counts: a success.
+pub async fn ask_as(github: &GitHub, request: &Request, bearer: &str) -> Result<Answer, GitHubError> {
+    let mut attempt = 1;
+    loop {
+        let limited = |left| {
+            let until = Timestamp::now().checked_add(left).unwrap_or(Timestamp::MAX);
+            GitHubError::Limited { step: request.step, until }
+        };
+        github.gate.pass(github.patience).await.map_err(limited)?;
+        let outcome = match send(github, request, bearer).await {
+            Ok(answer) => listen(github, request.step, answer),
+            Err(error) => Err(error),
+        };
+        match &outcome {
+            Err(error) if attempt < ATTEMPTS && may_be_sent_again(error, &request.method) => {
+                tracing::debug!(step = request.step, attempt, %error, "asking again");
+                // Where a limit is, the gate waits.
+                if !matches!(error, GitHubError::Limited { .. }) {
+                    sleep(with_jitter(github.pause * 2_u32.pow(attempt - 1))).await;
+                }
+            }
+            Ok(_) | Err(_) => return outcome,
+        }
+        attempt += 1;
+    }
+}
+
+/// What a limit turned away did nothing. What may have been done is only repeated where twice is once.
+fn may_be_sent_again(error: &GitHubError, method: &Method) -> bool {
     match error {
-        GitHubError::Unreachable { .. } | GitHubError::Failed { .. } | GitHubError::Answer { .. } => true,
-        GitHubError::Refused { status, message, .. } => *status == 422 && message.contains("already exists"),
+        GitHubError::Limited { .. } => true,
+        GitHubError::Failed { .. } | GitHubError::Unreachable { .. } => !matches!(method, Method::Post(_)),
         _ => false,
     }
+}
+
+/// What an answer means; what it says about limits goes to the gate.
+fn listen(github: &GitHub, step: &'static str, answer: Answer) -> Result<Answer, GitHubError> {
+    let now = Timestamp::now();
+    let (status, headers) = (answer.status, &answer.headers);
+    if let Some(pause) = limit::limit(status, headers, &answer.message(), now) {
+        github.gate.close(pause);
+        let until = now.checked_add(github.gate.left().unwrap_or_default()).unwrap_or(Timestamp::MAX);
+        return Err(GitHubError::Limited { step, until });
+    }
+    let unavailable = limit::retry_after(headers, now).filter(|_| status == StatusCode::SERVICE_UNAVAILABLE);
+    match unavailable.max(limit::used_up(headers, now)) {
+        Some(pause) => github.gate.close(Pause::For(pause)),
+        None => github.gate.answered(),
+    }
+    if status.is_success() { Ok(answer) } else { Err(meaning(github, step, &answer)) }
 }
 
 /// Whether a token may go there: over TLS, or on this machine.
@@ -133,15 +127,11 @@ pub fn is_safe(api: &str) -> bool {
     }
 }
 
-async fn send(github: &GitHub, request: &Request) -> Result<Answer, GitHubError> {
+async fn send(github: &GitHub, request: &Request, bearer: &str) -> Result<Answer, GitHubError> {
     let step = request.step;
     let sending = async {
-        let route = request.route.as_str();
-        let response = match &request.method {
-            Method::Get => github.client._get(route).await,
-            Method::Post(body) => github.client._post(route, Some(body)).await,
-            Method::Patch(body) => github.client._patch(route, Some(body)).await,
-        };
+        let sent = prepared(request, bearer).map_err(|source| GitHubError::Unreachable { step, source: source.into() })?;
+        let response = github.client.execute(sent).await;
         let response = response.map_err(|source| GitHubError::Unreachable { step, source: source.into() })?;
         let (parts, body) = response.into_parts();
         let read = to_bytes(Body::new(body), ANSWER_LIMIT).await;
@@ -153,60 +143,98 @@ async fn send(github: &GitHub, request: &Request) -> Result<Answer, GitHubError>
     tokio::time::timeout(github.timeout, sending).await.map_err(late)?
 }
 
-/// How long a rate limit asks us to wait; `None` where the answer is no rate limit.
-///
-/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
-fn wait_of(answer: &Answer) -> Option<Duration> {
-    if !matches!(answer.status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
-        return None;
+/// The route has no host, so that the client can only send it, and the token with it, to the API of the settings.
+fn prepared(request: &Request, bearer: &str) -> Result<http::Request<String>, http::Error> {
+    let (method, body) = match &request.method {
+        Method::Get => (http::Method::GET, String::new()),
+        Method::Post(body) => (http::Method::POST, body.to_string()),
+        Method::Patch(body) => (http::Method::PATCH, body.to_string()),
+    };
+    let mut authorization = HeaderValue::try_from(format!("Bearer {bearer}"))?;
+    authorization.set_sensitive(true);
+    let mut prepared = http::Request::builder().method(method).uri(&request.route).header(header::AUTHORIZATION, authorization);
+    if !body.is_empty() {
+        prepared = prepared.header(header::CONTENT_TYPE, "application/json");
     }
-    let number =
-        |name| answer.headers.get(name).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse::<i64>().ok());
-    if let Some(seconds) = number("retry-after") {
-        return Some(Duration::from_secs(seconds.try_into().unwrap_or_default()));
-    }
-    if number("x-ratelimit-remaining") == Some(0)
-        && let Some(reset) = number("x-ratelimit-reset")
-    {
-        let seconds = reset.saturating_sub(Timestamp::now().as_second()).max(1);
-        return Some(Duration::from_secs(seconds.try_into().unwrap_or_default()));
-    }
-    let is_limit = answer.status == StatusCode::TOO_MANY_REQUESTS || message_of(answer).contains("rate limit");
-    is_limit.then_some(SECONDARY_WAIT)
+    prepared.body(body)
 }
 
 fn meaning(github: &GitHub, step: &'static str, answer: &Answer) -> GitHubError {
-    if let Some(wait) = wait_of(answer) {
-        let until = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
-        return GitHubError::Limited { step, until };
-    }
-    match answer.status {
-        StatusCode::UNAUTHORIZED => GitHubError::Unauthorized { step },
-        StatusCode::FORBIDDEN => GitHubError::Forbidden { step, message: message_of(answer) },
-        StatusCode::NOT_FOUND => GitHubError::NotFound { step, repository: format!("{}/{}", github.owner, github.name) },
+    let (status, message) = (answer.status, answer.message());
+    let repository = || format!("{}/{}", github.owner, github.name);
+    let is_html = !answer.bytes.is_empty() && serde_json::from_slice::<serde::de::IgnoredAny>(&answer.bytes).is_err();
+    match status {
         status if status.is_server_error() => GitHubError::Failed { step, status: status.as_u16() },
-        status => GitHubError::Refused { step, status: status.as_u16(), message: message_of(answer) },
+        status if status.is_redirection() => {
+            GitHubError::Moved { step, repository: repository(), location: answer.shown("location") }
+        }
+        status if is_html => GitHubError::NoApi { step, api: github.api.clone(), status: status.as_u16(), kind: answer.kind() },
+        StatusCode::UNAUTHORIZED => {
+            let now = Timestamp::now();
+            GitHubError::Unauthorized { step, ahead: now.as_second() - limit::now_of(&answer.headers, now).as_second() }
+        }
+        StatusCode::FORBIDDEN if message.to_ascii_lowercase().contains("archived") => {
+            GitHubError::Archived { repository: repository() }
+        }
+        StatusCode::FORBIDDEN => {
+            let named = answer.shown("x-accepted-github-permissions");
+            let usual = "the right to write contents and pull requests of the repository".to_owned();
+            GitHubError::Forbidden { step, message, needed: if named.is_empty() { usual } else { format!("`{named}`") } }
+        }
+        StatusCode::NOT_FOUND => GitHubError::NotFound { step, repository: repository() },
+        StatusCode::UNPROCESSABLE_ENTITY if message.contains("base: invalid") => {
+            GitHubError::NoBase { repository: repository(), base: github.base.clone() }
+        }
+        status => GitHubError::Refused { step, status: status.as_u16(), message },
     }
 }
 
-/// GitHub's words, made harmless: the message, then each error's.
-fn message_of(answer: &Answer) -> String {
-    let value: Value = serde_json::from_slice(&answer.bytes).unwrap_or_default();
-    let errors = value["errors"].as_array().into_iter().flatten();
-    let messages = errors.filter_map(|error| error["message"].as_str().or_else(|| error.as_str()));
-    let parts: Vec<&str> = value["message"].as_str().into_iter().chain(messages).collect();
-    crate::visible::visible(&parts.join("; ")).chars().take(MESSAGE_LIMIT).collect()
+impl Answer {
+    /// The answer's value.
+    pub fn read<T: DeserializeOwned>(&self, step: &'static str) -> Result<T, GitHubError> {
+        serde_json::from_slice(&self.bytes).map_err(|error| {
+            if error.is_data() {
+                let reason = format!("it is not what the API describes ({})", crate::visible::visible(&error.to_string()));
+                return GitHubError::Answer { step, reason };
+            }
+            self.senseless(step)
+        })
+    }
+
+    /// What is no JSON comes from something else than the API: a proxy, a login page, the web's address.
+    fn senseless(&self, step: &'static str) -> GitHubError {
+        let reason = format!(
+            "it is {} with status {} and no JSON; `api` must be the address of the API",
+            self.kind(),
+            self.status.as_u16()
+        );
+        GitHubError::Answer { step, reason }
+    }
+
+    fn kind(&self) -> String {
+        let kind = self.shown("content-type");
+        if kind.is_empty() { "something without a type".to_owned() } else { format!("`{kind}`") }
+    }
+
+    /// GitHub's words, made harmless: the message, then each error's.
+    fn message(&self) -> String {
+        let value: Value = serde_json::from_slice(&self.bytes).unwrap_or_default();
+        let errors = value["errors"].as_array().into_iter().flatten();
+        let errors = errors.filter_map(|error| match (&error["message"], &error["field"], &error["code"]) {
+            (Value::String(message), _, _) => Some(message.clone()),
+            (_, Value::String(field), Value::String(code)) => Some(format!("{field}: {code}")),
+            _ => error.as_str().map(str::to_owned),
+        });
+        let parts: Vec<String> = value["message"].as_str().map(str::to_owned).into_iter().chain(errors).collect();
+        harmless(&parts.join("; "))
+    }
+
+    /// A header, made harmless; empty where it is absent.
+    pub fn shown(&self, name: &str) -> String {
+        harmless(&self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default())
+    }
 }
 
-/// A query's value, percent-encoded.
-fn query(text: &str) -> String {
-    use std::fmt::Write;
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            encoded.push(char::from(byte));
-        } else {
-            write!(encoded, "%{byte:02X}").expect("writing to a String cannot fail");
-        }
-        encoded
-    })
+fn harmless(text: &str) -> String {
+    crate::visible::visible(text).chars().take(MESSAGE_LIMIT).collect()
 }

@@ -50,19 +50,19 @@ fn value_of(world: &World, name: &str) -> Value {
     serde_json::from_slice::<Value>(&live).unwrap()["data"]["a"].clone()
 }
 
-fn branches(world: &World) -> usize {
+pub(super) fn branches(world: &World) -> usize {
     world.repo.git(&["branch", "--list", "trueup/*"]).lines().count()
 }
 
 /// Runs a command that must end with this code; what it said.
-fn ended(world: &World, arguments: &[&str], code: i32) -> String {
+pub(super) fn ended(world: &World, arguments: &[&str], code: i32) -> String {
     let output = world.run(arguments);
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
     said
 }
 
-fn finding(world: &World, object: &str, path: &str) -> Value {
+pub(super) fn finding(world: &World, object: &str, path: &str) -> Value {
     let report = world.json(&["diff"]);
     let found = report["findings"].as_array().unwrap().iter();
     found.clone().find(|it| it["object"]["name"] == object && it["path"] == path).unwrap_or_else(|| panic!("{report:#}")).clone()

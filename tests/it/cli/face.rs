@@ -20,6 +20,9 @@ fn help() {
       runs         List what was done, or show one run
       undo         Put back what a run changed, and hold the path
       replay       Decide again by what a run was decided by, and compare
+      approve      Want Git's value back for a finding, whatever its class's stage
+      deny         Leave a finding as it is, until live or Git moves
+      lease        Let a live value stay until a time
       hold         Write and propose nothing: everywhere, in a target, for an object or at a finding
       resume       Let go on what was stopped: by a hold, an undo, a fight, a lost ledger or a rewritten
                    history

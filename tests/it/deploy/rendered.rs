@@ -52,8 +52,8 @@ fn grants(objects: &[Value]) -> Vec<(&Value, &str, &str, &str)> {
 
 /// To write the one object that is trueup's own, and nothing else.
 fn is_own_head(role: &Value) -> bool {
-    let rule = serde_json::json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["trueup-head"], "verbs": ["patch"]}]);
-    role["metadata"]["name"] == "trueup-head" && role["metadata"]["namespace"] == "trueup-system" && role["rules"] == rule
+    let own = serde_json::json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["trueup-head"], "verbs": ["patch"]}]);
+    role["metadata"]["name"] == "trueup-head" && role["metadata"]["namespace"] == "trueup-system" && role["rules"] == own
 }
 
 #[test]

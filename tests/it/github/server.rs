@@ -1,66 +1,88 @@
-//! The few endpoints of GitHub that trueup uses, with a repository's branches and pull requests behind them.
+//! The few endpoints of GitHub that trueup uses, over HTTP, with faults on demand; `repository` is what is behind them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-pub const REPOSITORY: &str = "acme/platform";
-const PULL_REQUEST: &str = include_str!("../../../testdata/github/pull-request.json");
-const LABELS: &str = include_str!("../../../testdata/github/labels.json");
-const COMMENT: &str = include_str!("../../../testdata/github/comment.json");
+use super::apps::Registered;
+use super::repository::{Asked, Repository};
+
+pub use super::repository::{Pull, REPOSITORY};
 
 /// What goes wrong with the next request of a method.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// This answer instead of doing anything.
     Refuse { status: u16, headers: Vec<(&'static str, String)>, body: String },
+    /// The connection breaks before anything is done.
+    Lost,
     /// It is done, and the answer is this.
     AnswerWith(u16),
     /// It is done, and the connection breaks in mid-answer.
     BreakOff,
+    /// It is done, and no answer ever comes.
+    Hang,
     /// It is done by somebody else just before.
     Overtaken,
+    /// A list that does not have the newest pull request yet.
+    Stale,
     /// An answer without end.
     Endless,
 }
 
+/// Requests that are granted until an hour, or a test's moment, ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    pub left: u32,
+    /// A second of GitHub's clock.
+    pub reset: i64,
+}
+
+/// One request as it came in.
 #[derive(Debug, Clone)]
-pub struct Pull {
-    pub number: u64,
-    pub open: bool,
-    pub merged: bool,
-    pub title: String,
-    pub body: String,
-    pub branch: String,
-    pub base: String,
-    pub repository: String,
-    pub author: String,
-    /// Follows the branch where absent.
-    pub sha: Option<String>,
+pub struct Seen {
+    pub method: String,
+    /// Path with query.
+    pub uri: String,
+    pub authorization: Option<String>,
+    pub at: Instant,
 }
 
 #[derive(Debug, Default)]
 pub struct World {
-    /// The heads of the repository's branches.
-    pub branches: BTreeMap<String, String>,
-    /// The bare repository whose branches count instead, where a test has a real one.
-    pub bare: Option<std::path::PathBuf>,
-    pub pulls: Vec<Pull>,
-    pub labels: Vec<Value>,
-    pub reviews: Vec<Value>,
-    /// Whether each pull request was opened as a draft.
-    pub drafts: Vec<Value>,
-    /// The comments of each pull request.
-    pub comments: Vec<(u64, String)>,
+    pub repository: Repository,
+    /// Where it is asked as an app; else any token will do.
+    pub app: Option<Registered>,
     pub faults: VecDeque<(&'static str, Fault)>,
-    /// Method, path with query, and the authorization of each request.
-    pub requests: Vec<(String, String, Option<String>)>,
+    pub limit: Option<Limit>,
+    /// How long each answer takes.
+    pub delay: Duration,
+    /// By how many seconds the server's clock is ahead of ours.
+    pub ahead: i64,
+    pub requests: Vec<Seen>,
+}
+
+impl Deref for World {
+    type Target = Repository;
+
+    fn deref(&self) -> &Repository {
+        &self.repository
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Repository {
+        &mut self.repository
+    }
 }
 
 #[derive(Clone, Default)]
@@ -82,9 +104,13 @@ impl GitHubServer {
 
     /// How many requests of a method there were whose path ends so.
     pub fn count(&self, method: &str, path_end: &str) -> usize {
-        let world = self.world();
         let path = |uri: &str| uri.split('?').next().unwrap_or_default().to_owned();
-        world.requests.iter().filter(|(m, uri, _)| m == method && path(uri).ends_with(path_end)).count()
+        self.world().requests.iter().filter(|seen| seen.method == method && path(&seen.uri).ends_with(path_end)).count()
+    }
+
+    /// How many requests changed something.
+    pub fn writes(&self) -> usize {
+        self.world().requests.iter().filter(|seen| seen.method != "GET").count()
     }
 }
 
@@ -92,42 +118,87 @@ async fn answer(State(server): State<GitHubServer>, request: Request) -> Respons
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.expect("a small body");
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let method = parts.method.as_str().to_owned();
     let authorization = parts.headers.get("authorization").map(|value| value.to_str().expect("ASCII").to_owned());
-    let mut world = server.world();
-    world.requests.push((method.clone(), parts.uri.to_string(), authorization));
-    let fault = match world.faults.front() {
-        Some((faulty, _)) if *faulty == method => world.faults.pop_front().map(|(_, fault)| fault),
-        _ => None,
+    let method = parts.method.as_str().to_owned();
+    let seen = Seen { method, uri: parts.uri.to_string(), authorization, at: Instant::now() };
+    let (response, wait) = {
+        let mut world = server.world();
+        world.requests.push(seen.clone());
+        (world.respond(&seen, (parts.uri.path(), parts.uri.query()), &body), world.delay)
     };
-    match fault {
-        Some(Fault::Refuse { status, headers, body }) => {
-            let mut response = Response::builder().status(status).header("content-type", "application/json; charset=utf-8");
-            for (name, value) in headers {
-                response = response.header(name, value);
-            }
-            return response.body(Body::from(body)).expect("a response");
-        }
-        Some(Fault::Overtaken) => {
-            world.perform(&method, parts.uri.path(), parts.uri.query(), &body);
-        }
-        Some(Fault::AnswerWith(status)) => {
-            world.perform(&method, parts.uri.path(), parts.uri.query(), &body);
-            return reply(status, &json!({}));
-        }
-        Some(Fault::BreakOff) => {
-            world.perform(&method, parts.uri.path(), parts.uri.query(), &body);
-            let broken = futures::stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("gone"))]);
-            return Response::builder().status(201).body(Body::from_stream(broken)).expect("a response");
-        }
-        Some(Fault::Endless) => {
-            let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 1 << 16])));
-            return Response::builder().status(200).body(Body::from_stream(endless)).expect("a response");
-        }
-        None => {}
+    tokio::time::sleep(wait).await;
+    match response {
+        Some(response) => response,
+        None => std::future::pending().await,
     }
-    let (status, value) = world.perform(&method, parts.uri.path(), parts.uri.query(), &body);
-    reply(status, &value)
+}
+
+impl World {
+    /// The answer; `None` where none ever comes.
+    fn respond(&mut self, seen: &Seen, (path, query): (&str, Option<&str>), body: &Value) -> Option<Response> {
+        let fault = match self.faults.front() {
+            Some((faulty, _)) if *faulty == seen.method => self.faults.pop_front().map(|(_, fault)| fault),
+            _ => None,
+        };
+        let now = Timestamp::now().as_second() + self.ahead;
+        let request = Asked { method: &seen.method, path, query, authorization: seen.authorization.as_deref(), now };
+        let limited = self.count_down(now);
+        let admitted = self.app.as_mut().and_then(|app| app.admit(&request, body));
+        let (status, value) = match fault {
+            Some(Fault::Refuse { status, headers, body }) => return Some(refusal(status, headers, body)),
+            Some(Fault::Lost) => return Some(broken(b"")),
+            Some(Fault::Endless) => return Some(endless()),
+            Some(Fault::AnswerWith(status)) => {
+                self.repository.perform(&request, body);
+                (status, json!({}))
+            }
+            Some(Fault::BreakOff) => {
+                self.repository.perform(&request, body);
+                return Some(broken(b"{"));
+            }
+            Some(Fault::Hang) => {
+                self.repository.perform(&request, body);
+                return None;
+            }
+            Some(Fault::Overtaken) => {
+                self.repository.perform(&request, body);
+                self.repository.perform(&request, body)
+            }
+            Some(Fault::Stale) => {
+                let newest = self.repository.pulls.pop();
+                let answered = self.repository.perform(&request, body);
+                self.repository.pulls.extend(newest);
+                answered
+            }
+            None if limited => (403, json!({"message": "API rate limit exceeded for installation.", "documentation_url": ""})),
+            None => admitted.unwrap_or_else(|| self.repository.perform(&request, body)),
+        };
+        let mut response = reply(status, &value);
+        let headers = response.headers_mut();
+        if let Some(limit) = self.limit {
+            headers.insert("x-ratelimit-limit", "5000".parse().expect("a value"));
+            headers.insert("x-ratelimit-remaining", limit.left.to_string().parse().expect("a value"));
+            headers.insert("x-ratelimit-reset", limit.reset.to_string().parse().expect("a value"));
+        }
+        if let Some(location) = value["location"].as_str() {
+            headers.insert("location", location.parse().expect("a value"));
+        }
+        if status == 403 && self.repository.read_only {
+            headers.insert("x-accepted-github-permissions", "pull_requests=write".parse().expect("a value"));
+        }
+        let date = jiff::fmt::rfc2822::DateTimePrinter::new();
+        let date = date.timestamp_to_rfc9110_string(&Timestamp::from_second(now).expect("a time")).expect("a date");
+        headers.insert("date", date.parse().expect("a value"));
+        Some(response)
+    }
+
+    /// Whether this request is one too many.
+    fn count_down(&mut self, now: i64) -> bool {
+        let Some(limit) = self.limit.as_mut().filter(|limit| now < limit.reset) else { return false };
+        let limited = limit.left == 0;
+        limit.left = limit.left.saturating_sub(1);
+        limited
+    }
 }
 
 fn reply(status: u16, value: &Value) -> Response {
@@ -136,131 +207,23 @@ fn reply(status: u16, value: &Value) -> Response {
     response.body(Body::from(value.to_string())).expect("a response")
 }
 
-impl World {
-    fn perform(&mut self, method: &str, path: &str, query: Option<&str>, body: &Value) -> (u16, Value) {
-        let Some(rest) = path.strip_prefix("/repos/acme/platform/") else { return not_found() };
-        let segments: Vec<&str> = rest.split('/').collect();
-        match (method, segments.as_slice()) {
-            ("GET", ["pulls"]) => (200, self.list(query.unwrap_or_default())),
-            ("POST", ["pulls"]) => self.create(body),
-            ("PATCH", ["pulls", number]) => self.update(number, body),
-            ("GET", ["issues", number, "comments"]) => {
-                let own = self.comments.iter().filter(|(of, _)| of.to_string() == **number);
-                (200, own.map(|(_, text)| comment(text)).collect())
-            }
-            ("POST", ["issues", number, "comments"]) => {
-                let text = body["body"].as_str().expect("text").to_owned();
-                self.comments.push((number.parse().expect("a number"), text.clone()));
-                (201, comment(&text))
-            }
-            ("POST", ["issues", _, "labels"]) => {
-                self.labels.push(body["labels"].clone());
-                (200, serde_json::from_str(LABELS).expect("JSON"))
-            }
-            ("POST", ["pulls", number, "requested_reviewers"]) => {
-                self.reviews.push(body.clone());
-                let number: u64 = number.parse().expect("a number");
-                let pull = self.pulls.iter().find(|pull| pull.number == number).expect("a pull request");
-                (201, self.shown(pull))
-            }
-            _ => not_found(),
-        }
+fn refusal(status: u16, headers: Vec<(&'static str, String)>, body: String) -> Response {
+    let mut response = Response::builder().status(status);
+    if !headers.iter().any(|(name, _)| *name == "content-type") {
+        response = response.header("content-type", "application/json; charset=utf-8");
     }
-
-    fn list(&self, query: &str) -> Value {
-        let wanted = |name: &str| {
-            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.replace("%3A", ":").replace("%2F", "/")).next()
-        };
-        let (head, base) = (wanted("head").expect("a head"), wanted("base").expect("a base"));
-        let label = |pull: &Pull| format!("{}:{}", owner(&pull.repository), pull.branch);
-        let mut found: Vec<&Pull> = self.pulls.iter().filter(|pull| label(pull) == head && pull.base == base).collect();
-        found.reverse();
-        Value::Array(found.into_iter().map(|pull| self.shown(pull)).collect())
+    for (name, value) in headers {
+        response = response.header(name, value);
     }
-
-    fn create(&mut self, body: &Value) -> (u16, Value) {
-        let text = |name: &str| body[name].as_str().expect("text").to_owned();
-        let (branch, base) = (text("head"), text("base"));
-        let same = |pull: &&Pull| pull.open && pull.branch == branch && pull.base == base && pull.repository == REPOSITORY;
-        if self.pulls.iter().find(same).is_some() {
-            let message = format!("A pull request already exists for acme:{branch}.");
-            let error = json!({"resource": "PullRequest", "code": "custom", "message": message});
-            return (
-                422,
-                json!({"message": "Validation Failed", "errors": [error], "documentation_url": "https://docs.github.com"}),
-            );
-        }
-        self.drafts.push(body["draft"].clone());
-        let number = self.pulls.iter().map(|pull| pull.number).max().unwrap_or(0) + 1;
-        let (title, body) = (text("title"), text("body"));
-        let pull = Pull {
-            number,
-            open: true,
-            merged: false,
-            title,
-            body,
-            branch,
-            base,
-            repository: REPOSITORY.to_owned(),
-            author: "trueup-bot".to_owned(),
-            sha: None,
-        };
-        let shown = self.shown(&pull);
-        self.pulls.push(pull);
-        (201, shown)
-    }
-
-    fn update(&mut self, number: &str, body: &Value) -> (u16, Value) {
-        let number: u64 = number.parse().expect("a number");
-        let Some(index) = self.pulls.iter().position(|pull| pull.number == number) else { return not_found() };
-        let pull = &mut self.pulls[index];
-        for (name, place) in [("title", &mut pull.title), ("body", &mut pull.body)] {
-            if let Some(text) = body[name].as_str() {
-                text.clone_into(place);
-            }
-        }
-        if let Some(state) = body["state"].as_str() {
-            pull.open = state == "open";
-        }
-        (200, self.shown(&self.pulls[index]))
-    }
-
-    fn shown(&self, pull: &Pull) -> Value {
-        let mut value: Value = serde_json::from_str(PULL_REQUEST).expect("JSON");
-        let head = || match &self.bare {
-            Some(bare) => Some(crate::git::git(bare, &["rev-parse", &format!("refs/heads/{}", pull.branch)])),
-            None => self.branches.get(&pull.branch).cloned(),
-        };
-        let sha = pull.sha.clone().or_else(head).unwrap_or_default();
-        value["number"] = pull.number.into();
-        value["state"] = if pull.open { "open" } else { "closed" }.into();
-        value["merged"] = pull.merged.into();
-        value["merged_at"] = if pull.merged { json!("2026-11-21T02:40:00Z") } else { Value::Null };
-        value["title"] = pull.title.as_str().into();
-        value["body"] = pull.body.as_str().into();
-        value["html_url"] = format!("https://github.com/{REPOSITORY}/pull/{}", pull.number).into();
-        value["user"]["login"] = pull.author.as_str().into();
-        value["head"]["ref"] = pull.branch.as_str().into();
-        value["head"]["sha"] = sha.into();
-        value["head"]["label"] = format!("{}:{}", owner(&pull.repository), pull.branch).into();
-        value["head"]["repo"]["full_name"] = pull.repository.as_str().into();
-        value["base"]["ref"] = pull.base.as_str().into();
-        value["base"]["repo"]["full_name"] = REPOSITORY.into();
-        value
-    }
+    response.body(Body::from(body)).expect("a response")
 }
 
-fn comment(text: &str) -> Value {
-    let mut value: Value = serde_json::from_str(COMMENT).expect("JSON");
-    value["body"] = text.into();
-    value
+fn broken(beginning: &'static [u8]) -> Response {
+    let broken = futures::stream::iter([Ok(Bytes::from_static(beginning)), Err(std::io::Error::other("gone"))]);
+    Response::builder().status(201).body(Body::from_stream(broken)).expect("a response")
 }
 
-fn owner(repository: &str) -> &str {
-    repository.split('/').next().unwrap_or_default()
-}
-
-fn not_found() -> (u16, Value) {
-    (404, json!({"message": "Not Found", "documentation_url": "https://docs.github.com/rest", "status": "404"}))
+fn endless() -> Response {
+    let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 1 << 16])));
+    Response::builder().status(200).body(Body::from_stream(endless)).expect("a response")
 }

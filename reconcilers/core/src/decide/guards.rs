@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::finding::{FindingId, Place, ValueDigest};
+use crate::finding::{Finding, FindingId, Place, ValueDigest};
 use crate::object::ObjectId;
 
 /// Where a target's objects live, and so what a write needs.
@@ -42,7 +42,7 @@ pub struct Guards {
     pub namespace_writes: BTreeMap<String, u32>,
     /// Our writes to this target within the last hour.
     pub target_writes: u32,
-    /// Findings whose proposal a person closed unmerged.
+    /// Findings that a person denied: by closing its proposal unmerged, or by a command.
     pub denied: BTreeSet<FindingId>,
     /// Findings whose correction the server did not admit, with its words.
     pub inadmissible: BTreeMap<FindingId, String>,
@@ -138,4 +138,17 @@ pub struct Lease {
     pub until: Timestamp,
     /// Why, with who granted it.
     pub because: String,
+}
+
+impl Lease {
+    /// Whether it lets a finding's live value stay at a time. What loosens security, or may, stays under no lease.
+    #[must_use]
+    pub fn counts_for(&self, finding: &Finding, now: Timestamp) -> bool {
+        let weakens = crate::security::may_weaken(&finding.difference);
+        self.is_for(&finding.place, &finding.digests().live, now) && !weakens
+    }
+
+    pub(super) fn is_for(&self, place: &Place, live: &ValueDigest, now: Timestamp) -> bool {
+        self.place == *place && self.live == *live && now < self.until
+    }
 }

@@ -160,6 +160,9 @@ pub struct Weighed {
     pub weakens: bool,
     /// Why trueup never corrects it, whoever asks.
     pub barred: Option<String>,
+    /// Why Git does not follow live here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
     /// The freeze in force for it.
     pub frozen: Option<String>,
     /// What another policy would ask of it.
@@ -422,6 +425,7 @@ impl Weighed {
             written: difference.cause.time.clone(),
             weakens: crate::security::may_weaken(difference),
             barred: finding.barred.clone(),
+            kept: finding.kept.clone(),
             frozen: asking.freeze_of(finding),
             grounds: Grounds::of(finding),
         }

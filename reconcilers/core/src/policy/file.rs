@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::cases::{CaseEntry, PolicyCase, case};
 use super::freeze::{Freeze, Times};
 use super::limits::Limits;
-use super::{Class, Condition, IgnoreRule, Match, Ownership, Precedence, Proof, Remedy, TIERS, Watched};
+use super::{Approvers, Class, Condition, IgnoreRule, Match, Ownership, Precedence, Proof, Remedy, TIERS, Watched};
 use crate::direction::Direction;
 use crate::facts::{Origin, Problem};
 use crate::finding::{Change, Lane, Stage};
@@ -61,6 +61,8 @@ struct ClassEntry {
     #[serde(default)]
     ownership: Ownership,
     review: Option<Remedy>,
+    #[serde(default)]
+    approval: Approvers,
     #[serde(default)]
     limits: LimitsEntry,
     #[serde(default)]
@@ -281,6 +283,7 @@ fn class(entry: Spanned<ClassEntry>, place: &Lines<'_>) -> Result<Class, Problem
         stage: entry.stage.unwrap_or(default_stage(entry.lane)),
         ownership: entry.ownership,
         review: entry.review,
+        approval: entry.approval,
         writes_per_hour: entry.limits.writes_per_hour,
         window_seconds,
         health,

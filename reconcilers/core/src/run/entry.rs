@@ -109,6 +109,8 @@ pub enum Entry {
     },
     /// A source moved on to another commit.
     Pin(Pin),
+    /// A Terraform state moved on.
+    State(StateSeen),
     /// A person decided something.
     Ruling(Box<Ruling>),
     /// Old records went; this one stands for them.
@@ -231,7 +233,7 @@ pub struct Proposal {
     pub approval: Option<String>,
     /// The object or output that the place is in; absent in records from before proposals were ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<Subject>,
+    pub subject: Option<Box<Subject>>,
 }
 
 /// People were told about a finding.
@@ -285,6 +287,19 @@ pub struct Pin {
     pub reference: String,
     /// The commit.
     pub commit: String,
+}
+
+/// The state by which rounds judge a target from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateSeen {
+    /// The target.
+    pub target: TargetName,
+    /// Its path or URL, without credentials.
+    pub state: String,
+    /// Its lineage.
+    pub lineage: String,
+    /// Its serial.
+    pub serial: u64,
 }
 
 /// What is left of records that went: where the chain goes on, how many they were, and all of them that still counts.
@@ -349,6 +364,7 @@ impl Entry {
             Self::Resume { .. } => "resume",
             Self::Identity { .. } => "identity",
             Self::Pin(_) => "pin",
+            Self::State(_) => "state",
             Self::Ruling(_) => "ruling",
             Self::Checkpoint(_) => "checkpoint",
         }
@@ -373,6 +389,7 @@ impl Entry {
             | Self::Resume { .. }
             | Self::Identity { .. }
             | Self::Pin(_)
+            | Self::State(_)
             | Self::Ruling(_)
             | Self::Checkpoint(_) => None,
         }
@@ -397,6 +414,7 @@ impl Entry {
             | Self::Resume { .. }
             | Self::Identity { .. }
             | Self::Pin(_)
+            | Self::State(_)
             | Self::Ruling(_)
             | Self::Checkpoint(_) => None,
         }

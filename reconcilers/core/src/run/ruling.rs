@@ -5,8 +5,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::StateSeen;
 use crate::decide::Scope;
-use crate::finding::Place;
+use crate::finding::{Digests, FindingId, Place, ValueDigest};
 use crate::object::{ObjectId, TargetName};
 
 /// A person's decision.
@@ -45,6 +46,14 @@ pub enum KnownBy {
 pub enum Ruled {
     /// Nothing is written and nothing is proposed there.
     Hold(AreaHold),
+    /// Git's value is wanted back at a place, whatever the class's stage.
+    Approve(Box<Approval>),
+    /// A live value is left as it is, until live or Git moves.
+    Deny(Denial),
+    /// A live value may stay until then.
+    Lease(Box<Grant>),
+    /// A lease ends before its time.
+    EndLease(Spot),
     /// What was held there goes on: what a person held, an undo or a rollback held, or a fight.
     Resume {
         /// Where.
@@ -58,6 +67,8 @@ pub enum Ruled {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         heads: Vec<String>,
     },
+    /// A Terraform state goes on from this one, which does not follow the last one.
+    State(StateSeen),
     /// The source goes on from a commit that does not descend from the last one.
     History {
         /// The source's name.
@@ -79,6 +90,43 @@ pub struct AreaHold {
     /// The first instant at which it no longer holds; absent: until it is resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+/// An approval: these two values were seen, and Git's is wanted back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Where.
+    pub spot: Spot,
+    /// The finding that was approved.
+    pub finding: FindingId,
+    /// Its values.
+    pub digests: Digests,
+    /// Its class; absent where none matched.
+    pub class: Option<String>,
+    /// The first instant at which it no longer counts.
+    pub until: Timestamp,
+}
+
+/// A finding that is left as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    /// Where.
+    pub spot: Spot,
+    /// The finding.
+    pub finding: FindingId,
+}
+
+/// An exception: this live value may stay until then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Where.
+    pub spot: Spot,
+    /// The finding for which it was granted.
+    pub finding: FindingId,
+    /// The live value.
+    pub live: ValueDigest,
+    /// The first instant at which it no longer counts.
+    pub until: Timestamp,
 }
 
 /// What a hold is about.
@@ -121,17 +169,29 @@ impl Ruled {
         match self {
             Self::Hold(AreaHold { area, .. }) | Self::Resume { area } => area.target(),
             Self::EarlierWrites { target, .. } => Some(target),
+            Self::Approve(_) | Self::Deny(_) | Self::Lease(_) | Self::EndLease(_) => self.spot().map(|spot| &spot.target),
+            Self::State(seen) => Some(&seen.target),
             Self::History { .. } => None,
+        }
+    }
+
+    /// The place that it is about, with its name.
+    #[must_use]
+    pub fn spot(&self) -> Option<&Spot> {
+        match self {
+            Self::Approve(approval) => Some(&approval.spot),
+            Self::Deny(denial) => Some(&denial.spot),
+            Self::Lease(grant) => Some(&grant.spot),
+            Self::EndLease(spot) => Some(spot),
+            Self::Hold(AreaHold { area, .. }) | Self::Resume { area } => area.spot(),
+            Self::EarlierWrites { .. } | Self::State(_) | Self::History { .. } => None,
         }
     }
 
     /// The place that it is about.
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
-        match self {
-            Self::Hold(AreaHold { area, .. }) | Self::Resume { area } => area.place(),
-            Self::EarlierWrites { .. } | Self::History { .. } => None,
-        }
+        self.spot().map(|spot| &spot.place)
     }
 }
 
@@ -171,9 +231,9 @@ impl Area {
         }
     }
 
-    fn place(&self) -> Option<&Place> {
+    fn spot(&self) -> Option<&Spot> {
         match self {
-            Self::Place(spot) => Some(&spot.place),
+            Self::Place(spot) => Some(spot),
             Self::Everything | Self::Target { .. } | Self::Object { .. } => None,
         }
     }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Area, Effect, Entry, Episode, Fate, Hold, Intent, Outcome, Outlook, PatchEffect, Pin, Proposal, Record, Ruled, Ruling, RunId,
-    Spot,
+    Area, Denial, Effect, Entry, Episode, Fate, Hold, Intent, Outcome, Outlook, PatchEffect, Pin, Proposal, Record, Ruled,
+    Ruling, RunId, Spot, StateSeen,
 };
 use crate::finding::{FindingId, Place, Subject};
 use crate::object::TargetName;
@@ -43,6 +43,8 @@ pub struct Standing {
     people: People,
     /// The last commit of each source by its references.
     commits: BTreeMap<String, BTreeMap<String, String>>,
+    /// The last Terraform state of each target.
+    states: BTreeMap<TargetName, StateSeen>,
 }
 
 /// One patch that went out, or may have gone out: an intent counts until it is known to have had no effect.
@@ -133,6 +135,7 @@ impl Standing {
             Entry::Verification { run, outlook: Outlook::Unhealthy, .. } => self.fail(run),
             Entry::Ruling(ruling) => self.rule(ruling, record.at),
             Entry::Pin(pin) => self.pin(pin),
+            Entry::State(seen) => self.see(seen),
             Entry::Decided(_)
             | Entry::Verification { .. }
             | Entry::HandBack(_)
@@ -145,6 +148,12 @@ impl Standing {
     #[must_use]
     pub fn people(&self) -> &People {
         &self.people
+    }
+
+    /// The Terraform state by which a target was judged last, if it is the one at this path or URL.
+    #[must_use]
+    pub fn last_state(&self, target: &TargetName, state: &str) -> Option<&StateSeen> {
+        self.states.get(target).filter(|seen| seen.state == state)
     }
 
     /// The commit that a source was pinned to last through a reference.
@@ -239,7 +248,7 @@ impl Standing {
         self.denied.get(place).is_some_and(|denied| denied.contains(fingerprint))
     }
 
-    /// What people closed unmerged, in episodes that still run.
+    /// What people denied, by closing its proposal unmerged or by a command, in episodes that still run.
     #[must_use]
     pub fn denied(&self) -> &BTreeMap<Place, BTreeSet<FindingId>> {
         &self.denied
@@ -276,21 +285,36 @@ impl Standing {
     fn rule(&mut self, ruling: &Ruling, at: Timestamp) {
         self.people.apply(ruling, at);
         match &ruling.what {
-            // A fight begins anew, and if it does, people are told anew.
+            // A fight begins anew, and if it goes on, people are told anew.
             Ruled::Resume { area: Area::Place(Spot { place, .. }) } => {
                 self.holds.remove(place);
+                self.denied.remove(place);
                 self.escalated.remove(place);
                 self.peace.insert(place.clone(), at);
             }
             Ruled::History { source, reference, to, .. } => {
                 self.pin(&Pin { source: source.clone(), reference: reference.clone(), commit: to.clone() });
             }
-            Ruled::Resume { .. } | Ruled::Hold(_) | Ruled::EarlierWrites { .. } => {}
+            Ruled::Deny(Denial { spot, finding }) => {
+                self.targets.insert(spot.place.clone(), spot.target.clone());
+                self.denied.entry(spot.place.clone()).or_default().insert(finding.clone());
+            }
+            Ruled::Approve(approval) => {
+                if let Some(denied) = self.denied.get_mut(&approval.spot.place) {
+                    denied.remove(&approval.finding);
+                }
+            }
+            Ruled::State(seen) => self.see(seen),
+            Ruled::Resume { .. } | Ruled::Hold(_) | Ruled::EarlierWrites { .. } | Ruled::Lease(_) | Ruled::EndLease(_) => {}
         }
     }
 
     fn pin(&mut self, pin: &Pin) {
         self.commits.entry(pin.source.clone()).or_default().insert(pin.reference.clone(), pin.commit.clone());
+    }
+
+    fn see(&mut self, seen: &StateSeen) {
+        self.states.insert(seen.target.clone(), seen.clone());
     }
 
     fn intend(&mut self, intent: &Intent, at: Timestamp) {
@@ -319,7 +343,11 @@ impl Standing {
                     self.inadmissible.push(Inadmissible { at, findings: write.findings, message: message.clone() });
                 }
             }
-            Outcome::Applied { .. } | Outcome::Unknown { .. } => {}
+            Outcome::Applied { .. } => {
+                let written = self.writes.iter().filter(|write| write.run == *run).flat_map(|write| &write.places);
+                written.for_each(|place| self.people.use_up(place));
+            }
+            Outcome::Unknown { .. } => {}
         }
     }
 

@@ -15,7 +15,7 @@ use trueup_core::facts::{Matched, Pair, Secrecy};
 use trueup_core::finding::{Finding, Lane};
 use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::policy::{Class, Policy, Remedy};
-use trueup_core::security::Category;
+use trueup_core::security::{Category, may_weaken};
 use trueup_core::shape::{Shape, Types};
 
 use crate::comparing::{key, matched};
@@ -278,6 +278,7 @@ proptest! {
         let free = decided(&round.cases(), &[], &round.guards, &round.policy);
         let Some((leased, _)) = round.all().next() else { return Ok(()) };
         let (id, lane) = (leased.id.clone(), leased.lane);
+        let weakens = may_weaken(&leased.difference);
         let (place, digests) = (leased.place.clone(), leased.digests());
         let mut lease = |live: &str, until: Timestamp| {
             let live = if live.is_empty() { digests.live.clone() } else { live.to_owned().into() };
@@ -287,6 +288,10 @@ proptest! {
         prop_assert_eq!(&lease("", now()), &free, "it ends at its time");
         prop_assert_eq!(&lease("v1:other", now() + jiff::SignedDuration::from_secs(1)), &free, "another value is no part of it");
         let settled = lease("", now() + jiff::SignedDuration::from_secs(1));
+        if weakens {
+            prop_assert_eq!(&settled, &free, "what loosens security stays under no lease");
+            return Ok(());
+        }
         let decision = settled.iter().find(|decision| about(decision).contains(&id)).expect("a decision");
         prop_assert!(matches!(decision, Decision::Leave(_)), "{decision:?}");
         if lane > Lane::Watch {

@@ -70,7 +70,8 @@ fn a_difference_names_both_values_the_state_and_the_place() {
     assert_eq!(difference.origin.to_string(), "data.expect.toml:3:7");
     assert_eq!(difference.evidence, Some(Evidence::State));
     assert_eq!(difference.target, TargetName("data".into()));
-    let id = OutputId { state: "infra/terraform.tfstate".into(), serial: 118, lineage: "l-1".into(), output: "a".into() };
+    let id =
+        OutputId { state: "infra/terraform.tfstate".into(), serial: 118, lineage: "l-1".into(), output: "a".into(), bound: None };
     assert_eq!(difference.subject, Subject::Output(id));
 }
 

@@ -10,7 +10,7 @@ use crate::act::propose::open;
 use crate::ledger::Ledger;
 
 fn finding() -> Finding {
-    let output = OutputId { state: "s".to_owned(), serial: 1, lineage: "l".to_owned(), output: "o".to_owned() };
+    let output = OutputId { state: "s".to_owned(), serial: 1, lineage: "l".to_owned(), output: "o".to_owned(), bound: None };
     let difference = Difference {
         target: TargetName("data".to_owned()),
         subject: Subject::Output(output),
@@ -33,6 +33,7 @@ fn finding() -> Finding {
         lane: Lane::Review,
         risk: Risk::default(),
         barred: None,
+        kept: None,
         reasons: vec!["a test".to_owned()],
     }
 }

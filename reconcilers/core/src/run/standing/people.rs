@@ -1,12 +1,13 @@
 //! What people decided and what still counts of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::super::{AreaHold, Person, Ruled, Ruling};
-use crate::decide::Held;
+use super::super::{Approval, AreaHold, Grant, Person, Ruled, Ruling};
+use crate::decide::{Held, Lease};
+use crate::finding::{Finding, Place};
 use crate::object::TargetName;
 
 /// What people decided, as far as it still counts.
@@ -16,6 +17,9 @@ pub struct People {
     holds: Vec<Said<AreaHold>>,
     earlier_writes: BTreeSet<TargetName>,
     earlier_heads: BTreeSet<String>,
+    /// Those that were not used up.
+    approvals: BTreeMap<Place, Said<Approval>>,
+    leases: BTreeMap<Place, Said<Grant>>,
 }
 
 /// Something that a person decided.
@@ -49,7 +53,17 @@ impl People {
                 self.earlier_writes.insert(target.clone());
                 self.earlier_heads.extend(heads.iter().cloned());
             }
-            Ruled::History { .. } => {}
+            Ruled::Approve(approval) => {
+                self.approvals.insert(approval.spot.place.clone(), Said::of(ruling, approval, at));
+            }
+            Ruled::Deny(denial) => self.use_up(&denial.spot.place),
+            Ruled::Lease(grant) => {
+                self.leases.insert(grant.spot.place.clone(), Said::of(ruling, grant, at));
+            }
+            Ruled::EndLease(spot) => {
+                self.leases.remove(&spot.place);
+            }
+            Ruled::State(_) | Ruled::History { .. } => {}
         }
     }
 
@@ -70,6 +84,35 @@ impl People {
         self.holds.iter().filter_map(held).collect()
     }
 
+    /// A write went to a place: an approval is for one.
+    pub(super) fn use_up(&mut self, place: &Place) {
+        self.approvals.remove(place);
+    }
+
+    /// The approval for a finding's place, whatever it is worth by now.
+    #[must_use]
+    pub fn approval(&self, place: &Place) -> Option<&Said<Approval>> {
+        self.approvals.get(place)
+    }
+
+    /// The leases at a time, also of values that are not live.
+    pub fn leases(&self, now: Timestamp) -> impl Iterator<Item = &Said<Grant>> {
+        self.leases.values().filter(move |lease| now < lease.what.until)
+    }
+
+    /// The lease under which a finding's live value may stay at a time.
+    #[must_use]
+    pub fn lease_of(&self, finding: &Finding, now: Timestamp) -> Option<&Said<Grant>> {
+        let lease = self.leases.get(&finding.place)?;
+        lease.granted().counts_for(finding, now).then_some(lease)
+    }
+
+    /// The leases, as guards know them.
+    #[must_use]
+    pub fn granted(&self) -> Vec<Lease> {
+        self.leases.values().map(Said::granted).collect()
+    }
+
     /// Whether what trueup wrote to a target before the ledger's first record counts as known.
     #[must_use]
     pub fn know_earlier_writes_of(&self, target: &TargetName) -> bool {
@@ -80,5 +123,12 @@ impl People {
     #[must_use]
     pub fn know_earlier_head(&self, head: &str) -> bool {
         self.earlier_heads.contains(head)
+    }
+}
+
+impl Said<Grant> {
+    fn granted(&self) -> Lease {
+        let Self { what: Grant { spot, live, until, .. }, by, because, .. } = self;
+        Lease { place: spot.place.clone(), live: live.clone(), until: *until, because: format!("{because} ({by})") }
     }
 }
