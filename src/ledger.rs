@@ -16,6 +16,7 @@ mod audit;
 mod chain;
 mod error;
 mod head;
+mod known;
 mod location;
 mod open;
 mod postgres;
@@ -33,6 +34,7 @@ pub use read::Kept;
 use chain::{Flaw, Row};
 use error::storage;
 use head::Signer;
+use known::Known;
 use storage::{Connection, HeadRow, Transaction};
 
 /// An open ledger. One connection, used by one caller at a time; other processes may append between two calls.
@@ -57,6 +59,8 @@ struct Shared {
     name: String,
     access: Access,
     connection: Mutex<Connection>,
+    /// Taken behind the connection, never before it.
+    known: Mutex<Known>,
 }
 
 /// What an open ledger is for.
@@ -89,7 +93,8 @@ impl Ledger {
         let signer = signer.map_err(|source| LedgerError::Key { ledger: name.clone(), source })?;
         let epoch = own_epoch(&mut connection, &signer, &name).await?;
         let access = Access::Append { signer, epoch: epoch + 1 };
-        let shared = Shared { location, name, access, connection: Mutex::new(connection) };
+        let (connection, known) = (Mutex::new(connection), Mutex::default());
+        let shared = Shared { location, name, access, connection, known };
         let ledger = Self { shared: Arc::new(shared), about: About::default() };
         ledger.check_own_head().await?;
         Ok(ledger)
@@ -102,7 +107,7 @@ impl Ledger {
     pub async fn open_to_read(at: impl Into<Location>) -> Result<Self, LedgerError> {
         let location = at.into();
         let connection = Mutex::new(open::to_read(&location).await?);
-        let shared = Shared { name: location.name(), location, access: Access::Read, connection };
+        let shared = Shared { name: location.name(), location, access: Access::Read, connection, known: Mutex::default() };
         Ok(Self { shared: Arc::new(shared), about: About::default() })
     }
 

@@ -39,8 +39,8 @@ impl Ledger {
         let error = |source| storage("prune", &self.shared.name, source);
         let base = self.base(transaction).await?;
         let mut records = Vec::new();
-        let chain = base.as_ref().map_or_else(Chain::start, |base| Chain::behind(base.through));
-        self.scan_in(transaction, chain, |kept| {
+        let mut chain = base.as_ref().map_or_else(Chain::start, |base| Chain::behind(base.through));
+        self.scan_in(transaction, &mut chain, |kept| {
             records.push(kept.record);
             Ok(())
         })

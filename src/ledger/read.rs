@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
 use jiff::Timestamp;
-use trueup_core::run::{Due, Entry, Record, Run, RunId, Runs, Standing};
+use trueup_core::run::{Due, Entry, Record, Run, Standing};
 
 use super::chain::{By, Chain, Row};
 use super::error::storage;
@@ -74,24 +74,6 @@ impl Ledger {
         self.record(&row).map(Some)
     }
 
-    /// All runs, the oldest first.
-    ///
-    /// # Errors
-    /// Where a record does not hold or cannot be read.
-    pub async fn runs(&self) -> Result<Vec<Run>, LedgerError> {
-        let mut runs = Runs::default();
-        self.scan(0, |kept| runs.apply(&kept.record).map_err(LedgerError::History)).await?;
-        Ok(runs.into_all())
-    }
-
-    /// One run; `None` where the ledger has no such run.
-    ///
-    /// # Errors
-    /// Where a record does not hold or cannot be read.
-    pub async fn run(&self, id: &RunId) -> Result<Option<Run>, LedgerError> {
-        Ok(self.runs().await?.into_iter().find(|run| run.intent.run == *id))
-    }
-
     /// The runs that were cut off before it was known whether they had an effect. They are resolved by reading, before
     /// anything else is done at their places.
     ///
@@ -100,30 +82,6 @@ impl Ledger {
     pub async fn unfinished(&self) -> Result<Vec<Run>, LedgerError> {
         let runs = self.runs().await?;
         Ok(runs.into_iter().filter(|run| run.due() == Due::Resolution).collect())
-    }
-
-    /// How things stand for guards: writes, holds, proposals, denials, escalations, clusters.
-    ///
-    /// # Errors
-    /// Where a record does not hold or cannot be read.
-    pub async fn standing(&self) -> Result<Standing, LedgerError> {
-        let mut connection = self.shared.connection.lock().await;
-        let mut snapshot = self.snapshot(&mut connection).await?;
-        let standing = self.standing_in(&mut snapshot).await;
-        self.ended(snapshot, standing).await
-    }
-
-    async fn standing_in(&self, snapshot: &mut Transaction<'_>) -> Result<Standing, LedgerError> {
-        let (chain, mut standing) = match self.base(snapshot).await? {
-            Some(base) => (Chain::behind(base.through), base.standing),
-            None => (Chain::start(), Standing::default()),
-        };
-        self.scan_in(snapshot, chain, |kept| {
-            standing.apply(&kept.record);
-            Ok(())
-        })
-        .await?;
-        Ok(standing)
     }
 
     /// The last record; `None` in an empty ledger.
@@ -185,18 +143,18 @@ impl Ledger {
         visit: impl FnMut(Kept) -> Result<(), LedgerError>,
     ) -> Result<Option<Base>, LedgerError> {
         let base = self.base(snapshot).await?;
-        let chain = match &base {
+        let mut chain = match &base {
             Some(base) if after <= base.through.seq => Chain::behind(base.through),
             Some(_) | None => Chain::after(after),
         };
-        self.scan_in(snapshot, chain, visit).await?;
+        self.scan_in(snapshot, &mut chain, visit).await?;
         Ok(base)
     }
 
     pub(super) async fn scan_in(
         &self,
         transaction: &mut Transaction<'_>,
-        mut chain: Chain,
+        chain: &mut Chain,
         mut visit: impl FnMut(Kept) -> Result<(), LedgerError>,
     ) -> Result<(), LedgerError> {
         let mut rows = rows_from(transaction.on(), chain.next());

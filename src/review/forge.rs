@@ -44,7 +44,8 @@ pub enum Failed {
 pub async fn offer(session: &Session, pinned: &Pinned, offer: &Offer<'_>) -> Result<Opened, Failed> {
     match &session.settings.review.forge {
         Forge::Local => offer_locally(session, pinned, offer).map_err(Failed::Refused),
-        Forge::GitHub { .. } => remote::offer(session, pinned, offer).await,
+        // Large, and rarely needed.
+        Forge::GitHub { .. } => Box::pin(remote::offer(session, pinned, offer)).await,
     }
 }
 

@@ -108,6 +108,7 @@ fn only_the_tests_are_built_with_failpoints() {
     let features = |edges: &str| {
         let arguments =
             ["tree", "--locked", "--offline", "--package", "trueup", "--depth", "0", "--format", "{f}", "--edges", edges];
+        // The first line is the package's own.
         output(env!("CARGO"), &arguments).lines().next().unwrap_or_default().to_owned()
     };
     assert_eq!(features("normal,build"), "", "a build of the program");

@@ -100,7 +100,7 @@ fn ours(number: u64) -> Identity {
     Identity { number, author: "trueup-bot".to_owned() }
 }
 
-/// A whole life on the wire, with GitHub's description as the judge of both sides.
+/// F42, F43, F44: a whole life on the wire, with GitHub's description as the judge of both sides.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_pull_request_a_place() {
     let server = GitHubServer::default();
@@ -147,7 +147,7 @@ async fn one_pull_request_a_place() {
     assert_eq!(stand_in.violations(), [""; 0]);
 }
 
-/// Somebody's pull request from the same branch is neither changed nor counted; a fork's does not even stand in the way.
+/// F45: somebody's pull request from the same branch is neither changed nor counted; a fork's does not even stand in the way.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_strangers_pull_request_is_left_alone() {
     let server = GitHubServer::default();
@@ -194,7 +194,7 @@ async fn a_strangers_pull_request_is_left_alone() {
     assert_eq!(stand_in.violations(), [""; 0]);
 }
 
-/// GitHub's 422 for a pull request that appeared between the look and the request.
+/// F42: GitHub's 422 for a pull request that appeared between the look and the request.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_existing_pull_request_is_found_again() {
     let server = GitHubServer::default();
@@ -220,7 +220,7 @@ async fn the_stand_in_finds_violations() {
     assert_eq!(stand_in.violations().len(), 1, "{:?}", stand_in.violations());
 }
 
-/// Nothing is proposed on a branch that holds somebody's commits.
+/// F45: nothing is proposed on a branch that holds somebody's commits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_branch_is_left_alone() {
     let server = GitHubServer::default();

@@ -289,8 +289,12 @@ fn is_written(value: &Value, json: &str) -> bool {
     }
 }
 
+/// What begins with `/` would be a JSON pointer in a policy.
 fn is_plain_key(key: &str) -> bool {
-    !key.is_empty() && !key.contains(|c: char| matches!(c, '.' | '[' | ']' | '"' | '*') || c.is_whitespace() || c.is_control())
+    let is_pointer = key.starts_with('/');
+    !key.is_empty()
+        && !is_pointer
+        && !key.contains(|c: char| matches!(c, '.' | '[' | ']' | '"' | '*') || c.is_whitespace() || c.is_control())
 }
 
 /// An entry's value for people: strings without quotes where they cannot be mistaken.
@@ -327,6 +331,7 @@ mod tests {
             .child(Segment::entry(&[("containerPort", &json!(80)), ("protocol", &json!("TCP"))]))
             .key("app.kubernetes.io/name");
         assert_eq!(path.to_string(), r#"spec.containers[containerPort=80,protocol=TCP]["app.kubernetes.io/name"]"#);
+        assert_eq!(Path::of_keys(&["/x", "y/z"]).to_string(), r#"["/x"].y/z"#);
         assert_eq!(Segment::entry(&[("name", &json!("80"))]), Segment::Entry(vec![("name".into(), "\"80\"".into())]));
     }
 

@@ -351,6 +351,17 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_a_path_is_its_own_pattern(keys in proptest::collection::vec("[a-c/.*~=\\[\\]\"é ]{1,4}", 1..4)) {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let path = Path::of_keys(&keys);
+            let printed = path.to_string();
+            proptest::prop_assert_eq!(printed.parse::<Path>(), Ok(path.clone()));
+            proptest::prop_assert!(printed.parse::<PathPattern>().expect("a pattern").matches(&path), "{}", printed);
+        }
+    }
+
     #[test]
     fn patterns_over_names() {
         for (pattern, name, matches) in [

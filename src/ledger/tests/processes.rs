@@ -204,3 +204,22 @@ fn a_folder_that_cannot_be_written_can_be_read() {
     let advice = format!("cannot write the ledger `{}`: permission denied; set `TRUEUP_STATE_DIR`", path.display());
     assert!(text.contains(&advice), "{text}");
 }
+
+/// What was read is not read again: whoever appends or prunes meanwhile, it comes to what a first reading comes to.
+#[tokio::test]
+async fn what_was_read_before_goes_on_where_others_append_and_prune() {
+    for storage in storages() {
+        let world = World::with(storage, 4).await;
+        let other = Ledger::open(&world.at).await.expect("opened");
+        for step in 0..8 {
+            let fresh = Ledger::open_to_read(&world.at).await.expect("there");
+            assert_eq!(world.ledger.standing().await.expect("read"), fresh.standing().await.expect("read"));
+            assert_eq!(world.ledger.runs().await.expect("read"), fresh.runs().await.expect("read"));
+            other.append(&escalation(&format!("step {step}")), second(10 + step)).await.expect("recorded");
+            if step % 3 == 2 {
+                other.prune(second(9 + step), second(100 + step)).await.expect("pruned");
+            }
+        }
+        assert!(matches!(world.ledger.verify().await.expect("read"), Audit::Whole { pruned: 7.., .. }));
+    }
+}

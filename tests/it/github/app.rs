@@ -64,12 +64,13 @@ async fn a_token_is_renewed_before_it_ends() {
     let github = connect(&server.start().await, app(&server, Some(99)));
     let (debug, begun) = (proposal("debug"), Instant::now());
     let mut known = Known::Nothing;
-    while begun.elapsed() < Duration::from_secs(5) {
+    while minted(&server) < 4 {
         let (opened, _) = offer(&github, &server, &debug, &known).await.expect("never refused");
         known = known_after(&opened, &debug);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!((3..=6).contains(&minted(&server)), "{} tokens in five seconds", minted(&server));
+    // More than a second each: a server counts in whole ones.
+    assert!(begun.elapsed() >= Duration::from_secs(3), "four tokens in {:?}", begun.elapsed());
 }
 
 /// A token that was taken away is another one at once, and what it was shown with did nothing.

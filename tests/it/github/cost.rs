@@ -33,8 +33,8 @@ fn repository(folder: &Path) -> (std::path::PathBuf, String, Server) {
         repo.write(&edit.path, &edit.bytes);
     }
     let base = repo.commit("what should run");
-    let bare = repo.bare(folder, "platform.git");
-    (bare, base, Server::start(folder, Some(RIGHT)))
+    let origin = repo.bare(folder, "platform.git");
+    (origin, base, Server::start(folder, Some(RIGHT)))
 }
 
 /// How many requests had to wait for the one before: those that came while another was under way count with it.
@@ -51,15 +51,15 @@ fn one_after_the_other(requests: &[Seen]) -> usize {
 /// The drift of all files as one proposal: its commit, pushed by the program's own transport.
 async fn propose(
     github: &github::GitHub,
-    (bare, base, git_server): (&Path, &str, &Server),
+    (origin, base, git_server): (&Path, &str, &Server),
     known: &Known,
 ) -> Result<(trueup::review::Opened, Proposal), github::GitHubError> {
     let author = Author::default();
     let base = base.parse().expect("a commit");
     let change = Change { base: &base, edits: &edits("live"), removed: &[], message: "adopt", author: &author, protected: &[] };
-    let commit = commit_on(bare, &change).expect("a commit").to_string();
+    let commit = commit_on(origin, &change).expect("a commit").to_string();
     let proposal = Proposal { edits: Vec::new(), ..proposal("live") };
-    let (branch, url, repository) = (proposal.branch.clone(), git_server.url("platform.git"), bare.to_owned());
+    let (branch, url, repository) = (proposal.branch.clone(), git_server.url("platform.git"), origin.to_owned());
     let push = |expected| async move {
         let transport = Transport { credentials: token("127.0.0.1", "right"), ..crate::git::transport() };
         let request = PushRequest { repository, commit: commit.clone(), url, branch, expected };
@@ -90,16 +90,16 @@ async fn five_hundred_files_are_one_push_and_three_round_trips() {
         ),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
-        let (bare, base, git_server) = repository(folder.path());
+        let (origin, base, git_server) = repository(folder.path());
         let server = GitHubServer::default();
         let github = connect(&server.start().await);
         {
             let mut world = server.world();
-            (world.delay, world.bare) = (ROUND_TRIP, Some(bare.clone()));
+            (world.delay, world.bare) = (ROUND_TRIP, Some(origin.clone()));
             world.faults.extend(faults.clone());
         }
         let begun = Instant::now();
-        let (opened, proposal) = propose(&github, (&bare, &base, &git_server), &Known::Nothing).await.expect("an answer");
+        let (opened, proposal) = propose(&github, (&origin, &base, &git_server), &Known::Nothing).await.expect("an answer");
         let took = begun.elapsed();
         assert_eq!(opened.standing, Standing::Created(ours(1)), "{row}");
         let requests = std::mem::take(&mut server.world().requests);
@@ -107,10 +107,10 @@ async fn five_hundred_files_are_one_push_and_three_round_trips() {
         rows.insert(row, (took, one_after_the_other(&requests), requests.len(), writes));
         let pulls = server.world().pulls.clone();
         assert_eq!((pulls.len(), pulls[0].labels.len()), (1, 1), "{row}");
-        let changed = git(&bare, &["diff", "--name-only", &format!("main..{}", proposal.branch)]);
+        let changed = git(&origin, &["diff", "--name-only", &format!("main..{}", proposal.branch)]);
         assert_eq!(changed.lines().count(), FILES, "{row}");
         let known = known_after(&opened, &proposal);
-        let (again, _) = propose(&github, (&bare, &base, &git_server), &known).await.expect("an answer");
+        let (again, _) = propose(&github, (&origin, &base, &git_server), &known).await.expect("an answer");
         assert_eq!(again.standing, Standing::Unchanged(ours(1)), "{row}");
         assert_eq!(server.world().requests.len(), 1, "{row}");
         if faults.is_empty() {
