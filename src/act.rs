@@ -12,10 +12,10 @@ mod propose;
 mod recover;
 
 use jiff::Timestamp;
-use trueup_core::decide::{Decision, Guards, Request, Settled};
+use trueup_core::decide::{Decision, Guards, Proposal, Request, Settled};
 use trueup_core::finding::{FindingId, Place};
 use trueup_core::object::ObjectId;
-use trueup_core::policy::Policy;
+use trueup_core::policy::{Policy, Remedy};
 use trueup_core::run::{Entry, Episode, Escalation, RunId};
 
 use crate::ledger::{Ledger, LedgerError};
@@ -26,7 +26,7 @@ use crate::stop::Stop;
 use crate::target::Judged;
 
 pub use basis::{Basis, decided};
-pub use episodes::end_episodes;
+pub use episodes::{Now, end_episodes, now};
 pub use recover::guarded;
 pub use roll_back::{Worse, request, roll_back_worse};
 
@@ -54,8 +54,8 @@ pub struct Acting<'a> {
     pub stop: &'a Stop,
 }
 
-/// Performs the decisions of one target: first what asks for people, one after the other, then the corrections; after a stop,
-/// no further one is begun. The reports stand in the order of the decisions.
+/// Performs the decisions of one target: first what asks for people, one after the other, then the corrections, then what
+/// these have left to review; after a stop, no further one is begun. The reports stand in the order of the decisions.
 ///
 /// # Errors
 /// When the ledger cannot be appended to: nothing more is written then.
@@ -67,31 +67,34 @@ pub async fn perform(
 ) -> Result<Vec<RunReport>, LedgerError> {
     let mut reports: Vec<(usize, Vec<RunReport>)> = Vec::new();
     let mut corrections = Vec::new();
+    let mut verdicts = propose::verdicts(&decisions);
     for (number, decision) in decisions.into_iter().enumerate() {
         if acting.stop.is_requested() {
             break;
         }
         match decision {
             Decision::Correct(correction) => corrections.push((number, *correction)),
-            Decision::Propose(proposal) => {
-                let case = judged.cases.iter().find(|case| case.findings.iter().any(|finding| finding.id == proposal.finding));
-                let object = case.and_then(|case| case.pair.as_ref()).map(|pair| pair.desired().id.clone());
-                let report = match held_by_now(acting, judged, object.as_ref(), [&proposal.place]).await? {
-                    Some(reason) => {
-                        let reasons: Vec<String> = proposal.reasons.iter().cloned().chain([reason]).collect();
-                        report(ActionName::None, "held", [proposal.finding.to_string()], &reasons)
-                    }
-                    None => Box::pin(propose::propose(acting, judged, &proposal)).await?,
-                };
-                reports.push((number, vec![report]));
-            }
+            Decision::Propose(_) => {}
             Decision::Escalate(settled) => {
                 reports.push((number, escalate(acting, judged, settled).await?.into_iter().collect()));
             }
             Decision::Hold(_) | Decision::Leave(_) => reports.push((number, vec![previewed(&decision)])),
         }
     }
-    reports.extend(batch::correct_all(acting, judged, guards, corrections).await?);
+    let reviewed = Box::pin(propose::review(acting, judged, &verdicts)).await?;
+    reports.extend(reviewed.into_iter().map(|(number, report)| (number, vec![report])));
+    let (corrected, left) = batch::correct_all(acting, judged, guards, corrections).await?;
+    reports.extend(corrected);
+    for (number, basis, Proposal { finding, reasons, remedy, .. }) in left {
+        if acting.stop.is_requested() {
+            break;
+        }
+        verdicts.insert(finding.clone(), propose::Verdict::Propose(number, remedy, reasons));
+        let acting = Acting { basis: &basis, ..acting };
+        let reviewed = Box::pin(propose::review(acting, judged, &verdicts)).await?;
+        let is_late = |report: &RunReport| report.finding.contains(&finding.0);
+        reports.extend(reviewed.into_iter().filter(|(_, report)| is_late(report)).map(|(number, report)| (number, vec![report])));
+    }
     reports.sort_by_key(|(number, _)| *number);
     Ok(reports.into_iter().flat_map(|(_, reports)| reports).collect())
 }
@@ -103,9 +106,13 @@ async fn held_by_now<'a>(
     object: Option<&ObjectId>,
     places: impl IntoIterator<Item = &'a Place>,
 ) -> Result<Option<String>, LedgerError> {
+    Ok(holds_by_now(acting, judged).await?.held_by_people(object, places, Timestamp::now()))
+}
+
+/// What people hold by now, and nothing else.
+async fn holds_by_now(acting: Acting<'_>, judged: &Judged) -> Result<Guards, LedgerError> {
     let holds = acting.ledger.standing().await?.people().holds_in(&judged.name);
-    let guards = Guards { holds, ..Guards::none(judged.ground) };
-    Ok(guards.held_by_people(object, places, Timestamp::now()))
+    Ok(Guards { holds, ..Guards::none(judged.ground) })
 }
 
 /// What would be done, for `--dry-run`.
@@ -127,7 +134,11 @@ fn previewed(decision: &Decision) -> RunReport {
             )
         },
         Decision::Propose(proposal) => {
-            report(ActionName::PullRequest, "would propose", [proposal.finding.to_string()], &proposal.reasons)
+            let status = match proposal.remedy {
+                Remedy::Adopt => "would propose",
+                Remedy::Restore => "would ask to restore",
+            };
+            report(ActionName::PullRequest, status, [proposal.finding.to_string()], &proposal.reasons)
         }
         Decision::Escalate(settled) => {
             report(ActionName::Escalate, "would escalate", [settled.finding.to_string()], &settled.reasons)

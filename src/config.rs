@@ -58,8 +58,30 @@ pub struct ReviewSettings {
     pub forge: Forge,
     /// Labels of each pull request.
     pub labels: Vec<String>,
-    /// People who are asked to review.
+    /// People who are asked to review, beside those who own the files.
     pub reviewers: Vec<String>,
+    /// At most so many proposals are open at a time.
+    pub max_open: usize,
+    /// How pull requests are opened.
+    pub readiness: Readiness,
+}
+
+/// More than ten open questions, and nobody reads them.
+impl Default for ReviewSettings {
+    fn default() -> Self {
+        let readiness = Readiness::Ready;
+        Self { forge: Forge::Local, labels: Vec::new(), reviewers: Vec::new(), max_open: 10, readiness }
+    }
+}
+
+/// How pull requests are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Readiness {
+    /// Ready for review.
+    #[default]
+    Ready,
+    /// As drafts: nobody is asked before a person says that it is ready.
+    Draft,
 }
 
 /// A place for pull requests.

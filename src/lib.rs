@@ -14,6 +14,7 @@ pub mod bindings;
 pub mod rules;
 pub mod guards;
 pub mod people;
+pub mod approvals;
 pub mod act;
 pub mod review;
 pub mod ledger;

@@ -6,6 +6,9 @@ pub mod adopt;
 mod plan;
 mod edit;
 mod prove;
+pub mod group;
+pub mod approval;
+pub mod owners;
 pub mod body;
 pub mod rendered;
 pub mod hidden;
@@ -15,7 +18,10 @@ pub mod local;
 pub mod github;
 pub mod forge;
 
-use trueup_core::finding::{Finding, Place};
+use trueup_core::finding::{Finding, FindingId};
+use trueup_core::policy::Remedy;
+
+use crate::config::Readiness;
 
 pub use adopt::{Adopted, Adoption, Refused, adopt};
 
@@ -32,11 +38,9 @@ pub struct Edit {
     pub comments: Vec<String>,
 }
 
-/// What a forge is asked to open. Everything in it derives from the finding and the base commit, so a rerun is the same.
+/// What a forge is asked to open. Everything in it derives from the findings and the base commit, so a rerun is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
-    /// Where the finding is; names the branch.
-    pub place: Place,
     /// `trueup/p-02ab…`
     pub branch: String,
     /// One line.
@@ -49,11 +53,15 @@ pub struct Proposal {
     pub base_commit: String,
     /// Each file that changes, with its bytes after the change.
     pub edits: Vec<(String, Vec<u8>)>,
+    /// Each file that goes.
+    pub removed: Vec<String>,
     /// Set once, when the pull request is created.
     pub labels: Vec<String>,
     /// Asked once, when the pull request is created: a login, or `organisation/team`.
     pub reviewers: Vec<String>,
-    /// Place and values: what a closed pull request denies.
+    /// How the pull request is created.
+    pub readiness: Readiness,
+    /// Places and values of all its findings: what a closed pull request denies.
     pub fingerprint: String,
 }
 
@@ -64,28 +72,47 @@ pub struct Audience {
     pub labels: Vec<String>,
     /// Logins, or `organisation/team`.
     pub reviewers: Vec<String>,
+    /// Whether they are asked at once.
+    pub readiness: Readiness,
 }
 
-/// The branch of a place's proposals.
+/// What a proposal is about, as one text: it stays as long as its findings and their values do.
 #[must_use]
-pub fn branch(place: &Place) -> String {
-    format!("trueup/{place}")
+pub fn fingerprint<'a>(findings: impl IntoIterator<Item = &'a FindingId>) -> String {
+    let mut ids: Vec<&str> = findings.into_iter().map(|id| id.0.as_str()).collect();
+    ids.sort_unstable();
+    ids.join(" ")
 }
 
-/// The proposal that carries `edits` for `finding` on top of `base_commit`.
+/// What a proposal is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// What differs; never nothing.
+    pub findings: &'a [&'a Finding],
+    /// What people are asked for.
+    pub remedy: Remedy,
+    /// The files.
+    pub edits: &'a [Edit],
+    /// Files of approvals that count no more: they go with it.
+    pub removed: &'a [String],
+}
+
+/// The proposal of `content` on top of `base_commit`.
 #[must_use]
-pub fn propose(finding: &Finding, base_commit: &str, edits: &[Edit], audience: &Audience) -> Proposal {
+pub fn propose(branch: &str, base_commit: &str, content: Content<'_>, audience: &Audience) -> Proposal {
+    let Content { findings, edits, removed, .. } = content;
     Proposal {
-        place: finding.place.clone(),
-        branch: branch(&finding.place),
-        title: body::title(finding),
-        body: body::body(finding, base_commit, edits),
-        commit_message: body::commit_message(finding),
+        branch: branch.to_owned(),
+        title: body::title(content),
+        body: body::body(content, base_commit),
+        commit_message: body::commit_message(content),
         base_commit: base_commit.to_owned(),
         edits: edits.iter().map(|edit| (edit.file.clone(), edit.after.clone())).collect(),
+        removed: removed.to_vec(),
         labels: audience.labels.clone(),
         reviewers: audience.reviewers.clone(),
-        fingerprint: finding.id.to_string(),
+        readiness: audience.readiness,
+        fingerprint: fingerprint(findings.iter().map(|finding| &finding.id)),
     }
 }
 
@@ -156,6 +183,26 @@ impl Known {
             Self::Intended { head } | Self::Opened { head, .. } => Some(head),
         }
     }
+}
+
+/// What became of a proposal since it was offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Became {
+    /// It is open, and its branch is as trueup left it.
+    Open {
+        /// Which it is.
+        identity: Identity,
+        /// Where people read it.
+        url: String,
+    },
+    /// It is open, and its branch holds what trueup did not put there, for this reason: it is left alone.
+    Foreign(String),
+    /// People merged it.
+    Merged,
+    /// People closed it unmerged.
+    Closed,
+    /// There is nothing of it.
+    Gone,
 }
 
 /// What came of pushing a branch.

@@ -10,6 +10,7 @@ use trueup_core::policy::Policy;
 use trueup_core::run::Standing;
 
 use crate::act::{self, Acting};
+use crate::approvals;
 use crate::bindings;
 use crate::failure::Failure;
 use crate::guards;
@@ -85,7 +86,8 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
     let (standing, unknown) = guards::standing(session, &pinned).await;
     guards::state::refuse_before(&standing, &mut targets);
     bindings::join(session, &pinned, &policy, &mut targets);
-    let problems = rules::notes(session, &policy, &targets).into_iter().chain(unknown).collect();
+    let unplaced = approvals::judge(session, &pinned, &mut targets).await;
+    let problems = rules::notes(session, &policy, &targets).into_iter().chain(unknown).chain(unplaced).collect();
     Ok(Round { source, pinned, policy, targets, standing, problems, at: Timestamp::now(), took: begun.elapsed() })
 }
 
@@ -112,7 +114,7 @@ pub async fn act(
         let seen = (judged, &round.policy, &round.pinned);
         let (guards, worse) = act::guarded(session, ledger, seen).await?;
         let ledger = &ledger.of_cluster(guards::cluster(session, ledger, judged).await?);
-        let requests = &people::requests(judged, round.known())[..];
+        let requests = &[people::requests(judged, round.known()), judged.approved.requests.clone()].concat()[..];
         let (basis, decisions) = act::decided(judged, (&guards, &round.policy), requests, only);
         let (pinned, policy, basis) = (&round.pinned, &round.policy, &basis);
         let acting = Acting { session, pinned, policy, ledger, basis, requests, only, stop };
@@ -142,7 +144,7 @@ pub async fn preview(
     for judged in &round.targets {
         let seen = (judged, &round.policy, &round.pinned);
         let guards = guards::preview(session, ledger, seen, Timestamp::now()).await?;
-        let requests = people::requests(judged, round.known());
+        let requests = [people::requests(judged, round.known()), judged.approved.requests.clone()].concat();
         reports.extend(act::preview(&act::decided(judged, (&guards, &round.policy), &requests, only).1));
     }
     Ok(reports)

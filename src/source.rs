@@ -169,6 +169,12 @@ impl Pinned {
         self.tree().is_some()
     }
 
+    /// Where the reference itself is, whatever commit of it is looked at.
+    #[must_use]
+    pub fn tip(&self) -> &CommitId {
+        &self.tip
+    }
+
     /// The id of the commit's whole tree, where the files are those of a commit: with it, all of them are the same.
     #[must_use]
     pub fn tree(&self) -> Option<Oid> {
@@ -287,6 +293,14 @@ pub fn read(pinned: &Pinned, path: &str) -> Result<Option<Vec<u8>>, SourceError>
         Content::Tree(_) => tree::read(&open(&pinned.repository)?, &pinned.commit, path, pinned.limits),
         Content::WorkTree(root) => work_tree::read(root, path, pinned.limits),
     }
+}
+
+/// One file's content at another commit of the source; `None` where there is no such file.
+///
+/// # Errors
+/// As [`read`], and when the commit is not here.
+pub fn read_at(pinned: &Pinned, commit: &CommitId, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
+    tree::read(&open(&pinned.repository)?, commit, path, pinned.limits)
 }
 
 /// One file's text; `None` where there is no such file.

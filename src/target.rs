@@ -32,6 +32,7 @@ use trueup_kubernetes::verdicts::Verdicts;
 use crate::config::{ManifestPath, Target, TargetKind};
 use crate::desired::{self, Declared};
 use crate::render;
+use crate::review::approval::Approved;
 use crate::session::Session;
 use crate::source::Pinned;
 
@@ -75,6 +76,8 @@ pub struct Judged {
     pub rewriters: BTreeMap<ObjectId, Vec<String>>,
     /// Objects that another target declares, too, and why nothing is written to them.
     pub contested: BTreeMap<ObjectId, String>,
+    /// What people have approved of it.
+    pub approved: Approved,
     /// What it is to its owners.
     pub standing: Standing,
     /// How its objects hang together.
@@ -123,6 +126,7 @@ impl Judged {
             kinds: Kinds::built_in(),
             rewriters: BTreeMap::new(),
             contested: BTreeMap::new(),
+            approved: Approved::default(),
             standing: target.standing.clone(),
             topology: Topology::default(),
             head: None,

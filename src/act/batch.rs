@@ -2,14 +2,14 @@
 //! the others follow with their windows side by side; where one made something worse, no further one of the class is begun.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use trueup_core::decide::{Correction, Guards};
+use trueup_core::decide::{Correction, Guards, Proposal};
 use trueup_core::run::Outlook;
 
-use super::correct::correct;
-use super::{Acting, report};
+use super::correct::{Corrected, correct};
+use super::{Acting, Basis, report};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::target::Judged;
@@ -50,16 +50,19 @@ impl Told {
     }
 }
 
-/// Corrects one after the other, or side by side where a class has been tried; each with its number among the decisions.
+/// Reports and what is left to review, each with its number among the decisions; the latter with by what it was decided.
+type Results = (Vec<(usize, Vec<RunReport>)>, Vec<(usize, Arc<Basis>, Proposal)>);
+
+/// Corrects one after the other, or side by side where a class has been tried.
 pub(super) async fn correct_all(
     acting: Acting<'_>,
     judged: &Judged,
     guards: &Guards,
     corrections: Vec<(usize, Correction)>,
-) -> Result<Vec<(usize, Vec<RunReport>)>, LedgerError> {
+) -> Result<Results, LedgerError> {
     let told = Mutex::new(Told::default());
     let mut waiting = VecDeque::from(corrections);
-    let mut reports = Vec::new();
+    let (mut reports, mut left) = (Vec::new(), Vec::new());
     while let Some(next) = waiting.pop_front() {
         let is_settled = |(_, correction): &(usize, Correction)| locked(&told).is_settled(correction);
         let tried_before = is_settled(&next);
@@ -72,9 +75,12 @@ pub(super) async fn correct_all(
             async move { Ok::<_, LedgerError>((number, tried(acting, judged, guards, correction, told).await?)) }
         };
         let done: Vec<_> = stream::iter(together).map(one).buffered(SIDE_BY_SIDE).try_collect().await?;
-        reports.extend(done);
+        for (number, corrected) in done {
+            reports.push((number, corrected.reports));
+            left.extend(corrected.left.into_iter().map(|(basis, proposal)| (number, basis, proposal)));
+        }
     }
-    Ok(reports)
+    Ok((reports, left))
 }
 
 async fn tried(
@@ -83,19 +89,21 @@ async fn tried(
     guards: &Guards,
     correction: Correction,
     told: &Mutex<Told>,
-) -> Result<Vec<RunReport>, LedgerError> {
+) -> Result<Corrected, LedgerError> {
     if acting.stop.is_requested() {
-        return Ok(Vec::new());
+        return Ok(Corrected::default());
     }
     let stopped = locked(told).stopped(&correction).cloned();
     if let Some(why) = stopped {
         let reasons: Vec<String> = correction.reasons.iter().cloned().chain([why]).collect();
-        return Ok(vec![report(ActionName::None, "held", correction.corrected.iter().map(|(id, _)| id.to_string()), &reasons)]);
+        let ids = correction.corrected.iter().map(|(id, _)| id.to_string());
+        let reports = vec![report(ActionName::None, "held", ids, &reasons)];
+        return Ok(Corrected { reports, ..Corrected::default() });
     }
     let classes = correction.classes.clone();
-    let (reports, outlook) = correct(acting, judged, guards, correction).await?;
-    locked(told).hear(&classes, outlook);
-    Ok(reports)
+    let corrected = correct(acting, judged, guards, correction).await?;
+    locked(told).hear(&classes, corrected.outlook);
+    Ok(corrected)
 }
 
 /// What a panic elsewhere left is whole: each change is one insertion.

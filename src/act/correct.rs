@@ -1,14 +1,15 @@
 //! One object put right: what the server no longer has as it was judged is judged again.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
-use trueup_core::decide::{Case, Correction, Decision, Guards, Inputs, Settled, Terms};
+use trueup_core::decide::{Case, Correction, Decision, Guards, Inputs, Proposal, Settled, Terms};
 use trueup_core::facts::Pair;
 use trueup_core::finding::Finding;
 use trueup_core::policy::Ownership;
 use trueup_core::run::{Outlook, RunStatus};
 
 use super::attempt::{apply_owners, attempt};
-use super::propose::propose;
 use super::roll_back::roll_back_run;
 use super::verify::{before, classes, judged_again};
 use super::{Acting, Basis, REFUSALS, escalate, held_by_now, is_wanted, left, report};
@@ -19,29 +20,40 @@ use crate::target::{Judged, Sent};
 /// After this many conflicts in a row the object waits for the next round.
 const ATTEMPTS: u32 = 3;
 
-/// Corrects one object, and says what its last write came to. A conflict means that somebody was faster, and a denial that
-/// the server will not have it: the object is read and decided about again.
+/// What came of correcting one object.
+#[derive(Debug, Default)]
+pub(super) struct Corrected {
+    pub(super) reports: Vec<RunReport>,
+    /// What its last write came to.
+    pub(super) outlook: Option<Outlook>,
+    /// What is left to review: decided again, it is to be proposed. Each with by what that was decided.
+    pub(super) left: Vec<(Arc<Basis>, Proposal)>,
+}
+
+/// Corrects one object. A conflict means that somebody was faster, and a denial that the server will not have it: the object
+/// is read and decided about again.
 pub(super) async fn correct(
     acting: Acting<'_>,
     judged: &Judged,
     guards: &Guards,
     first: Correction,
-) -> Result<(Vec<RunReport>, Option<Outlook>), LedgerError> {
-    let mut reports = Vec::new();
+) -> Result<Corrected, LedgerError> {
+    let mut corrected = Corrected::default();
+    let reports = &mut corrected.reports;
     if let Some(reason) = refused_lately(acting, &first).await? {
         for (finding, place) in first.corrected {
             let reasons = first.reasons.iter().cloned().chain([reason.clone()]).collect();
             reports.extend(escalate(acting, judged, Settled { finding, place, reasons }).await?);
         }
-        return Ok((reports, None));
+        return Ok(corrected);
     }
-    let (mut correction, mut guards, mut basis) = (first, guards.clone(), None);
+    let (mut correction, mut guards, mut basis): (_, _, Option<Arc<Basis>>) = (first, guards.clone(), None);
     for _ in 0..ATTEMPTS {
-        let acting = Acting { basis: basis.as_ref().unwrap_or(acting.basis), ..acting };
+        let acting = Acting { basis: basis.as_deref().unwrap_or(acting.basis), ..acting };
         let places = correction.corrected.iter().map(|(_, place)| place);
         if let Some(reason) = held_by_now(acting, judged, Some(&correction.object), places).await? {
             reports.push(held(&correction, reason));
-            return Ok((reports, None));
+            return Ok(corrected);
         }
         let watched = match ownerless(acting, judged, &correction) {
             Some(reason) => Err(reason),
@@ -51,13 +63,13 @@ pub(super) async fn correct(
             Ok(watched) => watched,
             Err(reason) => {
                 reports.push(held(&correction, reason));
-                return Ok((reports, None));
+                return Ok(corrected);
             }
         };
         let attempt = Box::pin(attempt(acting, judged, &correction, watched)).await?;
         reports.push(attempt.report);
         match attempt.sent {
-            Sent::Void(_) | Sent::Inadmissible(_) if acting.stop.is_requested() => return Ok((reports, None)),
+            Sent::Void(_) | Sent::Inadmissible(_) if acting.stop.is_requested() => return Ok(corrected),
             Sent::Void(_) => {}
             Sent::Inadmissible(message) => {
                 let refused = correction.corrected.iter().map(|(id, _)| (id.clone(), message.clone()));
@@ -68,12 +80,14 @@ pub(super) async fn correct(
                     let why = seen.why.as_deref().unwrap_or_default();
                     reports.extend(Box::pin(roll_back_run(acting, judged, &guards, (&attempt.run, why))).await?);
                 }
-                return Ok((reports, attempt.seen.map(|seen| seen.outlook)));
+                corrected.outlook = attempt.seen.map(|seen| seen.outlook);
+                return Ok(corrected);
             }
         }
         let Some((decided, decisions)) = decide_again(acting, judged, &guards, &correction).await else {
-            return Ok((reports, None));
+            return Ok(corrected);
         };
+        let decided = Arc::new(decided);
         let acting = Acting { basis: &decided, ..acting };
         let mut again = None;
         for decision in decisions {
@@ -81,13 +95,13 @@ pub(super) async fn correct(
                 Decision::Correct(next) => again = Some(*next),
                 Decision::Leave(settled) | Decision::Hold(settled) => reports.push(left(&settled)),
                 Decision::Escalate(settled) => reports.extend(escalate(acting, judged, settled).await?),
-                Decision::Propose(proposal) => reports.push(Box::pin(propose(acting, judged, &proposal)).await?),
+                Decision::Propose(proposal) => corrected.left.push((Arc::clone(&decided), proposal)),
             }
         }
-        let Some(next) = again else { return Ok((reports, None)) };
+        let Some(next) = again else { return Ok(corrected) };
         (correction, basis) = (next, Some(decided));
     }
-    Ok((reports, None))
+    Ok(corrected)
 }
 
 fn held(correction: &Correction, reason: String) -> RunReport {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use trueup_core::facts::Pair;
-use trueup_core::finding::{FindingId, Place};
+use trueup_core::finding::{FindingId, Place, Subject};
 use trueup_core::run::{Entry, EpisodeEnd, Hold};
 
 use crate::ledger::{Ledger, LedgerError};
@@ -35,7 +35,37 @@ async fn append(ledger: &Ledger, places: Vec<Place>, entry: impl FnOnce(Vec<Plac
     ledger.append(&entry(places), Timestamp::now()).await.map(drop)
 }
 
+/// Whether nothing of a target was hidden from this round.
 fn is_wholly_seen(judged: &Judged) -> bool {
     let unseen = judged.cases.iter().any(|case| matches!(case.pair, Some(Pair::Unseen(..))));
     !unseen && !judged.cases.is_empty() && !judged.problems.iter().any(|problem| problem.blinds)
+}
+
+/// What was seen of a place without a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Now {
+    /// It is as Git declares it.
+    True,
+    /// There is nothing to compare any more.
+    Gone(&'static str),
+    /// Nothing tells.
+    Unseen,
+}
+
+/// What was seen of an object or output at whose place nothing was found.
+#[must_use]
+pub fn now(judged: &Judged, subject: Option<&Subject>) -> Now {
+    let whole = is_wholly_seen(judged);
+    let case = match subject {
+        Some(Subject::Object(id)) => judged.case_of(id),
+        Some(Subject::Output(_)) | None if whole => return Now::True,
+        Some(Subject::Output(_)) | None => return Now::Unseen,
+    };
+    match case.and_then(|case| case.pair.as_ref()) {
+        Some(Pair::Matched(_)) => Now::True,
+        Some(Pair::Missing(_)) => Now::Gone("the object is no longer there"),
+        Some(Pair::Skipped(..) | Pair::Unseen(..)) => Now::Unseen,
+        None if whole => Now::Gone("Git no longer declares the object"),
+        None => Now::Unseen,
+    }
 }

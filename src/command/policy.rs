@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use trueup_core::facts::Problem;
 use trueup_core::finding::{Lane, Stage};
-use trueup_core::policy::{Class, Ownership, Policy, Proof};
+use trueup_core::policy::{Class, Ownership, Policy, Proof, Remedy};
 use trueup_core::proof::broken;
 
 use crate::cli::{Global, Output};
@@ -62,6 +62,7 @@ struct Listed<'a> {
     stage: Stage,
     stage_in_force: Stage,
     ownership: Ownership,
+    review: Option<Remedy>,
     writes_per_hour: Option<u32>,
     window_seconds: u32,
     cases: usize,
@@ -110,6 +111,7 @@ fn listed<'a>(class: &'a Class, policy: &Policy) -> Listed<'a> {
         stage: class.stage,
         stage_in_force: class.stage_in_force(),
         ownership: class.ownership,
+        review: class.review,
         writes_per_hour: class.writes_per_hour,
         window_seconds: class.window_seconds,
         cases: policy.cases.iter().filter(is_its).count(),
@@ -137,6 +139,9 @@ fn plain(classes: &[Listed<'_>], policy: &Policy) -> String {
         line(format!("{}{fallback}   {}:{}", class.name, class.file, class.line));
         line(format!("  for      {}", class.matches));
         line(format!("  lane     {}, stage {}", class.lane, stage(class)));
+        if let Some(review) = class.review {
+            line(format!("  review   asks to {}", review.name()));
+        }
         line(format!("  limits   {}, verified within {} s", limits(class), class.window_seconds));
         line(format!("  cases    {}", class.cases));
         if let Some(runbook) = class.runbook {

@@ -17,7 +17,9 @@ use crate::source::credentials::Secret;
 
 use super::app::{AppEntry, web_of};
 use super::render::{PathEntry, RenderEntry, RendererName};
-use super::{Forge, LedgerSettings, ReviewSettings, RunSettings, Secrets, Settings, SourceSettings, Target, TargetKind};
+use super::{
+    Forge, LedgerSettings, Readiness, ReviewSettings, RunSettings, Secrets, Settings, SourceSettings, Target, TargetKind,
+};
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +123,9 @@ struct ReviewEntry {
     labels: Vec<String>,
     #[serde(default)]
     reviewers: Vec<String>,
+    max_open: Option<Spanned<u32>>,
+    #[serde(default)]
+    draft: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -216,7 +221,7 @@ fn review(
     folder: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<ReviewSettings, ConfigError> {
-    let Some(entry) = entry else { return Ok(ReviewSettings { forge: Forge::Local, labels: Vec::new(), reviewers: Vec::new() }) };
+    let Some(entry) = entry else { return Ok(ReviewSettings::default()) };
     let at = entry.span().start;
     let entry = entry.into_inner();
     let forge = match entry.forge {
@@ -249,7 +254,15 @@ fn review(
             }
         }
     };
-    Ok(ReviewSettings { forge, labels: entry.labels, reviewers: entry.reviewers })
+    let max_open = match entry.max_open {
+        Some(most) if *most.get_ref() == 0 => {
+            return Err(place.invalid(most.span().start, "`max_open` is 0: then nothing could be proposed; write 1 or more"));
+        }
+        Some(most) => usize::try_from(*most.get_ref()).unwrap_or(usize::MAX),
+        None => ReviewSettings::default().max_open,
+    };
+    let readiness = if entry.draft { Readiness::Draft } else { Readiness::Ready };
+    Ok(ReviewSettings { forge, labels: entry.labels, reviewers: entry.reviewers, max_open, readiness })
 }
 
 /// The URL's text is in no message: it may hold a password.

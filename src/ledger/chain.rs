@@ -291,6 +291,7 @@ fn through(entry: &Entry) -> Option<i64> {
         | Entry::HandBack(_)
         | Entry::Verification { .. }
         | Entry::Proposal(_)
+        | Entry::Withdrawal { .. }
         | Entry::ProposalClosed { .. }
         | Entry::Undone { .. }
         | Entry::Escalation(_)

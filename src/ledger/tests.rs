@@ -102,6 +102,8 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 number: 1,
                 author: String::new(),
                 fingerprint: FindingId(format!("f-{number}")),
+                approval: None,
+                subject: None,
             }),
             6 => Entry::ProposalClosed { run, fate: Fate::Denied },
             7 => Entry::Undone { run, by: run_id(9) },

@@ -8,11 +8,13 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use similar::{Change as LineChange, TextDiff};
-use trueup_core::finding::{Change, Confidence, Difference, Finding};
+use trueup_core::finding::{Cause, Change, Confidence, Difference, Finding};
+use trueup_core::policy::Remedy;
 use trueup_core::seen::Seen;
 
-use super::Edit;
+use super::group::{App, common};
 use super::hidden::{HIDDEN, secret_lines};
+use super::{Content, Edit, approval};
 use crate::visible::visible;
 
 /// How many characters GitHub takes in a body.
@@ -21,40 +23,178 @@ pub const LIMIT: usize = 65_536;
 const TITLE_LIMIT: usize = 200;
 const VALUE_LIMIT: usize = 400;
 const REASONS_LIMIT: usize = 20;
+const APPS_LIMIT: usize = 10;
 
-/// `adopt live spec.replicas of Deployment shop/checkout in prod-eu`
+/// `adopt live spec.replicas of Deployment shop/checkout in prod-eu`, `adopt 3 live values of shop/checkout in prod-eu (class image)`
 #[must_use]
-pub fn title(finding: &Finding) -> String {
-    let difference = &finding.difference;
-    let what = format!("adopt live {} in {}", place_name(difference), plain(&difference.target.0));
+pub fn title(content: Content<'_>) -> String {
+    let Content { findings, remedy, .. } = content;
+    let Some(target) = common(findings.iter().map(|finding| &finding.difference.target.0)) else { return String::new() };
+    let what = match (findings, remedy) {
+        ([finding], Remedy::Adopt) => format!("adopt live {}", place_name(&finding.difference)),
+        ([finding], Remedy::Restore) => format!("restore {}", place_name(&finding.difference)),
+        (findings, Remedy::Adopt) => format!("adopt {} live values {}", findings.len(), of_app(findings)),
+        (findings, Remedy::Restore) => format!("restore {} values {}", findings.len(), of_app(findings)),
+    };
+    let class = if findings.len() > 1 { of_class(findings) } else { String::new() };
+    let what = format!("{what} in {}{class}", plain(target));
     shortened(&what, TITLE_LIMIT)
 }
 
-/// Subject, the writer, and the place as a trailer.
+/// Subject, the writer of one value, or all values, and the places as trailers. What a body has no room for is here, and goes
+/// into Git's history with the merge.
 #[must_use]
-pub fn commit_message(finding: &Finding) -> String {
-    let difference = &finding.difference;
-    let mut message = format!("{}\n\nLive has been so", title(finding));
-    if let Some(time) = &difference.cause.time {
-        write!(message, " since {}", plain(time)).expect("writing to a String cannot fail");
+pub fn commit_message(content: Content<'_>) -> String {
+    let findings = content.findings;
+    let mut message = format!("{}\n", title(content));
+    if let [finding] = findings {
+        let Cause { time, manager, .. } = &finding.difference.cause;
+        let time = time.as_ref().map(|time| format!(" since {}", plain(time))).unwrap_or_default();
+        let manager = manager.as_ref().map(|manager| format!(", written by {}", plain(manager))).unwrap_or_default();
+        write!(message, "\nLive has been so{time}{manager}.\n").expect("writing to a String cannot fail");
+    } else {
+        for finding in findings {
+            let difference = &finding.difference;
+            let manager = difference.cause.manager.as_ref();
+            let manager = manager.map(|manager| format!(", written by {}", plain(manager))).unwrap_or_default();
+            let origin = plain(&difference.origin.to_string());
+            write!(message, "\n- {}, {origin}{manager}", place_name(difference)).expect("writing to a String cannot fail");
+        }
+        message.push('\n');
     }
-    if let Some(manager) = &difference.cause.manager {
-        write!(message, ", written by {}", plain(manager)).expect("writing to a String cannot fail");
+    for finding in findings {
+        write!(message, "\nTrueup-Place: {}", finding.place).expect("writing to a String cannot fail");
     }
-    write!(message, ".\n\nTrueup-Place: {}\n", finding.place).expect("writing to a String cannot fail");
+    message.push('\n');
     message
 }
 
-/// The pull request's text: the same for the same finding and commit.
+/// The pull request's text: the same for the same findings and commit. What a decision needs stands first: what differs, what
+/// merging and what closing does, how risky it is. Then who wrote it, where it stands, and why it is here; last, the change.
 #[must_use]
-pub fn body(finding: &Finding, base_commit: &str, edits: &[Edit]) -> String {
-    let head = format!("{}\n\n{}\n{}", what(finding), facts(finding, base_commit), comments(edits));
-    let tail = consequences(&finding.difference);
-    if finding.difference.is_masked() {
-        return format!("{head}\nThe difference is not shown: a secret value takes part in it.\n\n{tail}");
+pub fn body(content: Content<'_>, base_commit: &str) -> String {
+    let Content { findings, remedy, edits, .. } = content;
+    let head = match findings {
+        [finding] => {
+            format!("{}\n\n{}\n{}\n{}", what(finding), consequences(content), facts(finding, base_commit), comments(edits))
+        }
+        findings => {
+            let top = format!("{}\n\n{}\n", what_all(findings), consequences(content));
+            let room = LIMIT / 2;
+            format!("{top}{}\n{}\n{}", list(findings, room), common_facts(findings, base_commit), comments(edits))
+        }
+    };
+    if remedy == Remedy::Restore {
+        return format!("{head}\nThe changed files hold the approval alone, and no value.\n");
     }
-    let room = LIMIT.saturating_sub(head.chars().count() + tail.chars().count() + 2);
-    format!("{head}\n{}\n{tail}", fenced(&unified(edits), room))
+    if findings.iter().any(|finding| finding.difference.is_masked()) {
+        return format!("{head}\nThe difference is not shown: a secret value takes part in it.\n");
+    }
+    let room = LIMIT.saturating_sub(head.chars().count() + 1);
+    format!("{head}\n{}", fenced(&unified(edits), room))
+}
+
+/// ` of shop/checkout`, or how many applications there are.
+fn of_app(findings: &[&Finding]) -> String {
+    match common(findings.iter().map(|finding| App::of(finding))) {
+        Some(app) => format!("of {}", plain(&app.to_string())),
+        None => {
+            let apps: BTreeSet<App> = findings.iter().map(|finding| App::of(finding)).collect();
+            format!("of {} applications", apps.len())
+        }
+    }
+}
+
+fn of_class(findings: &[&Finding]) -> String {
+    match common(findings.iter().map(|finding| &finding.class)) {
+        Some(Some(class)) => format!(" (class {})", plain(class)),
+        Some(None) | None => String::new(),
+    }
+}
+
+fn what_all(findings: &[&Finding]) -> String {
+    let target = findings.first().map(|finding| code(&finding.difference.target.0)).unwrap_or_default();
+    let apps: BTreeSet<String> = findings.iter().map(|finding| App::of(finding).to_string()).collect();
+    let shown: Vec<String> = apps.iter().take(APPS_LIMIT).map(|app| code(app)).collect();
+    let more = apps.len().saturating_sub(APPS_LIMIT);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{} values in {target} are not what Git declares, in {}{more}.", findings.len(), shown.join(", "))
+}
+
+/// Each value with what a decision needs, in full where that fits, else in a line; what does not fit is in the commit's message.
+fn list(findings: &[&Finding], room: usize) -> String {
+    let full: Vec<String> = findings.iter().map(|finding| full_item(finding)).collect();
+    if full.iter().map(|item| item.chars().count()).sum::<usize>() <= room {
+        return full.concat();
+    }
+    let note = |left: usize| format!("\n{left} more: the message of this branch's commit names them all.\n");
+    let mut left = room.saturating_sub(note(findings.len()).chars().count());
+    let mut text = String::new();
+    for (number, finding) in findings.iter().enumerate() {
+        let item = short_item(finding);
+        let length = item.chars().count();
+        if length > left {
+            text.push_str(&note(findings.len() - number));
+            break;
+        }
+        left -= length;
+        text.push_str(&item);
+    }
+    text
+}
+
+fn full_item(finding: &Finding) -> String {
+    let difference = &finding.difference;
+    let factors: Vec<String> = finding
+        .risk
+        .factors
+        .iter()
+        .take(REASONS_LIMIT)
+        .map(|factor| format!("{} {}", code(&factor.name), factor.points))
+        .collect();
+    let factors = if factors.is_empty() { String::new() } else { format!(": {}", factors.join(", ")) };
+    format!(
+        "- {}: {}\n  - **Where:** {}\n  - **Writer:** {}\n  - **Risk:** {} of 100{factors}\n",
+        place_code(difference),
+        values(difference),
+        code(&difference.origin.to_string()),
+        writer(difference),
+        finding.risk.score,
+    )
+}
+
+fn short_item(finding: &Finding) -> String {
+    let difference = &finding.difference;
+    format!(
+        "- {}: {}, {}, risk {}\n",
+        place_code(difference),
+        values(difference),
+        code(&difference.origin.to_string()),
+        finding.risk.score
+    )
+}
+
+fn values(difference: &Difference) -> String {
+    let (desired, live) = difference.values();
+    let shown = |seen: Option<&Seen>| seen.map_or_else(|| "nothing".to_owned(), value_code);
+    format!("live {}, Git {}", shown(live), shown(desired))
+}
+
+/// What is the same for all of a proposal's values, and how risky the riskiest is.
+fn common_facts(findings: &[&Finding], base_commit: &str) -> String {
+    let classes: BTreeSet<&str> = findings.iter().filter_map(|finding| finding.class.as_deref()).collect();
+    let classes: Vec<String> = classes.iter().take(REASONS_LIMIT).map(|class| code(class)).collect();
+    let classes = if classes.is_empty() { "none matches".to_owned() } else { classes.join(", ") };
+    let reasons: BTreeSet<&str> = findings.iter().flat_map(|finding| &finding.reasons).map(String::as_str).collect();
+    let riskiest = findings.iter().map(|finding| finding.risk.score).max().unwrap_or_default();
+    let mut lines = vec![
+        format!("- **Commit:** {}", code(base_commit)),
+        format!("- **Class:** {classes}"),
+        format!("- **Risk:** at most {riskiest} of 100"),
+        "- **Why:**".to_owned(),
+    ];
+    lines.extend(reasons.iter().take(REASONS_LIMIT).map(|reason| format!("  - {}", code(reason))));
+    lines.join("\n")
 }
 
 /// How many comments go: the difference shows them, and hides those that stand beside a secret value.
@@ -161,15 +301,36 @@ fn writer(difference: &Difference) -> String {
     text
 }
 
-fn consequences(difference: &Difference) -> String {
-    let after = match difference.change() {
-        Change::Removed => "Git stops declaring this value",
-        _ => "Git declares the value that is live",
+fn consequences(content: Content<'_>) -> String {
+    let Content { findings, remedy, edits, removed } = content;
+    let (these, them) = if findings.len() == 1 { ("this value", "it is") } else { ("these values", "they are") };
+    let after = match (remedy, findings) {
+        (Remedy::Adopt, [finding]) if finding.difference.change() == Change::Removed => {
+            "Git stops declaring this value; nothing is written to the target".to_owned()
+        }
+        (Remedy::Adopt, [_]) => "Git declares the value that is live; nothing is written to the target".to_owned(),
+        (Remedy::Adopt, findings) => {
+            format!("Git declares what is live in these {} places; nothing is written to the target", findings.len())
+        }
+        (Remedy::Restore, _) => {
+            let until = expiry(edits).map(|expires| format!(", until {}", code(&expires.to_string()))).unwrap_or_default();
+            format!("trueup puts what Git declares back into the target, once, and only while {them} as shown here{until}")
+        }
+    };
+    let gone = match removed.len() {
+        0 => String::new(),
+        1 => "- One approval that counts no more is removed with it.\n".to_owned(),
+        count => format!("- {count} approvals that count no more are removed with it.\n"),
     };
     format!(
-        "- **Merging** means: {after}; nothing is written to the target.\n\
-         - **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.\n"
+        "- **Merging** means: {after}.\n\
+         - **Closing without merging** means: no. trueup leaves {these} alone until Git or live moves.\n{gone}"
     )
+}
+
+/// When the approvals end that are asked for.
+fn expiry(edits: &[Edit]) -> Option<jiff::Timestamp> {
+    edits.iter().filter_map(|edit| Some(approval::read(&edit.file, &edit.after).ok()?.expires)).min()
 }
 
 /// A fenced block of at most `room` characters, cut with a note where the text is longer.

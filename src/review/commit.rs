@@ -7,6 +7,7 @@ use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, ObjectType, Oid, Repository, Signature, Time, Tree};
 use thiserror::Error;
 
+use super::approval::place_of;
 use crate::source::CommitId;
 use crate::source::name::{is_toml, normalise};
 use crate::source::transport::at;
@@ -18,6 +19,8 @@ pub struct Change<'a> {
     pub base: &'a CommitId,
     /// The files with their whole new content.
     pub edits: &'a [Edit],
+    /// Files that go; those that are not there are as they should be.
+    pub removed: &'a [String],
     /// The commit's message.
     pub message: &'a str,
     /// Who stands as author and committer.
@@ -123,6 +126,12 @@ pub fn commit_on(repository: &Path, change: &Change<'_>) -> Result<CommitId, Com
         let place = check(&repository, &base_tree, edit, change)?;
         let blob = repository.blob(&edit.bytes).map_err(write("file"))?;
         update.upsert(place.path, blob, place.mode);
+    }
+    for path in change.removed {
+        // Only an approval is ever removed.
+        if place_of(path).is_some() && base_tree.get_path(Path::new(path)).is_ok() {
+            update.remove(path.as_str());
+        }
     }
     let tree = update.create_updated(&repository, &base_tree).map_err(write("tree"))?;
     if tree == base_tree.id() {

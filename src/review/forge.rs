@@ -1,19 +1,21 @@
 //! The two forges: a branch and a patch file in the source's repository, or a pull request on GitHub.
 
+mod end;
 mod remote;
 
 use jiff::Timestamp;
 
 use super::commit::Author;
 use super::github::GitHub;
-use super::{Identity, Known, Opened, Proposal, Standing, local};
+use super::{Became, Identity, Known, Opened, Proposal, Standing, local};
 use crate::config::Forge;
 use crate::session::Session;
 use crate::source::{CommitId, Pinned};
 
+pub use end::{Sought, look, tidy, withdraw};
 pub use remote::{AppKeyTrouble, Connection, access, app_key, connected};
 
-/// What is offered, and what is known of its place.
+/// What is offered, and what is known of its branch.
 #[derive(Debug, Clone, Copy)]
 pub struct Offer<'a> {
     /// The proposal.
@@ -59,9 +61,19 @@ fn text(error: impl std::error::Error + Send + Sync + 'static) -> String {
 
 fn offer_locally(session: &Session, pinned: &Pinned, offer: &Offer<'_>) -> Result<Opened, String> {
     let known_head: Option<CommitId> = offer.known.head().and_then(|head| head.parse().ok());
+    let (branch, known) = (offer.proposal.branch.as_str(), offer.known);
+    // People answer a proposal by merging its branch or removing it; what another one was about is no answer to this one.
+    if matches!(known, Known::Opened { fingerprint, .. } if *fingerprint == offer.proposal.fingerprint) {
+        let answered = |standing| Ok(Opened { url: None, head: None, standing });
+        match end::look_locally(session, pinned, Sought { branch, known })? {
+            Became::Merged => return answered(Standing::Merged),
+            Became::Closed => return answered(Standing::Denied),
+            Became::Open { .. } | Became::Foreign(_) | Became::Gone => {}
+        }
+    }
     let proposal = local::Proposal {
         repository: &pinned.repository,
-        place: &offer.proposal.place,
+        branch,
         commit: offer.commit,
         author: &Author::default(),
         known_head: known_head.as_ref(),
@@ -73,12 +85,18 @@ fn offer_locally(session: &Session, pinned: &Pinned, offer: &Offer<'_>) -> Resul
         local::Opened::Unchanged => Standing::Unchanged(identity),
         local::Opened::Updated { .. } => Standing::Updated(identity),
         local::Opened::Foreign { head } => {
-            let reason = format!("branch `{}` holds {head}, which is not ours: it was left alone", offer.proposal.branch);
-            return Ok(Opened { url: None, head: None, standing: Standing::Foreign(reason) });
+            return Ok(Opened { url: None, head: None, standing: Standing::Foreign(not_ours(branch, &head)) });
         }
     };
-    let patch = local::patch_path(session.state.path(), &offer.proposal.place);
-    // Without a patch, which would have shown a secret value, people read the branch.
-    let url = if patch.exists() { patch.display().to_string() } else { offer.proposal.branch.clone() };
-    Ok(Opened { url: Some(url), head: Some(offer.commit.to_string()), standing })
+    Ok(Opened { url: Some(local_url(session, branch)?), head: Some(offer.commit.to_string()), standing })
+}
+
+fn not_ours(branch: &str, head: &CommitId) -> String {
+    format!("branch `{branch}` holds {head}, which is not ours: it was left alone")
+}
+
+/// Where people read a branch. Without a patch, which would have shown a secret value, they read the branch itself.
+fn local_url(session: &Session, branch: &str) -> Result<String, String> {
+    let patch = local::patch_path(session.state.path(), branch).map_err(text)?;
+    Ok(if patch.exists() { patch.display().to_string() } else { branch.to_owned() })
 }

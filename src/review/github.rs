@@ -8,6 +8,7 @@ mod limit;
 mod wire;
 mod pull;
 mod ownership;
+mod end;
 mod rights;
 
 use std::future::Future;
@@ -26,10 +27,12 @@ use self::ownership::Found;
 use self::pull::PullRequest;
 use self::wire::{Method, Request};
 use super::{Known, Opened, Proposal, Pushed, Standing};
+use crate::config::Readiness;
 use crate::failpoint;
 
 pub use self::access::{Access, bearer};
 pub use self::app::{App, AppKey};
+pub use self::end::{close, look};
 pub use self::error::GitHubError;
 pub use self::rights::{Asker, Left, Rights, rights};
 
@@ -180,7 +183,9 @@ fn same_body(found: Option<&str>, wanted: &str) -> bool {
 }
 
 async fn create(github: &GitHub, proposal: &Proposal, head: String) -> Result<(Opened, Vec<Problem>), GitHubError> {
-    let body = json!({ "title": proposal.title, "body": proposal.body, "head": proposal.branch, "base": github.base });
+    let draft = proposal.readiness == Readiness::Draft;
+    let (title, body, head_branch) = (&proposal.title, &proposal.body, &proposal.branch);
+    let body = json!({ "title": title, "body": body, "head": head_branch, "base": github.base, "draft": draft });
     let request = Request { step: "create a pull request", method: Method::Post(body), route: github.route("pulls") };
     let lost = match wire::ask::<PullRequest>(github, &request).await {
         Ok(pull) => {

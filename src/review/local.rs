@@ -1,6 +1,8 @@
 //! The local forge: a branch in the source's own repository and a patch file that `git am` takes. No service needed.
 //!
-//! It creates or moves `refs/heads/trueup/<place>` alone: never HEAD, index, work tree, configuration or another ref.
+//! It creates, moves or removes `refs/heads/trueup/…` alone: never HEAD, index, work tree, configuration or another ref.
+
+mod end;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -12,7 +14,6 @@ use git2::{
     Repository,
 };
 use thiserror::Error;
-use trueup_core::finding::Place;
 
 use super::commit::Author;
 use super::hidden::secret_lines;
@@ -25,8 +26,8 @@ use crate::source::transport::at;
 pub struct Proposal<'a> {
     /// The repository, bare or not.
     pub repository: &'a Path,
-    /// Where the finding is: names the branch and the patch.
-    pub place: &'a Place,
+    /// Its branch, `trueup/…`, which also names the patch.
+    pub branch: &'a str,
     /// The commit to propose.
     pub commit: &'a CommitId,
     /// Whose commits are ours.
@@ -36,6 +37,8 @@ pub struct Proposal<'a> {
     /// The state folder; the patch goes into `review/` there.
     pub state: &'a Path,
 }
+
+pub use end::{Kept, Since, look, remove};
 
 /// What opening a proposal came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,11 +88,11 @@ pub enum LocalError {
         /// Where.
         path: String,
     },
-    /// The place cannot name a branch.
-    #[error("`{place}` cannot name a branch; report this")]
-    Place {
-        /// The place.
-        place: String,
+    /// No branch of ours.
+    #[error("`{branch}` is no branch of a proposal; report this")]
+    Name {
+        /// The branch.
+        branch: String,
     },
     /// The commit cannot be turned into a patch.
     #[error("no patch can be made of commit `{commit}`; `git show` tells more")]
@@ -111,21 +114,20 @@ pub enum LocalError {
     },
 }
 
-/// `trueup/<place>`
-///
-/// # Errors
-/// When the place has characters that a branch or a file cannot have.
-pub fn branch_name(place: &Place) -> Result<String, LocalError> {
+/// The part of a branch's name behind `trueup/`.
+fn name_of(branch: &str) -> Result<&str, LocalError> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let name = place.as_str();
+    let name = branch.strip_prefix("trueup/").unwrap_or_default();
     let valid = !name.is_empty() && !name.starts_with('-') && name.bytes().all(plain);
-    if valid { Ok(format!("trueup/{name}")) } else { Err(LocalError::Place { place: name.escape_debug().to_string() }) }
+    if valid { Ok(name) } else { Err(LocalError::Name { branch: branch.escape_debug().to_string() }) }
 }
 
-/// Where a place's patch is kept.
-#[must_use]
-pub fn patch_path(state: &Path, place: &Place) -> PathBuf {
-    state.join("review").join(format!("{place}.patch"))
+/// Where a branch's patch is kept.
+///
+/// # Errors
+/// When it is no branch of a proposal.
+pub fn patch_path(state: &Path, branch: &str) -> Result<PathBuf, LocalError> {
+    Ok(state.join("review").join(format!("{}.patch", name_of(branch)?)))
 }
 
 /// Opens or updates the proposal. Run again with the same commit, it changes nothing.
@@ -133,19 +135,21 @@ pub fn patch_path(state: &Path, place: &Place) -> PathBuf {
 /// # Errors
 /// [`LocalError`].
 pub fn open(proposal: &Proposal<'_>) -> Result<Opened, LocalError> {
-    let branch = branch_name(proposal.place)?;
-    let repository =
-        Repository::open(proposal.repository).map_err(|source| LocalError::Open { path: at(proposal.repository), source })?;
+    let file = patch_path(proposal.state, proposal.branch)?;
+    let repository = opened_at(proposal.repository)?;
     let patch = format_patch(&repository, proposal.commit)?;
-    let opened = move_branch(&repository, &branch, proposal)?;
+    let opened = move_branch(&repository, proposal)?;
     failpoint::reached("offer: branch moved");
-    let file = patch_path(proposal.state, proposal.place);
     match (&opened, patch) {
         (Opened::Foreign { .. }, _) => {}
         (Opened::Created | Opened::Unchanged | Opened::Updated { .. }, Some(patch)) => write_patch(&file, &patch)?,
         (Opened::Created | Opened::Unchanged | Opened::Updated { .. }, None) => remove_patch(&file)?,
     }
     Ok(opened)
+}
+
+fn opened_at(path: &Path) -> Result<Repository, LocalError> {
+    Repository::open(path).map_err(|source| LocalError::Open { path: at(path), source })
 }
 
 /// The most lines around a change that a patch shows, as `git format-patch` does.
@@ -210,7 +214,8 @@ fn message_of(commit: &Commit<'_>) -> (String, String) {
     (summary.trim().to_owned(), body.join("\n").trim().to_owned())
 }
 
-fn move_branch(repository: &Repository, branch: &str, proposal: &Proposal<'_>) -> Result<Opened, LocalError> {
+fn move_branch(repository: &Repository, proposal: &Proposal<'_>) -> Result<Opened, LocalError> {
+    let branch = proposal.branch;
     let name = format!("refs/heads/{branch}");
     let failed = |source| LocalError::Branch { branch: branch.to_owned(), source };
     let new = proposal.commit.oid();
@@ -225,7 +230,7 @@ fn move_branch(repository: &Repository, branch: &str, proposal: &Proposal<'_>) -
     if head == new {
         return Ok(Opened::Unchanged);
     }
-    if !is_ours(repository, head, proposal) {
+    if !is_ours(repository, head, proposal.known_head, proposal.author) {
         return Ok(Opened::Foreign { head: CommitId::from(head) });
     }
     if let Some(path) = checked_out(repository, &name) {
@@ -254,9 +259,9 @@ fn head_of(repository: &Repository, name: &str) -> Result<Option<Oid>, git2::Err
 }
 
 /// Ours is what the ledger recorded and our identity committed; one of both is not enough.
-fn is_ours(repository: &Repository, head: Oid, proposal: &Proposal<'_>) -> bool {
-    let known = proposal.known_head.is_some_and(|known| known.oid() == head);
-    let email = proposal.author.email.as_bytes();
+fn is_ours(repository: &Repository, head: Oid, known: Option<&CommitId>, author: &Author) -> bool {
+    let known = known.is_some_and(|known| known.oid() == head);
+    let email = author.email.as_bytes();
     known && repository.find_commit(head).is_ok_and(|commit| commit.committer().email_bytes() == email)
 }
 

@@ -8,16 +8,13 @@ use tempfile::TempDir;
 use trueup::review::commit::{Author, Change, CommitError, Edit, commit_on};
 use trueup::review::local::{Opened, Proposal, open, patch_path};
 use trueup::source::CommitId;
-use trueup_core::finding::Place;
 
 use crate::git::{Repo, git};
 
 const MESSAGE: &str =
     "checkout: adopt LOG_LEVEL=debug\n\nWritten by kubectl-edit (grün).\n\n---\ndiff --git a/x b/x\nFrom here on\n";
 
-fn place() -> Place {
-    serde_json::from_str("\"p-02ab02ab02ab02ab\"").unwrap()
-}
+const BRANCH: &str = "trueup/p-02ab02ab02ab02ab";
 
 fn edit(path: &str, bytes: &[u8]) -> Edit {
     Edit { path: path.to_owned(), bytes: bytes.to_owned() }
@@ -36,13 +33,12 @@ fn repo() -> (Repo, CommitId) {
 
 fn commit(repo: &Repo, base: &CommitId, edits: &[Edit]) -> Result<CommitId, CommitError> {
     let author = Author::default();
-    commit_on(repo.path(), &Change { base, edits, message: MESSAGE, author: &author, protected: &[] })
+    commit_on(repo.path(), &Change { base, edits, removed: &[], message: MESSAGE, author: &author, protected: &[] })
 }
 
 fn propose(repo: &Path, commit: &CommitId, known: Option<&CommitId>, state: &TempDir) -> Opened {
     let author = Author::default();
-    let place = place();
-    open(&Proposal { repository: repo, place: &place, commit, author: &author, known_head: known, state: state.path() }).unwrap()
+    open(&Proposal { repository: repo, branch: BRANCH, commit, author: &author, known_head: known, state: state.path() }).unwrap()
 }
 
 /// Every file of a folder with its content, but for Git's objects and our branch.
@@ -81,11 +77,11 @@ fn a_proposal_moves_its_branch_and_nothing_else() {
     assert_eq!(propose(repo.path(), &commit, None, &state), Opened::Unchanged);
     assert_eq!(world(repo.path()), before);
 
-    let branch = format!("trueup/{}", place());
-    assert_eq!(repo.git(&["rev-parse", &branch]), commit.as_str());
+    let branch = BRANCH;
+    assert_eq!(repo.git(&["rev-parse", branch]), commit.as_str());
     assert_eq!(repo.git(&["rev-parse", &format!("{branch}~1")]), base.as_str());
-    assert_eq!(repo.git(&["diff", "--numstat", base.as_str(), &branch]), "1\t1\tapp/run.yaml\n1\t1\tapp/web.yaml");
-    assert!(repo.git(&["ls-tree", &branch, "app/run.yaml"]).starts_with("100755"));
+    assert_eq!(repo.git(&["diff", "--numstat", base.as_str(), branch]), "1\t1\tapp/run.yaml\n1\t1\tapp/web.yaml");
+    assert!(repo.git(&["ls-tree", branch, "app/run.yaml"]).starts_with("100755"));
     assert_eq!(repo.git(&["fsck", "--strict", "--no-dangling"]), "");
 }
 
@@ -99,7 +95,7 @@ fn the_same_change_is_the_same_commit() {
     let outside = tempfile::tempdir().unwrap();
     let copy = repo.bare(outside.path(), "x.git");
     let author = Author::default();
-    let change = Change { base: &base, edits: &edits, message: MESSAGE, author: &author, protected: &[] };
+    let change = Change { base: &base, edits: &edits, removed: &[], message: MESSAGE, author: &author, protected: &[] };
     assert_eq!(commit_on(&copy, &change).unwrap(), first);
 }
 
@@ -111,7 +107,7 @@ fn git_am_takes_the_patch() {
         [edit("app/web.yaml", b"LOG_LEVEL: debug"), edit("app/crlf.yaml", b"a: 1\r\nb: 3\r\n"), edit("app/run.yaml", b"")];
     let commit = commit(&repo, &base, &edits).unwrap();
     propose(repo.path(), &commit, None, &state);
-    let patch = patch_path(state.path(), &place());
+    let patch = patch_path(state.path(), BRANCH).unwrap();
     let clone = tempfile::tempdir().unwrap();
     git(clone.path(), &["clone", "-q", repo.path().to_str().unwrap(), "."]);
     git(clone.path(), &["am", "-q", "--keep-cr", patch.to_str().unwrap()]);
@@ -133,23 +129,22 @@ fn only_our_own_branch_is_moved() {
     assert_eq!(propose(repo.path(), &second, None, &state), Opened::Foreign { head: first.clone() });
     assert_eq!(propose(repo.path(), &second, Some(&first), &state), Opened::Updated { from: first.clone() });
 
-    let branch = format!("trueup/{}", place());
-    repo.git(&["checkout", "-q", &branch]);
+    let branch = BRANCH;
+    repo.git(&["checkout", "-q", branch]);
     repo.write("app/web.yaml", "a: 4\n");
     let theirs: CommitId = repo.commit("somebody else").parse().unwrap();
-    let patch = std::fs::read(patch_path(state.path(), &place())).unwrap();
+    let patch = std::fs::read(patch_path(state.path(), BRANCH).unwrap()).unwrap();
     for known in [None, Some(&second), Some(&theirs)] {
         assert_eq!(propose(repo.path(), &first, known, &state), Opened::Foreign { head: theirs.clone() });
     }
-    assert_eq!(repo.git(&["rev-parse", &branch]), theirs.as_str());
-    assert_eq!(std::fs::read(patch_path(state.path(), &place())).unwrap(), patch);
+    assert_eq!(repo.git(&["rev-parse", branch]), theirs.as_str());
+    assert_eq!(std::fs::read(patch_path(state.path(), BRANCH).unwrap()).unwrap(), patch);
 
     repo.git(&["reset", "-q", "--hard", second.as_str()]);
     let author = Author::default();
-    let place = place();
     let held = Proposal {
         repository: repo.path(),
-        place: &place,
+        branch: BRANCH,
         commit: &first,
         author: &author,
         known_head: Some(&second),

@@ -12,7 +12,7 @@ mod repository;
 
 use std::time::Duration;
 
-use serde_json::json;
+use trueup::config::Readiness;
 use trueup::review::github::{self, Access, GitHub, GitHubError, Settings};
 use trueup::review::{Identity, Known, Opened, Proposal, Pushed, Standing};
 use trueup::source::credentials::Secret;
@@ -40,15 +40,16 @@ fn connect(api: &str) -> GitHub {
 /// The proposal to adopt a live value.
 fn proposal(live: &str) -> Proposal {
     Proposal {
-        place: serde_json::from_value(json!("p-0123456789abcdef")).expect("a place"),
         branch: BRANCH.to_owned(),
         title: "adopt live data.LEVEL of ConfigMap shop/settings in prod".to_owned(),
         body: format!("Live has `{live}`.\n"),
         commit_message: "adopt".to_owned(),
         base_commit: "4f2c9e1".to_owned(),
         edits: vec![("settings.yaml".to_owned(), live.as_bytes().to_vec())],
+        removed: Vec::new(),
         labels: vec!["drift".to_owned()],
         reviewers: vec!["octocat".to_owned(), "acme/platform-team".to_owned()],
+        readiness: Readiness::Ready,
         fingerprint: format!("f-{live}"),
     }
 }

@@ -13,6 +13,7 @@ mod forge_local;
 mod github;
 mod review_world;
 mod pull_request;
+mod proposals;
 mod kill_sweep;
 mod act;
 mod adopt;

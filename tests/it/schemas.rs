@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use trueup::config::{self, Overrides};
 use trueup::init::TEMPLATES;
+use trueup::review::approval;
 use trueup_core::policy::{Policy, VARIABLES};
 
 fn read(path: &str) -> String {
@@ -113,6 +114,7 @@ fn the_schemas_have_the_words_that_are_read_and_no_other() {
         ("[[class]]\nname = 'a'\nlane = 'zzz'".to_owned(), format!("{class}/lane/enum")),
         (format!("{CLASS}stage = 'zzz'"), format!("{class}/stage/enum")),
         (format!("{CLASS}ownership = 'zzz'"), format!("{class}/ownership/enum")),
+        (format!("{CLASS}review = 'zzz'"), format!("{class}/review/enum")),
         (format!("{CLASS}approval = 'zzz'"), format!("{class}/approval/enum")),
         (format!("{CLASS}match = {{ change = 'zzz' }}"), "/definitions/match/properties/change/oneOf/0/enum".to_owned()),
         (format!("{CLASS}match = {{ category = 'zzz' }}"), "/definitions/match/properties/category/enum".to_owned()),
@@ -182,6 +184,50 @@ fn schema_and_reader_agree_on_files_that_are_right_and_on_files_that_are_not() {
         format!("{SOURCE}[[target]]\nname = 'a b'\nkind = 'kubernetes'\npaths = ['m']"),
     ] {
         assert!(verdict("trueup", &wrong).is_err() && config_error(&wrong).is_some(), "{wrong}");
+    }
+}
+
+const APPROVAL: &str = "schema = 'trueup.approval/v1'\nplace = 'p-0123456789abcdef'\ntarget = 'prod'\npath = 'data.a'\ndesired = \
+    'v1:0000000000000000000000000000000000000000000000000000000000000000'\nlive = \
+    'v1:1111111111111111111111111111111111111111111111111111111111111111'\nexpires = '2027-01-31T12:00:00.5+01:00'\n[object]\n\
+    apiVersion = 'v1'\nkind = 'ConfigMap'\nnamespace = 'shop'\nname = 'a'\n";
+
+fn approval_error(text: &str) -> Option<String> {
+    approval::read(".trueup/approvals/p-0123456789abcdef.toml", text.as_bytes()).err().map(|error| error.to_string())
+}
+
+#[test]
+fn the_schema_of_approvals_is_what_is_written_and_read() {
+    let schema = schema("approval");
+    for (text, pointer) in [
+        (format!("zzz = 1\n{APPROVAL}"), "/properties"),
+        (APPROVAL.replace("kind =", "zzz = 1\nkind ="), "/properties/object/properties"),
+    ] {
+        let error = approval_error(&text).expect("a mistake");
+        let (_, listed) = error.split_once("expected one of ").unwrap_or_else(|| panic!("{error}"));
+        let (listed, _) = listed.split_once("; ").expect("advice");
+        let read: BTreeSet<String> = listed.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        assert_eq!(keys(&schema, pointer), read, "{pointer}");
+    }
+    let read = approval::read(".trueup/approvals/p-0123456789abcdef.toml", APPROVAL.as_bytes()).expect("an approval");
+    let (file, written) = approval::write(&read).expect("TOML");
+    assert_eq!(file, ".trueup/approvals/p-0123456789abcdef.toml");
+    assert_eq!((verdict("approval", APPROVAL), verdict("approval", &written)), (Ok(()), Ok(())));
+    for line in APPROVAL.lines().filter(|line| !line.starts_with("namespace")) {
+        let less = APPROVAL.replace(&format!("{line}\n"), "");
+        assert!(verdict("approval", &less).is_err() && approval_error(&less).is_some(), "without {line}");
+    }
+    for (was, is) in [
+        ("approval/v1", "approval/v2"),
+        ("'p-0", "'q-0"),
+        ("T12:00", " 12:00"),
+        ("+01:00", ""),
+        ("v1:0", "v1:g"),
+        ("'data.a'", "''"),
+        ("'v1'", "1"),
+    ] {
+        let wrong = APPROVAL.replacen(was, is, 1);
+        assert!(verdict("approval", &wrong).is_err() && approval_error(&wrong).is_some(), "{is}");
     }
 }
 

@@ -18,6 +18,7 @@ use crate::facts::Secrecy;
 use crate::finding::{Change, FindingId, Lane, Place, Predicate, Stage, Subject};
 use crate::object::{ObjectId, TargetName};
 use crate::patch::{Mend, Repair, mend, values_under};
+use crate::policy::Remedy;
 use crate::tracking;
 
 use against::{Objection, held_place, objection};
@@ -121,6 +122,8 @@ pub struct Proposal {
     pub finding: FindingId,
     /// Where: names the branch.
     pub place: Place,
+    /// What people are asked for.
+    pub remedy: Remedy,
     /// Why: never empty.
     pub reasons: Vec<String>,
 }
@@ -202,9 +205,18 @@ fn course<'a>(finding: &'a Weighed, object: &'a Considered, inputs: &'a Inputs, 
         return settle(Decision::Leave, reason);
     }
     let asks = finding.lane == Lane::Auto || approved_by.is_some();
+    let said = inputs.class_of(finding).and_then(|(_, class)| class.review);
+    let mut remedy = said.unwrap_or(Remedy::of(finding.lane));
     let (lane, reason) = match (&finding.what, &object.live) {
-        (What::Field { .. }, Some(live)) if asks => {
+        (What::Field { .. }, Some(live)) if asks || (finding.lane == Lane::Review && remedy == Remedy::Restore) => {
             match (objection((finding, object, live), inputs, budget), finding.mend()) {
+                (Objection::None | Objection::Hold(_), Some(_)) if !asks => (finding.lane, format!("lane {}", finding.lane)),
+                (Objection::None | Objection::Hold(_), None) if !asks => {
+                    (Lane::Escalate, "Git's value cannot be put back by a patch".to_owned())
+                }
+                (Objection::To(_, reason), _) if !asks => {
+                    (Lane::Escalate, format!("Git's value cannot be put back by an approval: {reason}"))
+                }
                 (Objection::None, Some(mend)) if finding.stage == Stage::Auto || approved_by.is_some() => {
                     return Course::Correct(Correctable { finding, mend, approved_by });
                 }
@@ -217,13 +229,26 @@ fn course<'a>(finding: &'a Weighed, object: &'a Considered, inputs: &'a Inputs, 
                 (Objection::Hold(reason), _) => return settle(Decision::Hold, reason),
                 // People want Git's value back: to propose the live one would be to ask them again.
                 (Objection::To(Lane::Review, reason), _) if approved_by.is_some() => return settle(Decision::Hold, reason),
-                (Objection::To(lane, reason), _) => (lane, reason),
+                // What stands against a correction stands against one that is approved.
+                (Objection::To(Lane::Review, reason), _) if said == Some(Remedy::Restore) => (Lane::Escalate, reason),
+                (Objection::To(lane, reason), _) => {
+                    remedy = Remedy::Adopt;
+                    (lane, reason)
+                }
             }
+        }
+        (What::Expectation { .. }, _) if said == Some(Remedy::Restore) && finding.lane < Lane::Escalate => {
+            (Lane::Escalate, "infrastructure is put right by its own tools: trueup never writes it".to_owned())
+        }
+        (What::Expectation { .. }, _) if asks => {
+            remedy = Remedy::Adopt;
+            (Lane::Review, "only a value inside a live object is corrected".to_owned())
         }
         _ if asks => (Lane::Review, "only a value inside a live object is corrected".to_owned()),
         _ => (finding.lane, format!("lane {}", finding.lane)),
     };
-    Course::Settled(towards_people(finding, &object.subject, lane, settled(finding, void.into_iter().chain([reason])), inputs))
+    let settled = settled(finding, void.into_iter().chain([reason]));
+    Course::Settled(towards_people((finding, remedy), &object.subject, lane, settled, inputs))
 }
 
 /// What settles a finding before any guard. An approval stands above the stage, and above nothing else.
@@ -254,7 +279,13 @@ fn leased(finding: &Weighed, inputs: &Inputs) -> Option<String> {
 }
 
 /// Review or escalation, or the reason why there can be none.
-fn towards_people(finding: &Weighed, subject: &Subject, lane: Lane, settled: Settled, inputs: &Inputs) -> Decision {
+fn towards_people(
+    (finding, remedy): (&Weighed, Remedy),
+    subject: &Subject,
+    lane: Lane,
+    settled: Settled,
+    inputs: &Inputs,
+) -> Decision {
     let mut settled = settled;
     match &finding.what {
         What::Field { way: Way::None(obstacle), .. } if lane == Lane::Escalate => {
@@ -265,7 +296,7 @@ fn towards_people(finding: &Weighed, subject: &Subject, lane: Lane, settled: Set
         What::Field { way: Way::Secret(reason), .. } => because(settled, reason),
         What::Expectation { masked: true, .. } => because(settled, "secret values are never proposed"),
         What::Object(change) => because(settled, &hints::of_object(*change, subject, &finding.origin)),
-        What::Field { change: Change::Leftover, .. } => because(
+        What::Field { change: Change::Leftover, .. } if remedy == Remedy::Adopt => because(
             settled,
             "Git took it out, so it is not proposed for Git: take it out of live, or let a class with lane auto and `change = \"leftover\"`",
         ),
@@ -281,18 +312,18 @@ fn towards_people(finding: &Weighed, subject: &Subject, lane: Lane, settled: Set
             settled.reasons.push("what loosens security, or may, is never proposed for Git: left to people".to_owned());
             Decision::Escalate(settled)
         }
-        What::Field { .. } | What::Expectation { .. } => propose(finding, subject, settled, inputs),
+        What::Field { .. } | What::Expectation { .. } => propose((finding, remedy), subject, settled, inputs),
     }
 }
 
-fn propose(finding: &Weighed, subject: &Subject, settled: Settled, inputs: &Inputs) -> Decision {
+fn propose((finding, remedy): (&Weighed, Remedy), subject: &Subject, settled: Settled, inputs: &Inputs) -> Decision {
     let id = match subject {
         Subject::Object(id) => Some(id),
         Subject::Output(_) => None,
     };
     match held_place(finding, inputs).or_else(|| inputs.guards.held_by_people(id, [&finding.place], inputs.now)) {
         Some(hold) => Decision::Hold(Settled { reasons: vec![hold], ..settled }),
-        None => Decision::Propose(Proposal { finding: settled.finding, place: settled.place, reasons: settled.reasons }),
+        None => Decision::Propose(Proposal { finding: settled.finding, place: settled.place, remedy, reasons: settled.reasons }),
     }
 }
 

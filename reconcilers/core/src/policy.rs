@@ -65,6 +65,8 @@ pub struct Class {
     pub stage: Stage,
     /// What a correction does where a field belongs to somebody's server-side apply.
     pub ownership: Ownership,
+    /// What its proposals ask for; by the finding's lane where absent.
+    pub review: Option<Remedy>,
     /// Who may approve a correction on the command line.
     pub approval: Approvers,
     /// How many writes in an hour; no limit where absent.
@@ -153,6 +155,37 @@ pub enum Ownership {
     HandBack,
     /// Corrects it and becomes the field's owner: the owner's next apply meets a conflict.
     Take,
+}
+
+/// What a proposal asks people for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Remedy {
+    /// Git follows live: an edit of the source. Nothing is written to the target.
+    Adopt,
+    /// Live follows Git: an approval, by which trueup corrects these very values once it is merged.
+    Restore,
+}
+
+impl Remedy {
+    /// As it stands in reports and policies.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Adopt => "adopt",
+            Self::Restore => "restore",
+        }
+    }
+
+    /// What is asked for where the class does not say: lane `auto` says that Git is right, and `review` leaves that open, so
+    /// that the answer which writes nothing to a target is offered.
+    #[must_use]
+    pub fn of(lane: Lane) -> Self {
+        match lane {
+            Lane::Auto => Self::Restore,
+            Lane::Ignore | Lane::Watch | Lane::Review | Lane::Escalate => Self::Adopt,
+        }
+    }
 }
 
 /// Who may approve a correction on the command line.

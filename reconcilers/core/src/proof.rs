@@ -16,7 +16,7 @@ use crate::finding::{
 };
 use crate::object::{ObjectId, TargetName};
 use crate::path::{Path, Segment};
-use crate::policy::{Expected, Limits, Policy, PolicyCase, Proof, Verb};
+use crate::policy::{Expected, Limits, Policy, PolicyCase, Proof, Remedy, Verb};
 use crate::positions::Positions;
 use crate::secret;
 use crate::seen::DigestKey;
@@ -82,7 +82,10 @@ fn verb(decision: &Decision) -> Verb {
     match decision {
         Decision::Leave(_) => Verb::Leave,
         Decision::Correct(_) => Verb::Correct,
-        Decision::Propose(_) => Verb::Propose,
+        Decision::Propose(proposal) => match proposal.remedy {
+            Remedy::Adopt => Verb::Propose,
+            Remedy::Restore => Verb::Restore,
+        },
         Decision::Escalate(_) => Verb::Escalate,
         Decision::Hold(_) => Verb::Hold,
     }

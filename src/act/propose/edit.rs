@@ -1,13 +1,18 @@
-//! The edit of a proposal: the file in which Git follows live, compared with live again.
+//! The edits of a proposal: the files in which Git follows live, each value compared with live again.
+
+use std::collections::BTreeMap;
 
 use trueup_core::diff::compare;
 use trueup_core::facts::{Desired, Matched, Pair};
 use trueup_core::finding::{Bound, Change, Divergence, Drift, Expectation, Finding, OutputId, Predicate, Subject};
 use trueup_core::path::Path;
+use trueup_core::policy::Remedy;
 use trueup_core::seen::Seen;
+use trueup_core::shared::Shared;
 use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::manifest;
 
+use super::{Wanted, restore};
 use crate::act::Acting;
 use crate::bindings;
 use crate::config::{ManifestPath, TargetKind};
@@ -17,11 +22,69 @@ use crate::review::{self, Adopted, Adoption, Edit};
 use crate::source;
 use crate::target::{Judged, JudgedCase, Reach};
 
-/// The edit that makes Git follow live at a finding's place.
-///
-/// # Errors
-/// For people: why there is none.
-pub(super) async fn of(acting: Acting<'_>, (case, judged): (&JudgedCase, &Judged), finding: &Finding) -> Result<Edit, String> {
+/// What a proposal can carry of what it is to carry.
+pub(super) struct Drafted<'a> {
+    /// The findings whose values Git then has.
+    pub(super) placed: Vec<Wanted<'a>>,
+    /// Those of which that cannot be made with certainty, and why.
+    pub(super) refused: Vec<(Wanted<'a>, String)>,
+    /// The files, each once.
+    pub(super) edits: Vec<Edit>,
+}
+
+/// Edits one value after the other, each in the files as the ones before have left them.
+pub(super) async fn drafted<'a>(acting: Acting<'_>, judged: &Judged, wanted: &[Wanted<'a>]) -> Drafted<'a> {
+    let mut files = Files::default();
+    let (mut placed, mut refused) = (Vec::new(), Vec::new());
+    for wanted in wanted {
+        let edited = match wanted.remedy {
+            Remedy::Adopt => adopt_one(acting, (wanted.case, judged), wanted.finding, &mut files).await,
+            Remedy::Restore => restore::ask(acting, wanted.finding).map(|edit| files.add(edit)),
+        };
+        match edited {
+            Ok(()) => placed.push(*wanted),
+            Err(reason) => refused.push((*wanted, reason)),
+        }
+    }
+    Drafted { placed, refused, edits: files.edits.into_values().collect() }
+}
+
+/// The files of a proposal as its edits have left them by now.
+#[derive(Default)]
+struct Files {
+    edits: BTreeMap<String, Edit>,
+    /// Objects as they are rendered by now.
+    rendered: Vec<Shared<Desired>>,
+}
+
+impl Files {
+    fn read(&self, acting: Acting<'_>, file: &str) -> Result<Vec<u8>, String> {
+        if let Some(edit) = self.edits.get(file) {
+            return Ok(edit.after.clone());
+        }
+        let read = source::read(acting.pinned, file).map_err(|error| error.to_string())?;
+        read.ok_or_else(|| format!("`{file}` is not in commit {}", acting.pinned.commit))
+    }
+
+    fn add(&mut self, edit: Edit) {
+        self.edits.insert(edit.file.clone(), edit);
+    }
+
+    fn put(&mut self, file: &str, before: Vec<u8>, adopted: Adopted) {
+        let fresh = Edit { file: file.to_owned(), before, after: Vec::new(), comments: Vec::new() };
+        let edit = self.edits.entry(file.to_owned()).or_insert(fresh);
+        edit.after = adopted.bytes;
+        edit.comments.extend(adopted.comments);
+    }
+}
+
+/// Makes Git follow live at a finding's place.
+async fn adopt_one(
+    acting: Acting<'_>,
+    (case, judged): (&JudgedCase, &Judged),
+    finding: &Finding,
+    files: &mut Files,
+) -> Result<(), String> {
     let file = finding.difference.origin.file.clone();
     let field = match (&finding.difference.divergence, &case.pair) {
         (Divergence::Field(drift), Some(Pair::Matched(matched))) => Some((drift, matched)),
@@ -29,10 +92,9 @@ pub(super) async fn of(acting: Acting<'_>, (case, judged): (&JudgedCase, &Judged
     };
     if finding.difference.origin.is_rendered() {
         let (drift, matched) = field.ok_or("only a value can be adopted")?;
-        return adopt_rendered((acting, &judged.kinds), finding, matched, drift).await;
+        return adopt_rendered((acting, &judged.kinds), finding, (matched, drift), files).await;
     }
-    let read = source::read(acting.pinned, &file).map_err(|error| error.to_string())?;
-    let before = read.ok_or_else(|| format!("`{file}` is not in commit {}", acting.pinned.commit))?;
+    let before = files.read(acting, &file)?;
     let after = match (field, &finding.difference.divergence) {
         (Some((drift, matched)), _) => adopt((acting, &judged.kinds), &file, &before, matched, drift)?,
         (None, Divergence::Expectation(Expectation { predicate: Predicate::Bound, live, .. })) => {
@@ -44,16 +106,17 @@ pub(super) async fn of(acting: Acting<'_>, (case, judged): (&JudgedCase, &Judged
         }
         (None, Divergence::Field(_) | Divergence::Object(_)) => return Err("only a value can be adopted".to_owned()),
     };
-    Ok(Edit { file, before, after: after.bytes, comments: after.comments })
+    files.put(&file, before, after);
+    Ok(())
 }
 
 /// What the object is rendered from follows live; rendered and compared again, the path must be gone.
 async fn adopt_rendered(
     (acting, kinds): (Acting<'_>, &Kinds),
     finding: &Finding,
-    matched: &Matched,
-    drift: &Drift,
-) -> Result<Edit, String> {
+    (matched, drift): (&Matched, &Drift),
+    files: &mut Files,
+) -> Result<(), String> {
     let target = &finding.difference.target;
     let mut paths: Vec<ManifestPath> = Vec::new();
     let mut own = None;
@@ -69,9 +132,15 @@ async fn adopt_rendered(
     }
     let path = own.ok_or("nothing in the settings renders it")?;
     let (readings, pinned) = (acting.session.readings.clone(), acting.pinned.clone());
-    let (matched, sought) = (matched.clone(), drift.clone());
+    let by_now = files.rendered.iter().rev().find(|desired| desired.id == matched.desired.id);
+    let desired = by_now.unwrap_or(&matched.desired).clone();
+    let (matched, sought) = (Matched { desired, ..matched.clone() }, drift.clone());
+    let edited: Vec<(String, Vec<u8>)> = files.edits.iter().map(|(file, edit)| (file.clone(), edit.after.clone())).collect();
     let found = tokio::task::spawn_blocking(move || {
         let bench = readings.bench(&pinned, &path).map_err(|problem| problem.message)?;
+        for (file, bytes) in edited {
+            std::fs::write(bench.tree().join(&file), bytes).map_err(|error| format!("`{file}` cannot be edited: {error}"))?;
+        }
         let Matched { desired, live, .. } = &matched;
         let subject = Rendered { path: &path, others: &paths, desired, drift: &sought, live: &live.value };
         rendered::adopt(&bench, &subject).map(|found| (found, matched))
@@ -84,7 +153,9 @@ async fn adopt_rendered(
     })?;
     let edited = Matched { desired: found.desired, ..matched };
     still_differs((acting, kinds), &edited, drift)?;
-    Ok(Edit { file: found.file, before: found.before, after: found.adopted.bytes, comments: found.adopted.comments })
+    files.rendered.push(edited.desired);
+    files.put(&found.file, found.before, found.adopted);
+    Ok(())
 }
 
 /// Git follows live at one path; read again and compared again, that path must be gone.

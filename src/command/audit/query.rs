@@ -78,6 +78,7 @@ impl Known {
             | Entry::HandBack(_)
             | Entry::Verification { .. }
             | Entry::Proposal(_)
+            | Entry::Withdrawal { .. }
             | Entry::ProposalClosed { .. }
             | Entry::Undone { .. }
             | Entry::Pin(_)
@@ -116,6 +117,7 @@ impl Found {
             | Entry::Outcome { .. }
             | Entry::HandBack(_)
             | Entry::Verification { .. }
+            | Entry::Withdrawal { .. }
             | Entry::ProposalClosed { .. }
             | Entry::Undone { .. }
             | Entry::Escalation(_)

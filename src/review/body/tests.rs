@@ -67,13 +67,17 @@ fn edit(before: &str, after: &str) -> Vec<Edit> {
     vec![Edit { file: "manifests/checkout.yaml".to_owned(), before: before.into(), after: after.into(), comments: Vec::new() }]
 }
 
+fn about<'a>(findings: &'a [&'a Finding], edits: &'a [Edit]) -> Content<'a> {
+    Content { findings, remedy: Remedy::Adopt, edits, removed: &[] }
+}
+
 #[test]
 fn what_people_read() {
     let finding = image("shop/web:1.4.3-hot", "kubectl-set");
     let edits = edit("a: 1\nimage: shop/web:1.4.2  # pinned\nb: 2\n", "a: 1\nimage: shop/web:1.4.3-hot  # pinned\nb: 2\n");
-    let text = body(&finding, "4f2c9e1", &edits);
-    assert_eq!(text, body(&finding, "4f2c9e1", &edits), "the same finding and commit give the same text");
-    insta::assert_snapshot!(format!("{}\n=====\n{}=====\n{text}", title(&finding), commit_message(&finding)), @r###"
+    let text = body(about(&[&finding], &edits), "4f2c9e1");
+    assert_eq!(text, body(about(&[&finding], &edits), "4f2c9e1"), "the same finding and commit give the same text");
+    insta::assert_snapshot!(format!("{}\n=====\n{}=====\n{text}", title(about(&[&finding], &[])), commit_message(about(&[&finding], &[]))), @r###"
 adopt live spec.template.spec.containers[name=app].image of Deployment shop/checkout in prod-eu
 =====
 adopt live spec.template.spec.containers[name=app].image of Deployment shop/checkout in prod-eu
@@ -83,6 +87,9 @@ Live has been so since 2026-11-21T02:31:40Z, written by kubectl-set.
 Trueup-Place: p-355527881290b45c
 =====
 Live has `"shop/web:1.4.3-hot"` at `spec.template.spec.containers[name=app].image` of `Deployment shop/checkout` in `prod-eu`. Git declares `"shop/web:1.4.2"`.
+
+- **Merging** means: Git declares the value that is live; nothing is written to the target.
+- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
 
 - **Where:** `manifests/checkout.yaml:21:18` at commit `4f2c9e1`
 - **Writer:** `kubectl-set` at `2026-11-21T02:31:40Z` (confidence: reported; a program's own name for itself, no proof of a person)
@@ -101,9 +108,6 @@ Live has `"shop/web:1.4.3-hot"` at `spec.template.spec.containers[name=app].imag
 +image: shop/web:1.4.3-hot  # pinned
  b: 2
 ```
-
-- **Merging** means: Git declares the value that is live; nothing is written to the target.
-- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
 "###);
 }
 
@@ -113,10 +117,13 @@ fn a_removed_value_and_a_secret_one() {
     let removed = finding(path.clone(), Some(Seen::Plain(json!("info"))), None, "kubectl-edit");
     let secret = Seen::Masked(DigestKey::new(&[7; 32]).mask(&json!("hunter2")));
     let masked = finding(path, Some(secret.clone()), Some(secret), "kubectl-edit");
-    let text = body(&masked, "4f2c9e1", &edit("LEVEL: hunter2\n", "LEVEL: hunter3\n"));
+    let text = body(about(&[&masked], &edit("LEVEL: hunter2\n", "LEVEL: hunter3\n")), "4f2c9e1");
     assert!(!text.contains("hunter"), "{text}");
-    insta::assert_snapshot!(format!("{}\n=====\n{text}", body(&removed, "4f2c9e1", &edit("LEVEL: info\n", ""))), @r###"
+    insta::assert_snapshot!(format!("{}\n=====\n{text}", body(about(&[&removed], &edit("LEVEL: info\n", "")), "4f2c9e1")), @r###"
 Live no longer has `data.LEVEL` of `Deployment shop/checkout` in `prod-eu`. Git declares `"info"`.
+
+- **Merging** means: Git stops declaring this value; nothing is written to the target.
+- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
 
 - **Where:** `manifests/checkout.yaml:21:18` at commit `4f2c9e1`
 - **Writer:** `kubectl-edit` at `2026-11-21T02:31:40Z` (confidence: reported; a program's own name for itself, no proof of a person)
@@ -133,11 +140,11 @@ Live no longer has `data.LEVEL` of `Deployment shop/checkout` in `prod-eu`. Git 
 -LEVEL: info
 ```
 
-- **Merging** means: Git stops declaring this value; nothing is written to the target.
-- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
-
 =====
 Live has a secret value (`k1:b0b30fcc4af8bfee`) at `data.LEVEL` of `Deployment shop/checkout` in `prod-eu`. Git declares a secret value (`k1:b0b30fcc4af8bfee`).
+
+- **Merging** means: Git declares the value that is live; nothing is written to the target.
+- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
 
 - **Where:** `manifests/checkout.yaml:21:18` at commit `4f2c9e1`
 - **Writer:** `kubectl-edit` at `2026-11-21T02:31:40Z` (confidence: reported; a program's own name for itself, no proof of a person)
@@ -148,9 +155,6 @@ Live has a secret value (`k1:b0b30fcc4af8bfee`) at `data.LEVEL` of `Deployment s
   - `restarts pods`: 30
 
 The difference is not shown: a secret value takes part in it.
-
-- **Merging** means: Git declares the value that is live; nothing is written to the target.
-- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
 "###);
 }
 
@@ -171,8 +175,8 @@ const HOSTILE: [&str; 10] = [
 fn hostile_text_is_inert() {
     for word in HOSTILE {
         let finding = image(word, word);
-        assert_inert(&body(&finding, word, &edit("a\n", &format!("{word}\n"))), word);
-        let plain = title(&finding) + &commit_message(&finding);
+        assert_inert(&body(about(&[&finding], &edit("a\n", &format!("{word}\n"))), word), word);
+        let plain = title(about(&[&finding], &[])) + &commit_message(about(&[&finding], &[]));
         assert!(!plain.contains(['@', '#', '<', '`', '\u{1b}', '\u{202e}', '\u{200b}']), "{plain}");
         assert!(!plain.contains("https://") && !plain.contains("GH-3"), "{plain}");
     }
@@ -197,12 +201,12 @@ fn hostile_names_are_inert() {
         (finding.class, finding.reasons) = (Some(word.to_owned()), vec![word.to_owned()]);
         finding.risk.factors = vec![Factor { name: word.to_owned(), points: 1 }];
         let edits = [Edit { file: word.to_owned(), before: word.into(), after: Vec::new(), comments: vec![word.to_owned()] }];
-        assert_inert(&body(&finding, word, &edits), word);
-        let plain = title(&finding) + &commit_message(&finding);
+        assert_inert(&body(about(&[&finding], &edits), word), word);
+        let plain = title(about(&[&finding], &[])) + &commit_message(about(&[&finding], &[]));
         assert!(!plain.contains(['@', '#', '<', '`', '\u{1b}', '\u{202e}', '\u{200b}']), "{plain}");
         assert!(!plain.contains("https://") && !plain.contains("GH-3"), "{plain}");
-        assert!(title(&finding).chars().count() <= TITLE_LIMIT && !title(&finding).contains('\n'));
-        let branch = crate::review::branch(&finding.place);
+        assert!(title(about(&[&finding], &[])).chars().count() <= TITLE_LIMIT && !title(about(&[&finding], &[])).contains('\n'));
+        let branch = crate::review::group::branch([&finding.place], |_| false);
         assert!(branch.strip_prefix("trueup/p-").is_some_and(|digest| digest.chars().all(|c| c.is_ascii_hexdigit())), "{branch}");
     }
 }
@@ -251,18 +255,82 @@ fn without_code_spans(line: &str) -> String {
 #[test]
 fn an_overlong_difference_is_cut_with_a_note() {
     let long = "x`y\u{1b}ä\n".repeat(30_000);
-    let text = body(&image("shop/web:2", "kubectl"), "4f2c9e1", &edit("", &long));
+    let text = body(about(&[&image("shop/web:2", "kubectl")], &edit("", &long)), "4f2c9e1");
     assert!(text.chars().count() <= LIMIT && text.chars().count() > LIMIT - 200, "{}", text.chars().count());
     assert!(text.contains("The rest of the difference is cut") && text.contains("**Merging** means"));
     assert_inert(&text, "long");
+}
+
+/// A finding in one of many applications.
+fn one_of_many(number: usize) -> Finding {
+    let path = Path::of_keys(&["data", &format!("key-{number}")]);
+    let mut one = finding(path, Some(Seen::Plain(json!("info"))), Some(Seen::Plain(json!("debug"))), "kubectl-edit");
+    one.difference.labels.insert("app.kubernetes.io/part-of".to_owned(), format!("app-{}", number % 40));
+    one
+}
+
+#[test]
+fn a_text_of_many_values_names_them_or_says_where() {
+    for (count, remedy) in [(2, Remedy::Adopt), (2, Remedy::Restore), (500, Remedy::Adopt), (5_000, Remedy::Adopt)] {
+        let findings: Vec<Finding> = (0..count).map(one_of_many).collect();
+        let findings: Vec<&Finding> = findings.iter().collect();
+        let edits = edit(&"level: info\n".repeat(count), &"level: debug\n".repeat(count));
+        let content = Content { findings: &findings, remedy, edits: &edits, removed: &[] };
+        let text = body(content, "4f2c9e1");
+        assert_inert(&text, "many");
+        let is_named = |finding: &&&Finding| text.contains(&format!("`{}`", finding.difference.path()));
+        let named = findings.iter().filter(is_named).count();
+        let left = format!("{} more: the message of this branch's commit names them all.", count - named);
+        assert!(named == count || text.contains(&left), "{named} of {count}");
+        assert!(count > 500 || named > count / 2, "{named} of {count}");
+        let message = commit_message(content);
+        for finding in &findings {
+            let (path, place) = (finding.difference.path(), &finding.place);
+            assert!(message.contains(&format!("- {path} of ")) && message.contains(&format!("Trueup-Place: {place}\n")));
+        }
+    }
+}
+
+#[test]
+fn what_people_read_of_several_values() {
+    let findings = [one_of_many(0), one_of_many(40)];
+    let findings: Vec<&Finding> = findings.iter().collect();
+    let removed = [".trueup/approvals/p-0123456789abcdef.toml".to_owned()];
+    let content = Content { findings: &findings, remedy: Remedy::Restore, edits: &[], removed: &removed };
+    insta::assert_snapshot!(format!("{}\n=====\n{}", title(content), body(content, "4f2c9e1")), @r###"
+restore 2 values of shop/app-0 in prod-eu (class image-change)
+=====
+2 values in `prod-eu` are not what Git declares, in `shop/app-0`.
+
+- **Merging** means: trueup puts what Git declares back into the target, once, and only while they are as shown here.
+- **Closing without merging** means: no. trueup leaves these values alone until Git or live moves.
+- One approval that counts no more is removed with it.
+
+- `data.key-0` of `Deployment shop/checkout`: live `"debug"`, Git `"info"`
+  - **Where:** `manifests/checkout.yaml:21:18`
+  - **Writer:** `kubectl-edit` at `2026-11-21T02:31:40Z` (confidence: reported; a program's own name for itself, no proof of a person)
+  - **Risk:** 54 of 100: `restarts pods` 30
+- `data.key-40` of `Deployment shop/checkout`: live `"debug"`, Git `"info"`
+  - **Where:** `manifests/checkout.yaml:21:18`
+  - **Writer:** `kubectl-edit` at `2026-11-21T02:31:40Z` (confidence: reported; a program's own name for itself, no proof of a person)
+  - **Risk:** 54 of 100: `restarts pods` 30
+
+- **Commit:** `4f2c9e1`
+- **Class:** `image-change`
+- **Risk:** at most 54 of 100
+- **Why:**
+  - `policies/drift.toml:14: kubectl-edit`
+
+The changed files hold the approval alone, and no value.
+"###);
 }
 
 proptest! {
     #[test]
     fn any_text_is_inert(word in "(?s).{0,40}", live in "[`@#<\\[\\]!a\\r\\n~ ]{0,20}") {
         let finding = image(&live, &word);
-        assert_inert(&body(&finding, &word, &edit(&live, &word)), &word);
-        let plain = title(&finding) + &commit_message(&finding);
+        assert_inert(&body(about(&[&finding], &edit(&live, &word)), &word), &word);
+        let plain = title(about(&[&finding], &[])) + &commit_message(about(&[&finding], &[]));
         prop_assert!(plain.chars().all(|c| c == '\n' || !crate::visible::is_hidden(c)) && !plain.contains(['@', '#', '<', '`']));
     }
 }
@@ -276,7 +344,7 @@ fn a_line_with_a_secret_is_not_shown_beside_a_change() {
         )
     };
     let finding = image("shop/web:1.4.3-hot", "kubectl-set");
-    let text = body(&finding, "4f2c9e1", &edit(&manifest("1.4.2"), &manifest("1.4.3-hot")));
+    let text = body(about(&[&finding], &edit(&manifest("1.4.2"), &manifest("1.4.3-hot"))), "4f2c9e1");
     assert!(!text.contains("hunter2"), "{text}");
     for line in ["         - name: DB_PASSWORD", " (not shown: a secret value)", "+        image: shop/web:1.4.3-hot"] {
         assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");

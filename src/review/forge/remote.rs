@@ -162,7 +162,7 @@ async fn git_token(session: &Session, url: &str) -> Result<Token, String> {
     Ok(Token { host, secret })
 }
 
-fn failed(error: GitHubError) -> Failed {
+pub(super) fn failed(error: GitHubError) -> Failed {
     match &error {
         GitHubError::Unanswered { .. } => Failed::Unanswered(text(error)),
         GitHubError::Limited { .. } => Failed::Later(text(error)),

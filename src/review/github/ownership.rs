@@ -68,6 +68,7 @@ mod tests {
 
     use super::super::super::Identity;
     use super::*;
+    use crate::config::Readiness;
 
     const HEAD: &str = "aaaa";
 
@@ -84,15 +85,16 @@ mod tests {
 
     fn proposal() -> Proposal {
         Proposal {
-            place: serde_json::from_value(json!("p-1")).expect("a place"),
             branch: "trueup/p-1".to_owned(),
             title: "t".to_owned(),
             body: String::new(),
             commit_message: String::new(),
             base_commit: "bbbb".to_owned(),
             edits: Vec::new(),
+            removed: Vec::new(),
             labels: Vec::new(),
             reviewers: Vec::new(),
+            readiness: Readiness::Ready,
             fingerprint: "f-1".to_owned(),
         }
     }

@@ -180,7 +180,10 @@ async fn what_is_denied_is_left_until_live_or_git_moves_or_a_person_takes_it_bac
             _ => drop(ended(&world, &["resume", &id, "--because", "it was not"], 0)),
         }
         let report = world.json(&["sync"]);
-        let (written, proposed) = (data(&world).0 == "1", branches(&world) == 2);
+        // What comes up again joins the open proposal of its class and application.
+        let branch = world.repo.git(&["branch", "--list", "--format=%(refname:short)", "trueup/*"]);
+        let declared: Value = serde_json::from_str(&world.repo.git(&["show", &format!("{branch}:manifests/app.yaml")])).unwrap();
+        let (written, proposed) = (data(&world).0 == "1", declared["data"]["a"] != "1");
         assert_eq!((written, proposed), (end == "approve", end != "approve"), "{end}: {report:#}");
     }
 }

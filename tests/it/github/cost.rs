@@ -56,7 +56,7 @@ async fn propose(
 ) -> Result<(trueup::review::Opened, Proposal), github::GitHubError> {
     let author = Author::default();
     let base = base.parse().expect("a commit");
-    let change = Change { base: &base, edits: &edits("live"), message: "adopt", author: &author, protected: &[] };
+    let change = Change { base: &base, edits: &edits("live"), removed: &[], message: "adopt", author: &author, protected: &[] };
     let commit = commit_on(origin, &change).expect("a commit").to_string();
     let proposal = Proposal { edits: Vec::new(), ..proposal("live") };
     let (branch, url, repository) = (proposal.branch.clone(), git_server.url("platform.git"), origin.to_owned());

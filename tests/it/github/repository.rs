@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 pub const REPOSITORY: &str = "acme/platform";
 const PULL_REQUEST: &str = include_str!("../../../testdata/github/pull-request.json");
 const LABELS: &str = include_str!("../../../testdata/github/labels.json");
+const COMMENT: &str = include_str!("../../../testdata/github/comment.json");
 
 #[derive(Debug, Clone, Default)]
 pub struct Pull {
@@ -24,6 +25,8 @@ pub struct Pull {
     pub labels: Vec<String>,
     pub reviewers: Vec<String>,
     pub teams: Vec<String>,
+    pub draft: bool,
+    pub comments: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +80,16 @@ impl Repository {
             ("GET", ["pulls"]) => (200, self.list(asked.query.unwrap_or_default())),
             ("POST", ["pulls"]) => self.create(body),
             ("PATCH", ["pulls", number]) => self.update(number, body),
+            ("GET", ["issues", number, "comments"]) => {
+                let said = self.pull(number).map(|pull| pull.comments.clone()).unwrap_or_default();
+                (200, said.iter().map(|text| comment(text)).collect())
+            }
+            ("POST", ["issues", number, "comments"]) => {
+                let text = body["body"].as_str().expect("text").to_owned();
+                let Some(pull) = self.pull(number) else { return not_found() };
+                pull.comments.push(text.clone());
+                (201, comment(&text))
+            }
             ("POST", ["issues", number, "labels"]) => self.label(number, body),
             ("POST", ["pulls", number, "requested_reviewers"]) => self.ask(number, body),
             _ => not_found(),
@@ -110,9 +123,10 @@ impl Repository {
             return invalid(json!({"resource": "PullRequest", "code": "custom", "message": message}));
         }
         let number = self.pulls.iter().map(|pull| pull.number).max().unwrap_or(0) + 1;
+        let draft = body["draft"] == true;
         let (title, body) = (text("title"), text("body"));
         let (repository, author) = (REPOSITORY.to_owned(), "trueup-bot".to_owned());
-        let pull = Pull { number, open: true, title, body, branch, base, repository, author, ..Pull::default() };
+        let pull = Pull { number, open: true, draft, title, body, branch, base, repository, author, ..Pull::default() };
         let shown = self.shown(&pull);
         self.pulls.push(pull);
         (201, shown)
@@ -124,6 +138,9 @@ impl Repository {
             if let Some(text) = body[name].as_str() {
                 text.clone_into(place);
             }
+        }
+        if let Some(state) = body["state"].as_str() {
+            pull.open = state == "open";
         }
         let pull = pull.clone();
         (200, self.shown(&pull))
@@ -168,6 +185,7 @@ impl Repository {
         value["labels"] = pull.labels.iter().map(|name| label(name)).collect();
         value["number"] = pull.number.into();
         value["state"] = if pull.open { "open" } else { "closed" }.into();
+        value["draft"] = pull.draft.into();
         value["merged"] = pull.merged.into();
         value["merged_at"] = if pull.merged { json!("2026-11-21T02:40:00Z") } else { Value::Null };
         value["title"] = pull.title.as_str().into();
@@ -182,6 +200,12 @@ impl Repository {
         value["base"]["repo"]["full_name"] = REPOSITORY.into();
         value
     }
+}
+
+fn comment(text: &str) -> Value {
+    let mut value: Value = serde_json::from_str(COMMENT).expect("JSON");
+    value["body"] = text.into();
+    value
 }
 
 fn texts(value: &Value) -> impl Iterator<Item = String> {

@@ -21,7 +21,7 @@ use crate::finding::{
 use crate::object::{ObjectId, TargetName};
 use crate::patch::{Mend, Repair, around, repair};
 use crate::path::{Path, Segment};
-use crate::policy::{Facts, Freeze, Limits, Ownership, Policy};
+use crate::policy::{Facts, Freeze, Limits, Ownership, Policy, Remedy};
 use crate::secret;
 use crate::seen::DigestKey;
 
@@ -81,6 +81,9 @@ pub struct Inputs {
 pub struct ClassTerms {
     /// What a correction does where a field belongs to somebody's server-side apply.
     pub ownership: Ownership,
+    /// What its proposals ask for, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Remedy>,
     /// How many writes in an hour; no limit where absent.
     pub writes_per_hour: Option<u32>,
     /// How long after a write the drift may take to be gone, in seconds.
@@ -213,7 +216,12 @@ impl Inputs {
         let mut requests: Vec<Asked> = terms.requests.iter().map(Asked::of).collect();
         requests.sort_by_cached_key(|request| serde_json::to_string(request).unwrap_or_default());
         let freezes: Vec<_> = policy.freezes.iter().filter_map(|freeze| Some((freeze, freeze.ends(now)?))).collect();
-        let asking = Asking { freezes: &freezes, restored: requests.iter().flat_map(Asked::places).collect() };
+        let restoring = policy.classes.iter().filter(|class| class.review == Some(Remedy::Restore));
+        let asking = Asking {
+            freezes: &freezes,
+            restored: requests.iter().flat_map(Asked::places).collect(),
+            restoring: restoring.map(|class| class.name.as_str()).collect(),
+        };
         let mut objects: Vec<Considered> =
             cases.iter().filter(|case| !case.findings.is_empty()).map(|case| Considered::of(*case, &asking)).collect();
         objects.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -253,8 +261,12 @@ impl ClassTerms {
         let named: BTreeSet<&str> =
             objects.iter().flat_map(|object| &object.findings).filter_map(|finding| finding.class.as_deref()).collect();
         let classes = policy.classes.iter().filter(|class| named.contains(class.name.as_str())).map(|class| {
-            let terms =
-                Self { ownership: class.ownership, writes_per_hour: class.writes_per_hour, window_seconds: class.window_seconds };
+            let terms = Self {
+                ownership: class.ownership,
+                review: class.review,
+                writes_per_hour: class.writes_per_hour,
+                window_seconds: class.window_seconds,
+            };
             (class.name.clone(), terms)
         });
         classes.collect()
@@ -291,12 +303,17 @@ fn about(guards: &Guards, objects: &[Considered], requests: &[Asked], classes: &
 struct Asking<'a> {
     freezes: &'a [(&'a Freeze, Timestamp)],
     restored: BTreeSet<&'a Place>,
+    /// Classes whose proposals ask for a correction.
+    restoring: BTreeSet<&'a str>,
 }
 
 impl Asking<'_> {
     /// Whether anything asks for a correction.
     fn correction_of(&self, finding: &Finding) -> bool {
-        self.restored.contains(&finding.place) || (finding.lane == Lane::Auto && finding.stage > Stage::Observe)
+        let is_to_be_restored =
+            finding.lane == Lane::Review && finding.class.as_deref().is_some_and(|class| self.restoring.contains(class));
+        let is_acted_on = finding.stage > Stage::Observe;
+        self.restored.contains(&finding.place) || (is_acted_on && (finding.lane == Lane::Auto || is_to_be_restored))
     }
 
     fn freeze_of(&self, finding: &Finding) -> Option<String> {

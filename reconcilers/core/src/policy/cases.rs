@@ -85,8 +85,10 @@ pub enum Verb {
     Leave,
     /// Git's value is put back.
     Correct,
-    /// A pull request.
+    /// A pull request, after which Git says what is live.
     Propose,
+    /// A pull request, after which Git's value is put back.
+    Restore,
     /// People are told.
     Escalate,
     /// Nothing now.
@@ -104,6 +106,7 @@ impl fmt::Display for Expected {
             Verb::Leave => "leave",
             Verb::Correct => "correct",
             Verb::Propose => "propose",
+            Verb::Restore => "restore",
             Verb::Escalate => "escalate",
             Verb::Hold => "hold",
         };

@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::cases::{CaseEntry, PolicyCase, case};
 use super::freeze::{Freeze, Times};
 use super::limits::Limits;
-use super::{Approvers, Class, Condition, IgnoreRule, Match, Ownership, Precedence, Proof, TIERS, Watched};
+use super::{Approvers, Class, Condition, IgnoreRule, Match, Ownership, Precedence, Proof, Remedy, TIERS, Watched};
 use crate::direction::Direction;
 use crate::facts::{Origin, Problem};
 use crate::finding::{Change, Lane, Stage};
@@ -60,6 +60,7 @@ struct ClassEntry {
     stage: Option<Stage>,
     #[serde(default)]
     ownership: Ownership,
+    review: Option<Remedy>,
     #[serde(default)]
     approval: Approvers,
     #[serde(default)]
@@ -281,6 +282,7 @@ fn class(entry: Spanned<ClassEntry>, place: &Lines<'_>) -> Result<Class, Problem
         lane: entry.lane,
         stage: entry.stage.unwrap_or(default_stage(entry.lane)),
         ownership: entry.ownership,
+        review: entry.review,
         approval: entry.approval,
         writes_per_hour: entry.limits.writes_per_hour,
         window_seconds,

@@ -61,6 +61,13 @@ pub enum Entry {
     },
     /// A run's proposal was opened, or brought up to date. A group of findings has one such entry for each place.
     Proposal(Proposal),
+    /// A run's proposal is about to be closed by trueup: durable before the forge is asked.
+    Withdrawal {
+        /// The run.
+        run: RunId,
+        /// Why, as people read it on the forge.
+        reason: String,
+    },
     /// A run's proposal ended.
     ProposalClosed {
         /// The run.
@@ -221,6 +228,12 @@ pub struct Proposal {
     pub author: String,
     /// Place and values: what is denied if people close it unmerged.
     pub fingerprint: FindingId,
+    /// SHA-256 of the approval's file that it proposes; absent where Git is to follow live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
+    /// The object or output that the place is in; absent in records from before proposals were ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Box<Subject>>,
 }
 
 /// People were told about a finding.
@@ -342,6 +355,7 @@ impl Entry {
             Self::HandBack(_) => "hand-back",
             Self::Verification { .. } => "verification",
             Self::Proposal(_) => "proposal",
+            Self::Withdrawal { .. } => "withdrawal",
             Self::ProposalClosed { .. } => "proposal-closed",
             Self::Undone { .. } => "undone",
             Self::Escalation(_) => "escalation",
@@ -365,6 +379,7 @@ impl Entry {
             Self::HandBack(back) => Some(&back.run),
             Self::Outcome { run, .. }
             | Self::Verification { run, .. }
+            | Self::Withdrawal { run, .. }
             | Self::ProposalClosed { run, .. }
             | Self::Undone { run, .. } => Some(run),
             Self::Decided(_)
@@ -392,6 +407,7 @@ impl Entry {
             Self::Decided(_)
             | Self::Intent(_)
             | Self::HandBack(_)
+            | Self::Withdrawal { .. }
             | Self::Escalation(_)
             | Self::EpisodeEnded { .. }
             | Self::Hold(_)

@@ -20,6 +20,8 @@ pub struct Run {
     pub changed: Timestamp,
     /// Its proposals by place, as they were last.
     pub proposals: BTreeMap<Place, Proposal>,
+    /// Why its proposal is about to be closed by trueup, since that was recorded.
+    pub withdrawal: Option<String>,
     /// What became of the fields that it owes to their owner.
     pub hand_back: Option<HandBack>,
     /// The numbers of its records.
@@ -99,6 +101,9 @@ impl Runs {
         if let Entry::HandBack(back) = &record.entry {
             run.hand_back = Some(back.clone());
         }
+        if let Entry::Withdrawal { reason, .. } = &record.entry {
+            run.withdrawal = Some(reason.clone());
+        }
         run.records.push(record.seq);
         if let Entry::Proposal(proposal) = &record.entry {
             run.proposals.insert(proposal.place.clone(), proposal.clone());
@@ -135,6 +140,7 @@ impl Runs {
             begun: record.at,
             changed: record.at,
             proposals: BTreeMap::new(),
+            withdrawal: None,
             hand_back: None,
             records: vec![record.seq],
         });

@@ -136,7 +136,11 @@ impl Standing {
             Entry::Ruling(ruling) => self.rule(ruling, record.at),
             Entry::Pin(pin) => self.pin(pin),
             Entry::State(seen) => self.see(seen),
-            Entry::Decided(_) | Entry::Verification { .. } | Entry::HandBack(_) | Entry::Checkpoint(_) => {}
+            Entry::Decided(_)
+            | Entry::Verification { .. }
+            | Entry::HandBack(_)
+            | Entry::Withdrawal { .. }
+            | Entry::Checkpoint(_) => {}
         }
     }
 
@@ -265,6 +269,11 @@ impl Standing {
     pub fn episodes_of(&self, target: &TargetName) -> impl Iterator<Item = &Place> {
         let known: BTreeSet<&Place> = self.escalated.keys().chain(self.denied.keys()).collect();
         known.into_iter().filter(move |place| self.targets.get(*place) == Some(target))
+    }
+
+    /// The open proposals at a target's places.
+    pub fn proposals_of(&self, target: &TargetName) -> impl Iterator<Item = &Proposal> {
+        self.proposals.values().filter(move |proposal| self.targets.get(&proposal.place) == Some(target))
     }
 
     /// The cluster that a target was when it was first used.

@@ -187,6 +187,8 @@ mod told {
             number: 1,
             author: "trueup[bot]".into(),
             fingerprint: FindingId(fingerprint.into()),
+            approval: None,
+            subject: None,
         })
     }
 

@@ -14,7 +14,7 @@ use trueup_core::direction::Direction;
 use trueup_core::facts::{Matched, Pair, Secrecy};
 use trueup_core::finding::{Finding, Lane};
 use trueup_core::object::{ObjectId, TargetName};
-use trueup_core::policy::Policy;
+use trueup_core::policy::{Class, Policy, Remedy};
 use trueup_core::security::{Category, may_weaken};
 use trueup_core::shape::{Shape, Types};
 
@@ -156,6 +156,41 @@ proptest! {
         let second = inputs(&cases, &shuffled(requests, &mut dice), &round.guards, &round.policy);
         prop_assert_eq!(first.to_bytes(), second.to_bytes());
         prop_assert_eq!(first.digest(), second.digest());
+    }
+
+    /// Nobody is asked for consent that would not be acted on.
+    #[test]
+    fn a_restore_is_asked_for_only_where_an_approval_is_acted_on(seed: u64) {
+        let mut dice = Dice(seed);
+        let round = limited_round(&mut dice);
+        let class = |class: &Class| Class { review: Some(Remedy::Restore), ..class.clone() };
+        let restoring = Policy::of(round.policy.classes.iter().map(class).collect(), Vec::new());
+        let asked: Vec<_> = decided(&round.cases(), &[], &round.guards, &restoring)
+            .into_iter()
+            .filter_map(|decision| match decision {
+                Decision::Propose(proposal) => Some(proposal),
+                _ => None,
+            })
+            .collect();
+        for proposal in asked {
+            let (finding, _) = round.all().find(|(finding, _)| finding.id == proposal.finding).expect("a finding");
+            prop_assert_eq!(proposal.remedy, Remedy::Restore, "{:?}", proposal.reasons);
+            let digests = finding.digests();
+            let restore = Restore {
+                place: finding.place.clone(),
+                desired: digests.desired,
+                live: digests.live,
+                expires: now() + jiff::SignedDuration::from_secs(1),
+                by: "alice".to_owned(),
+            };
+            let again = decided(&round.cases(), &[Request::Restore(restore)], &round.guards, &restoring);
+            let is_acted_on = again.iter().any(|decision| match decision {
+                Decision::Correct(correction) => correction.corrected.iter().any(|(id, _)| *id == finding.id),
+                Decision::Hold(settled) => settled.finding == finding.id,
+                _ => false,
+            });
+            prop_assert!(is_acted_on, "{:?}\n{:?}", proposal, again);
+        }
     }
 
     #[test]

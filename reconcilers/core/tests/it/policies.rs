@@ -88,7 +88,7 @@ fn mistakes_are_named_at_their_place() {
     for (text, expected) in [
         (
             class("lanes = \"auto\""),
-            "a.toml:4:1: policy: unknown field `lanes`, expected one of `name`, `match`, `fallback`, `lane`, `stage`, `ownership`, `approval`, `limits`, `verify`, `runbook`",
+            "a.toml:4:1: policy: unknown field `lanes`, expected one of `name`, `match`, `fallback`, `lane`, `stage`, `ownership`, `review`, `approval`, `limits`, `verify`, `runbook`",
         ),
         (
             class("match = { kid = \"Pod\" }"),

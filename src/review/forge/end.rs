@@ -1,0 +1,94 @@
+//! What became of a proposal, and its withdrawal.
+
+use super::remote::{connected, failed};
+use super::{Failed, text};
+use crate::config::Forge;
+use crate::review::commit::Author;
+use crate::review::local::{self, Kept, Since};
+use crate::review::{Became, Identity, Known, github};
+use crate::session::Session;
+use crate::source::{CommitId, Pinned};
+
+/// A proposal of the ledger.
+#[derive(Debug, Clone, Copy)]
+pub struct Sought<'a> {
+    /// Its branch.
+    pub branch: &'a str,
+    /// What the ledger knows of it.
+    pub known: &'a Known,
+}
+
+/// Looks what became of a proposal. Changes nothing.
+///
+/// # Errors
+/// Why that cannot be told.
+pub async fn look(session: &Session, pinned: &Pinned, sought: Sought<'_>) -> Result<Became, Failed> {
+    match &session.settings.review.forge {
+        Forge::Local => look_locally(session, pinned, sought).map_err(Failed::Refused),
+        Forge::GitHub { .. } => {
+            let github = connected(session).map_err(Failed::Refused)?;
+            github::look(github, sought.branch, sought.known).await.map_err(failed)
+        }
+    }
+}
+
+/// Closes an open proposal of ours, and says why.
+///
+/// # Errors
+/// Why it may still be open. Asked again, it goes on where it was cut off.
+pub async fn withdraw(
+    session: &Session,
+    pinned: &Pinned,
+    sought: Sought<'_>,
+    (identity, comment): (&Identity, &str),
+) -> Result<(), Failed> {
+    match &session.settings.review.forge {
+        Forge::Local => remove_locally(session, pinned, sought).map_err(Failed::Refused),
+        Forge::GitHub { .. } => {
+            let github = connected(session).map_err(Failed::Refused)?;
+            github::close(github, identity, comment).await.map_err(failed)
+        }
+    }
+}
+
+/// Removes what a merged proposal leaves on this machine. What is on a forge stays there: forges tidy up as people like it.
+///
+/// # Errors
+/// Why it stays.
+pub fn tidy(session: &Session, pinned: &Pinned, sought: Sought<'_>) -> Result<(), String> {
+    match &session.settings.review.forge {
+        Forge::Local => remove_locally(session, pinned, sought),
+        Forge::GitHub { .. } => Ok(()),
+    }
+}
+
+pub(super) fn look_locally(session: &Session, pinned: &Pinned, sought: Sought<'_>) -> Result<Became, String> {
+    let Some(head) = head_of(sought.known) else { return Ok(Became::Gone) };
+    let (author, state) = (Author::default(), session.state.path());
+    let kept = Kept { repository: &pinned.repository, branch: sought.branch, head: &head, author: &author, state };
+    Ok(match local::look(&kept, pinned.tip()).map_err(text)? {
+        Since::Kept => {
+            let url = super::local_url(session, sought.branch)?;
+            Became::Open { identity: Identity { number: 0, author: String::new() }, url }
+        }
+        Since::Foreign(found) => Became::Foreign(super::not_ours(sought.branch, &found)),
+        Since::Merged => Became::Merged,
+        // What was only intended may never have been there.
+        Since::Removed if matches!(sought.known, Known::Opened { .. }) => Became::Closed,
+        Since::Removed | Since::Unknown => Became::Gone,
+    })
+}
+
+fn remove_locally(session: &Session, pinned: &Pinned, sought: Sought<'_>) -> Result<(), String> {
+    let Some(head) = head_of(sought.known) else { return Ok(()) };
+    let (author, state) = (Author::default(), session.state.path());
+    let kept = Kept { repository: &pinned.repository, branch: sought.branch, head: &head, author: &author, state };
+    match local::remove(&kept).map_err(text)? {
+        Since::Foreign(found) => Err(super::not_ours(sought.branch, &found)),
+        Since::Kept | Since::Merged | Since::Removed | Since::Unknown => Ok(()),
+    }
+}
+
+fn head_of(known: &Known) -> Option<CommitId> {
+    known.head().and_then(|head| head.parse().ok())
+}
