@@ -64,8 +64,7 @@ pub fn now(judged: &Judged, subject: Option<&Subject>) -> Now {
     match case.and_then(|case| case.pair.as_ref()) {
         Some(Pair::Matched(_)) => Now::True,
         Some(Pair::Missing(_)) => Now::Gone("the object is no longer there"),
-        Some(Pair::Skipped(..) | Pair::Unseen(..)) => Now::Unseen,
         None if whole => Now::Gone("Git no longer declares the object"),
-        None => Now::Unseen,
+        Some(Pair::Skipped(..) | Pair::Unseen(..)) | None => Now::Unseen,
     }
 }

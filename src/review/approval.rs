@@ -114,7 +114,7 @@ pub fn on_commit(pinned: &Pinned) -> (Vec<Merged>, Vec<Problem>) {
             Ok(Some(bytes)) => match read(&file, &bytes) {
                 Ok(approval) => merged.push(Merged { approval, digest: digest(&bytes), file }),
                 Err(error) => {
-                    problems.push(note("approval-unreadable", &file, error.line(), format!("{error}; it approves nothing")))
+                    problems.push(note("approval-unreadable", &file, error.line(), format!("{error}; it approves nothing")));
                 }
             },
             Ok(None) => {}

@@ -96,12 +96,10 @@ pub fn body(content: Content<'_>, base_commit: &str) -> String {
 
 /// ` of shop/checkout`, or how many applications there are.
 fn of_app(findings: &[&Finding]) -> String {
-    match common(findings.iter().map(|finding| App::of(finding))) {
-        Some(app) => format!("of {}", plain(&app.to_string())),
-        None => {
-            let apps: BTreeSet<App> = findings.iter().map(|finding| App::of(finding)).collect();
-            format!("of {} applications", apps.len())
-        }
+    let apps: BTreeSet<App> = findings.iter().map(|finding| App::of(finding)).collect();
+    match (apps.first(), apps.len()) {
+        (Some(app), 1) => format!("of {}", plain(&app.to_string())),
+        (_, count) => format!("of {count} applications"),
     }
 }
 

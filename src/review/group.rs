@@ -84,12 +84,11 @@ pub fn fit(key: &Key, proposal: &[Key]) -> Fit {
     let app = common(proposal.iter().map(|other| &other.app));
     match (common(proposal.iter().map(|other| other.remedy)), class, app) {
         (Some(remedy), ..) if remedy != key.remedy => Fit::No,
-        (None, ..) => Fit::No,
         (Some(_), None, _) => Fit::Remedy,
         (Some(_), Some(class), _) if *class != key.class => Fit::No,
         (Some(_), Some(_), None) => Fit::Class,
         (Some(_), Some(_), Some(app)) if *app == key.app => Fit::App,
-        (Some(_), Some(_), Some(_)) => Fit::No,
+        (None, ..) | (Some(_), Some(_), Some(_)) => Fit::No,
     }
 }
 
@@ -139,7 +138,11 @@ pub fn branch<'a>(places: impl IntoIterator<Item = &'a Place>, is_taken: impl Fn
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
         format!("trueup/g-{}", &hex(digest.as_ref())[..16])
     };
-    (0..).map(name).find(|name| !is_taken(name)).unwrap_or_default()
+    let mut turn = 0;
+    while is_taken(&name(turn)) {
+        turn += 1;
+    }
+    name(turn)
 }
 
 /// What all of some things are, if they are the same.

@@ -169,8 +169,8 @@ fn parse(named: &str, bytes: &[u8]) -> Result<Approval, (u32, String)> {
 
 /// The line of a byte.
 fn line_at(bytes: &[u8], at: usize) -> u32 {
-    let breaks = bytes[..at.min(bytes.len())].iter().filter(|byte| **byte == b'\n').count();
-    u32::try_from(breaks + 1).unwrap_or(u32::MAX)
+    let lines = bytes[..at.min(bytes.len())].split(|byte| *byte == b'\n').count();
+    u32::try_from(lines).unwrap_or(u32::MAX)
 }
 
 /// The line in which a key of a readable file is written.
