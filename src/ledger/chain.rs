@@ -9,7 +9,7 @@ use trueup_core::seen::hex;
 
 use super::Recorded;
 
-/// A record's hash: SHA-256 over what is hashed in its [`Form`].
+/// A record's hash: SHA-256 over what is hashed in its form.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RecordHash([u8; 32]);
 
