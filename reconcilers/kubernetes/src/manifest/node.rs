@@ -1,5 +1,6 @@
 //! One document as a tree of nodes: what the parser's events say, with places in the file.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, StructureStyle};
@@ -88,6 +89,16 @@ struct Builder<'a> {
     anchors: HashMap<usize, NodeId>,
     /// Where the last token ended in the file, and what it was.
     last: (usize, Before),
+    /// How far lines were counted, where the parser's own count is not to be used.
+    counted: Option<Cell<Counted>>,
+}
+
+/// A byte of the document, how many lines end before it, and how many characters of its line stand before it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counted {
+    byte: usize,
+    lines: usize,
+    characters: usize,
 }
 
 /// Parses one document.
@@ -101,6 +112,8 @@ pub(super) fn parse(document: Document<'_>) -> Result<Tree, Flaw> {
         open: Vec::new(),
         anchors: HashMap::new(),
         last: (document.start, Before::Start),
+        // To YAML, a line also ends with `\r` alone; to JSON, and to whoever looks the line up, it does not.
+        counted: has_lone_return(document.text).then(Cell::default),
     };
     let mut ended = false;
     for event in Parser::new_from_str_with_options(document.text, options(document.dialect)) {
@@ -115,6 +128,27 @@ pub(super) fn parse(document: Document<'_>) -> Result<Tree, Flaw> {
         }
     }
     Ok(builder.tree)
+}
+
+impl Counted {
+    /// On to another byte; values stand in order, so that this is seldom a way back.
+    fn on(self, text: &str, byte: usize) -> Self {
+        let from = if byte < self.byte { Self::default() } else { self };
+        let mut to = Self { byte, ..from };
+        for character in text.get(from.byte..byte).unwrap_or_default().chars() {
+            match character {
+                '\n' => (to.lines, to.characters) = (to.lines + 1, 0),
+                // A byte order mark has no column.
+                '\u{FEFF}' if to.lines == 0 && to.characters == 0 => {}
+                _ => to.characters += 1,
+            }
+        }
+        to
+    }
+}
+
+fn has_lone_return(text: &str) -> bool {
+    text.match_indices('\r').any(|(at, _)| text.as_bytes().get(at + 1) != Some(&b'\n'))
 }
 
 fn options(dialect: Dialect) -> Options {
@@ -278,8 +312,14 @@ impl Builder<'_> {
     }
 
     fn place(&self, marker: Marker) -> (u32, u32) {
-        let line = number(marker.line());
-        let column = number(marker.col()) + 1;
+        let (line, column) = match (&self.counted, marker.byte_offset()) {
+            (Some(counted), Some(byte)) => {
+                let Counted { lines, characters, .. } = counted.get().on(self.document.text, byte);
+                counted.set(Counted { byte, lines, characters });
+                (number(lines) + 1, number(characters) + 1)
+            }
+            _ => (number(marker.line()), number(marker.col()) + 1),
+        };
         let shift = if line == 1 { self.document.column } else { 0 };
         (self.document.line + line.saturating_sub(1), column + shift)
     }

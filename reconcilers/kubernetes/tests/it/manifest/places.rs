@@ -81,3 +81,13 @@ fn origins_count_documents_and_items() {
     assert_eq!(origins, ["ConfigMap one m.yaml:1:1 #1", "ConfigMap two m.yaml:4:1 #2", "ConfigMap three m.yaml:4:65 #3"]);
     assert_eq!(written(&json, &objects[2].positions.get("/metadata/name").expect("a position")), "\"three\"");
 }
+
+/// As editors and `sed` count, whatever YAML makes of it.
+#[test]
+fn a_return_alone_ends_no_line_of_json() {
+    let text = "{\"apiVersion\": \"v1\",\r \"kind\": \"ConfigMap\",\r\n\"metadata\": {\"name\":\r\"a\"}}\n{\"kind\": 1}\n";
+    let (objects, problems) = read_text(text);
+    let at = |pointer: &str| objects[0].positions.get(pointer).map(|position| (position.line, position.column));
+    assert_eq!((at("/kind"), at("/metadata/name")), (Some((1, 31)), Some((2, 22))));
+    assert_eq!(problems[0].origin.as_ref().map(|origin| origin.line), Some(3), "{problems:?}");
+}
