@@ -14,10 +14,14 @@ const BOTH: &str = "[[class]]\nname = \"data\"\nmatch = { kind = \"ConfigMap\", 
 
 /// `one` and `two`, each with a drifted value and a drifted label.
 fn two_objects() -> World {
+    objects(&["one", "two"].map(str::to_owned))
+}
+
+fn objects(names: &[String]) -> World {
     let world = World::of(&json!({}), &json!({}));
     world.repo.write("policies/drift.toml", BOTH);
     std::fs::remove_file(world.repo.path().join("live/app.json")).unwrap();
-    for name in ["one", "two"] {
+    for name in names {
         let object = |value: &str, version: Option<&str>| {
             let mut object = config_map(&json!({"a": value}), version);
             object["metadata"]["name"] = json!(name);
@@ -29,7 +33,7 @@ fn two_objects() -> World {
         drift(&world, name);
     }
     std::fs::remove_file(world.repo.path().join("manifests/app.yaml")).unwrap();
-    world.repo.commit("two objects");
+    world.repo.commit("objects");
     world
 }
 
@@ -145,40 +149,31 @@ async fn a_hold_ends_by_itself_at_its_time_and_its_record_says_who_and_why() {
 }
 
 /// The first correction of a class has its window alone; somebody writes it back all that time, and a person holds everything.
+/// Many are decided at once; those whose turn has not come when a person says stop are not written.
 #[tokio::test]
 async fn a_hold_stops_what_was_decided_before_it() {
-    for _ in 0..20 {
-        if was_held_in_between(&two_objects()).await {
-            return;
-        }
-    }
-    panic!("each time the second one was under way before anybody could hold it");
-}
-
-/// A round writes the first of two, and is held then. Whether that came before the second one's turn; if so, that one waits.
-async fn was_held_in_between(world: &World) -> bool {
+    /// How many corrections may be under way at once.
+    const UNDER_WAY: usize = 8;
+    let names: Vec<String> = (0..80).map(|number| format!("n{number:02}")).collect();
+    let world = objects(&names);
     let child = world.command(&["sync", "-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let begun = std::time::Instant::now();
-    let first = loop {
-        assert!(begun.elapsed() < Duration::from_secs(30), "nothing was written");
-        if let Some(first) = ["one", "two"].into_iter().find(|name| value_of(world, name) == "1") {
-            break first;
-        }
+    while !names.iter().any(|name| value_of(&world, name) == "1") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing was written");
         std::thread::sleep(Duration::from_millis(2));
-    };
-    drift(world, first);
-    let second = if first == "one" { "two" } else { "one" };
-    ended(world, &["hold", "--because", "stop"], 0);
+    }
+    ended(&world, &["hold", "--because", "stop"], 0);
     let output = child.wait_with_output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let records = world.records().await;
     let held = records.iter().position(|record| matches!(record.entry, Entry::Ruling(_))).unwrap();
-    if records[..held].iter().filter(|record| matches!(record.entry, Entry::Intent(_))).count() > 1 {
-        return false;
-    }
-    assert_eq!(value_of(world, second), "2", "{report:#}");
-    assert!(report["runs"].to_string().contains("this target is held: stop ("), "{report:#}");
-    true
+    let later = records[held..].iter().filter(|record| matches!(record.entry, Entry::Intent(_))).count();
+    assert!(later <= UNDER_WAY, "{later} were begun after the hold");
+    let left: Vec<&String> = names.iter().filter(|name| value_of(&world, name) == "2").collect();
+    assert!(!left.is_empty(), "all were written before anybody could hold them");
+    let told =
+        report["runs"].as_array().unwrap().iter().filter(|run| run.to_string().contains("this target is held: stop (")).count();
+    assert!(told >= left.len(), "{told} of {}", left.len());
 }
 
 #[tokio::test]

@@ -158,6 +158,9 @@ Trueup-Place: p-fd57e728cc6dd1f9
 =====
 Live has ``````"@acme/team closes #1 <img src=x onerror=alert(1)> [x](javascript:alert(1)) \u001b[31m\u{202e}`````\n# head"`````` at `data.color` of `ConfigMap shop/app` in `prod`. Git declares `"blue"`.
 
+- **Merging** means: Git declares the value that is live; nothing is written to the target.
+- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
+
 - **Where:** `manifests/app.json:1:36` at commit `COMMIT`
 - **Writer:** unknown; nothing tells
 - **Class:** `color`, stage recommend, lane review
@@ -176,8 +179,5 @@ Live has ``````"@acme/team closes #1 <img src=x onerror=alert(1)> [x](javascript
 -{"apiVersion":"v1","data":{"color":"blue","level":"info"},"kind":"ConfigMap","metadata":{"name":"app","namespace":"shop"}}
 +{"apiVersion":"v1","data":{"color":"@acme/team closes #1 <img src=x onerror=alert(1)> [x](javascript:alert(1)) \u001b[31m\u202e`````\n# head","level":"info"},"kind":"ConfigMap","metadata":{"name":"app","namespace":"shop"}}
 ``````
-
-- **Merging** means: Git declares the value that is live; nothing is written to the target.
-- **Closing without merging** means: no. trueup leaves this value alone until Git or live moves.
 "###);
 }
