@@ -1,7 +1,7 @@
 //! What an earlier process left unfinished: a run whose effect is not known is resolved by reading, and one that nobody has
 //! looked at since is looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use trueup_core::decide::Guards;
@@ -65,9 +65,11 @@ pub async fn guarded(
 /// When the ledger cannot be read or appended to.
 async fn recover(ledger: &Ledger, judged: &Judged, guards: &Guards, now: Timestamp) -> Result<Recovered, LedgerError> {
     let mut recovered = Recovered::default();
+    // Several runs may take one back, where answers were lost: it is noted once.
+    let mut noted = BTreeSet::new();
     let runs = ledger.runs().await?;
     for run in runs.iter().filter(|run| run.intent.target == judged.name) {
-        if let Some(undone) = not_noted(&runs, run) {
+        if let Some(undone) = not_noted(&runs, run).filter(|undone| noted.insert(undone.clone())) {
             ledger.append(&Entry::Undone { run: undone, by: run.intent.run.clone() }, Timestamp::now()).await?;
             recovered.records += 1;
         }

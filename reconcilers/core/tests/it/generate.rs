@@ -23,6 +23,7 @@ pub enum Schema {
 }
 
 /// Random choices from a seed (splitmix64).
+#[derive(Debug, Clone)]
 pub struct Dice(pub u64);
 
 impl Dice {

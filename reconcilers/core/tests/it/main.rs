@@ -15,5 +15,6 @@ mod policies;
 mod proving;
 mod reaching;
 mod repairing;
+mod simulator;
 mod unreachable;
 mod weighing;
