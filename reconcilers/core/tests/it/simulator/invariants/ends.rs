@@ -162,7 +162,7 @@ fn renamed(line: &str, names: &mut BTreeMap<String, usize>) -> String {
         } else {
             let next = names.len();
             let number = *names.entry(word.to_owned()).or_insert(next);
-            text.push_str("#");
+            text.push('#');
             text.push_str(&number.to_string());
         }
         text.push_str(end);
