@@ -1,6 +1,7 @@
 //! The whole line: see, correct, propose, take back.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -84,7 +85,7 @@ fn drift_is_seen_corrected_proposed_and_taken_back() {
 
     let synced = world.json(&["sync"], 1);
     let run = corrected_by_one_patch(&world, &synced);
-    let branches = proposed(&world, &before, &synced);
+    let branch = proposed(&world, &before, &synced);
     assert_eq!(places(&world.json(&["diff"], 1)), DRIFT[1..].iter().map(|(place, ..)| *place).collect::<Vec<_>>());
     nothing_more_to_do(&world);
 
@@ -95,9 +96,8 @@ fn drift_is_seen_corrected_proposed_and_taken_back() {
     let held = world.json(&["sync", "--dry-run"], 1);
     assert!(held["runs"].to_string().contains("undone by run"), "{held:#}");
 
-    world.repo.git(&["merge", "-q", "--no-edit", &branches[IMAGE]]);
-    let after = places(&world.json(&["diff"], 1));
-    assert_eq!(after, DRIFT.iter().map(|(place, ..)| *place).filter(|place| *place != IMAGE).collect::<Vec<_>>());
+    world.repo.git(&["merge", "-q", "--no-edit", &branch]);
+    assert_eq!(places(&world.json(&["diff"], 1)), [DRIFT[0].0], "what is held alone is left");
     world.records();
 }
 
@@ -140,29 +140,30 @@ fn corrected_by_one_patch(world: &World, synced: &Value) -> String {
     id
 }
 
-/// The others: a branch each, of one file, and a patch that `git am` takes to the same end. Returns the branches by place.
-fn proposed(world: &World, report: &Value, synced: &Value) -> BTreeMap<String, String> {
-    let mut branches = BTreeMap::new();
-    for finding in report["findings"].as_array().unwrap().iter().filter(|finding| finding["lane"] == "review") {
-        let of_it = |run: &&Value| run["finding"] == json!([finding["id"]]);
-        let run = synced["runs"].as_array().unwrap().iter().find(of_it).unwrap();
-        assert_eq!((&run["action"], &run["status"]), (&json!("pull-request"), &json!("opened")), "{run:#}");
-        let place_id = finding["place"].as_str().unwrap();
-        let branch = world.repo.git(&["branch", "--list", "--format=%(refname:short)", &format!("trueup/*{place_id}*")]);
-        assert_eq!(world.repo.git(&["rev-parse", &format!("{branch}~1")]), world.repo.git(&["rev-parse", "main"]));
-        let changed = world.repo.git(&["diff", "--name-only", "main", &branch]);
-        assert_eq!(changed, finding["origin"]["file"].as_str().unwrap());
-        let clone = TempDir::new().unwrap();
-        git(clone.path(), &["clone", "-q", world.repo.path().to_str().unwrap(), "."]);
-        git(clone.path(), &["am", "-q", run["url"].as_str().unwrap()]);
-        assert_eq!(
-            git(clone.path(), &["rev-parse", "HEAD^{tree}"]),
-            world.repo.git(&["rev-parse", &format!("{branch}^{{tree}}")])
-        );
-        branches.insert(place(finding), branch);
-    }
-    assert_eq!(branches.len(), 5);
-    branches
+/// The others: one class of one application, so one proposal. Its branch is one commit of just their files, and its patch is
+/// one that `git am` takes to the same end.
+fn proposed(world: &World, report: &Value, synced: &Value) -> String {
+    let review: Vec<&Value> =
+        report["findings"].as_array().unwrap().iter().filter(|finding| finding["lane"] == "review").collect();
+    let ids: BTreeSet<&str> = review.iter().map(|finding| finding["id"].as_str().unwrap()).collect();
+    let runs = synced["runs"].as_array().unwrap().iter();
+    let proposals: Vec<&Value> = runs.filter(|run| run["action"] == "pull-request").collect();
+    let [run] = proposals[..] else { panic!("one proposal, not {proposals:#?}") };
+    assert_eq!(run["status"], "opened", "{run:#}");
+    let named: BTreeSet<&str> = run["finding"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    assert_eq!((&named, named.len()), (&ids, 5), "{run:#}");
+    let patch = Path::new(run["url"].as_str().unwrap());
+    let branch = format!("trueup/{}", patch.file_stem().unwrap().to_str().unwrap());
+    assert_eq!(world.repo.git(&["rev-parse", &format!("{branch}~1")]), world.repo.git(&["rev-parse", "main"]));
+    let files: BTreeSet<&str> = review.iter().map(|finding| finding["origin"]["file"].as_str().unwrap()).collect();
+    let changed = world.repo.git(&["diff", "--name-only", "main", &branch]);
+    assert_eq!(changed.lines().collect::<BTreeSet<_>>(), files);
+    let clone = TempDir::new().unwrap();
+    git(clone.path(), &["clone", "-q", world.repo.path().to_str().unwrap(), "."]);
+    git(clone.path(), &["am", "-q", patch.to_str().unwrap()]);
+    let tree = world.repo.git(&["rev-parse", &format!("{branch}^{{tree}}")]);
+    assert_eq!(git(clone.path(), &["rev-parse", "HEAD^{tree}"]), tree);
+    branch
 }
 
 /// A round with the same findings writes nothing: not to the cluster, not to the ledger, not to Git.

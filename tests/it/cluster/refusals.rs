@@ -29,7 +29,8 @@ fn another_cluster_an_unreachable_one_and_an_empty_source_are_refused() {
     nothing_declared(&world);
     has_not_written(&world);
     // The world is as it should be: with none of these mistakes, it is corrected.
-    world.repo.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    world.repo.git(&["checkout", "-q", "HEAD~1", "--", "manifests"]);
+    world.repo.commit("back again");
     world.json(&["sync"], 0);
 }
 
