@@ -1,5 +1,6 @@
 //! Health against kubectl: what `kubectl rollout status` calls rolled out is healthy, and nothing else is; other kinds
-//! against `kubectl wait`. The cluster has no kubelet, so the test is one: it says what containers do, controllers do the rest.
+//! against `kubectl wait`. Pods wait for a scheduler that nobody runs, so no kubelet has them: the test says what their containers do,
+//! controllers do the rest.
 
 mod conditions;
 mod rollouts;

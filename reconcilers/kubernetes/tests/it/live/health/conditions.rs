@@ -40,7 +40,7 @@ async fn jobs_claims_definitions_and_resources_are_healthy_when_kubectl_would_st
 
 fn job(name: &str, spec: &Value) -> Value {
     let mut object = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"backoffLimit": 0, "template": {
-        "metadata": {"labels": {"app": name}}, "spec": {"restartPolicy": "Never", "containers": [{"name": "app", "image": "x:1"}]}}}});
+        "metadata": {"labels": {"app": name}}, "spec": {"restartPolicy": "Never", "schedulerName": "nobody", "containers": [{"name": "app", "image": "x:1"}]}}}});
     for (key, value) in spec.as_object().expect("an object") {
         object["spec"][key] = value.clone();
     }

@@ -23,7 +23,7 @@ fn by_rollout(world: &World, object: &str) -> Verdict {
 fn workload(kind: &str, name: &str, spec: &Value) -> Value {
     let mut object = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": {
         "selector": {"matchLabels": {"app": name}}, "template": {"metadata": {"labels": {"app": name}},
-        "spec": {"containers": [{"name": "app", "image": "x:1"}]}}}});
+        "spec": {"schedulerName": "nobody", "containers": [{"name": "app", "image": "x:1"}]}}}});
     for (key, value) in spec.as_object().expect("an object") {
         object["spec"][key] = value.clone();
     }
