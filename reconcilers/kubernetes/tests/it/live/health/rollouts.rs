@@ -155,7 +155,11 @@ async fn refused_and_broken_pods(world: &World) {
     let seen = vitals(&world.cluster, &world.catalog, &id).await;
     assert!(matches!(&seen.health, Health::Unhealthy(why) if why.starts_with("CrashLoopBackOff")), "{seen:?}");
     assert_eq!(seen.restarts.values().sum::<u32>(), 2, "{seen:?}");
-    world.kubectl.apply(&[none, workload("Deployment", "refused", &json!({"replicas": 1}))]);
+    world.kubectl.apply(&[none]);
+    // Until its controller has counted, a quota refuses nothing.
+    let end = std::time::Instant::now() + PATIENCE;
+    while get(world, "resourcequota/none")["status"]["hard"]["pods"] != "0" && std::time::Instant::now() < end {}
+    world.kubectl.apply(&[workload("Deployment", "refused", &json!({"replicas": 1}))]);
     while matches!(of(&get(world, "deployment/refused"), &[]), Health::Progressing(_)) && std::time::Instant::now() < end {}
     let refused = of(&get(world, "deployment/refused"), &[]);
     assert!(matches!(&refused, Health::Unhealthy(why) if why.contains("exceeded quota")), "{refused}");
