@@ -283,26 +283,8 @@ impl Row {
 
 /// The last record that an entry stands for.
 fn through(entry: &Entry) -> Option<i64> {
-    match entry {
-        Entry::Checkpoint(checkpoint) => Some(checkpoint.through.cast_signed()),
-        Entry::Decided(_)
-        | Entry::Intent(_)
-        | Entry::Outcome { .. }
-        | Entry::HandBack(_)
-        | Entry::Verification { .. }
-        | Entry::Proposal(_)
-        | Entry::Withdrawal { .. }
-        | Entry::ProposalClosed { .. }
-        | Entry::Undone { .. }
-        | Entry::Escalation(_)
-        | Entry::EpisodeEnded { .. }
-        | Entry::Hold(_)
-        | Entry::Resume { .. }
-        | Entry::Identity { .. }
-        | Entry::Pin(_)
-        | Entry::State(_)
-        | Entry::Ruling(_) => None,
-    }
+    let Entry::Checkpoint(checkpoint) = entry else { return None };
+    Some(checkpoint.through.cast_signed())
 }
 
 fn text(context: &mut Context, bytes: &[u8]) {
