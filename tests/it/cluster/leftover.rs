@@ -130,7 +130,8 @@ fn a_deleted_manifest_leaves_a_finding_and_no_delete() {
     if let Some(writes) = world.writes() {
         assert!(writes.iter().all(is_dry_run), "{writes:#?}");
     }
-    // Somebody else's by the same name is nobody's leftover.
+    // Somebody else's by the same name is nobody's leftover. Git and the server tell whole seconds, so it is made in a later one.
+    std::thread::sleep(std::time::Duration::from_secs(1));
     world.kubectl(&["delete", "deployment", "grafana"]);
     world.kubectl(&["create", "deployment", "grafana", "--image=registry.example/grafana:1"]);
     assert_eq!(found(&world.json(&["diff"], 0)), Vec::<[String; 4]>::new());
