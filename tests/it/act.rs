@@ -3,6 +3,7 @@
 mod approved;
 mod state;
 mod bound;
+mod disk;
 mod stopped;
 mod taking_back;
 
