@@ -34,7 +34,7 @@ fn a_list_that_ends_at_any_byte_is_no_list() {
     };
     assert!(blind_at(Fate::AllButTheLast), "all but one byte is not all");
     // Status line, headers, body: until all of it passes.
-    let whole = (0..).map(|power| 4_usize.pow(power)).find(|bytes| !blind_at(Fate::First(*bytes))).unwrap();
+    let whole = (0..12).map(|power| 4_usize.pow(power)).find(|bytes| !blind_at(Fate::First(*bytes))).unwrap();
     assert!(whole > 256 && sizes > 5, "{whole} bytes after {sizes} looks");
 }
 
