@@ -4,6 +4,7 @@ mod approved;
 mod state;
 mod bound;
 mod disk;
+mod limits;
 mod stopped;
 mod taking_back;
 

@@ -1,8 +1,10 @@
 //! The program on a real API server, as the shipped account with the shipped rights.
 
+mod accounts;
 mod conformance;
 mod fights;
 mod forged;
+mod fresh;
 mod going;
 mod head;
 mod health;

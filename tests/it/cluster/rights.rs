@@ -104,3 +104,32 @@ fn said_by_doctor(world: &World, code: i32) -> Vec<String> {
     let of_target = checks.as_array().unwrap().iter().filter(|check| check["what"] == "target monitoring");
     of_target.map(|check| check["detail"].as_str().unwrap().to_owned()).collect()
 }
+
+/// Let in, and allowed nothing: that is said, and is never taken for a cluster without anything.
+#[test]
+fn an_account_without_any_right_sees_nothing_and_writes_nothing() {
+    let Some(world) = World::new(Rights::Base) else { return };
+    world.declare(&OBJECTS);
+    edit_config(&world);
+    world.kubectl(&["create", "serviceaccount", "nobody"]);
+    let token = world.kubectl(&["create", "token", "nobody"]);
+    let mut config: Value = serde_json::from_str(&std::fs::read_to_string(world.install.kubeconfig()).unwrap()).unwrap();
+    config["users"][0]["user"] = json!({"token": token.trim()});
+    let kubeconfig = world.repo.path().join(".git/nobody");
+    std::fs::write(&kubeconfig, config.to_string()).unwrap();
+    for command in ["diff", "sync"] {
+        let ended = crate::world::ended(world.command_by(&kubeconfig, &[command, "-o", "json"]));
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        let report = ended.json();
+        assert_eq!((&report["targets"][0]["verdict"], &report["findings"]), (&json!("unknown"), &json!([])), "{report:#}");
+        for plural in ["configmaps", "networkpolicies.networking.k8s.io", "services"] {
+            let told = format!("no right to list `{plural}`");
+            assert!(report["problems"].to_string().contains(&told), "{report:#}");
+        }
+    }
+    let doctor = crate::world::ended(world.command_by(&kubeconfig, &["doctor"]));
+    assert_eq!(doctor.code, Some(1), "{doctor:?}");
+    assert!(doctor.stdout.contains("which cluster this is cannot be read"), "{doctor:?}");
+    assert!(doctor.stdout.contains(&format!("may not list configmaps in namespace {}", world.namespace)), "{doctor:?}");
+    assert_eq!(world.live("configmap/blackbox-exporter-configuration", "/data/config.yml"), "by hand");
+}
