@@ -7,7 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::daemon::{self, Loop};
 use crate::deploy::did_not_run;
+use crate::world::within;
 
 /// The ledger takes some hundred KiB of it.
 const SIZE: &str = "2m";
@@ -145,6 +147,24 @@ fn every_write_is_recorded(world: &World, state: &Path, writes: usize) {
     let open = |run: &&Value| ["intended", "unknown"].contains(&run["status"].as_str().unwrap());
     let runs = runs.as_array().unwrap();
     assert_eq!((runs.iter().filter(applied).count(), runs.iter().filter(open).count()), (writes, 0), "{runs:#?}");
+}
+
+#[test]
+fn a_loop_without_room_for_its_ledger_is_not_ready_and_goes_on_with_room() {
+    let Some(disk) = Disk::new() else { return };
+    let (world, state) = (world(), disk.state());
+    assert_eq!(run(&world, &state, &["sync"]).0, 0);
+    drift(&world, 10);
+    disk.fill(0);
+    let mut command = world.command(&daemon::ARGUMENTS);
+    command.env("TRUEUP_STATE_DIR", &state).env("TRUEUP_LOG", "info").env("TRUEUP_RUN_EVERY", "1s").stderr(Stdio::piped());
+    let running = Loop::of(command);
+    let patience = Duration::from_mins(1);
+    within(patience, || running.get("/readyz"), |(code, why)| *code == 503 && why.contains("the disk is full; free some space"));
+    assert_eq!((running.get("/healthz").0, live(&world, 10)), (200, (json!("2"), 0)), "it turns, and writes nothing");
+    disk.empty();
+    within(patience, || running.get("/readyz").0, |code| *code == 200);
+    assert_eq!(live(&world, 10), (json!("1"), 1));
 }
 
 #[test]
