@@ -3,6 +3,8 @@
 mod approved;
 mod state;
 mod bound;
+mod disk;
+mod limits;
 mod stopped;
 mod taking_back;
 

@@ -61,6 +61,23 @@ async fn a_merged_proposal_is_recorded_and_verified() {
     assert!(world.proposals().is_empty());
 }
 
+/// Merged, and turned back before anybody looked: Git moved, so it is asked once more, and not in each round.
+#[tokio::test]
+async fn what_was_merged_and_turned_back_is_asked_once_more_and_not_again_and_again() {
+    let (git, live) = (json!({"a": "1"}), json!({"a": "2"}));
+    let world = World::of(&git, &live);
+    world.proposals();
+    let branch = world.branches().remove(0).0;
+    world.repo.git(&["merge", "-q", "--no-ff", "-m", "merged", &branch]);
+    world.repo.git(&["revert", "--no-edit", "-m", "1", "HEAD"]);
+    let seen: Vec<Vec<String>> = (0..4).map(|_| world.proposals()).collect();
+    assert_eq!(seen, [["merged"], ["opened"], ["unchanged"], ["unchanged"]]);
+    world.live(&git);
+    world.proposals();
+    world.live(&live);
+    assert_eq!(world.proposals(), ["opened"], "drifted again: another question");
+}
+
 #[tokio::test]
 async fn a_branch_that_people_removed_is_a_no_to_these_values() {
     let world = World::of(&json!({"a": "1", "b": "1"}), &json!({"a": "2", "b": "1"}));
