@@ -1,5 +1,5 @@
 //! What an earlier process left unfinished: a run whose effect is not known is resolved by reading, and one that nobody has
-//! looked at since is looked at.
+//! looked at since is looked at. Whoever writes does this first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,12 @@ use trueup_core::health::Change;
 use trueup_core::object::ObjectId;
 use trueup_core::patch::changes_nothing;
 use trueup_core::policy::Policy;
-use trueup_core::run::{Due, Effect, Entry, Outcome, Outlook, PatchEffect, Run, RunId, RunStatus};
+use trueup_core::run::{
+    Due, Effect, Entry, Outcome, Outlook, PatchEffect, Resolution, Run, RunId, RunStatus, is_to_be_sighted, may_still_land,
+    resolve,
+};
 
 use super::attempt::hand_back;
-use super::resolve::{Resolution, resolve};
 use super::roll_back::Worse;
 use super::verify::since;
 use crate::failure::Failure;
@@ -22,7 +24,7 @@ use crate::guards;
 use crate::ledger::{Ledger, LedgerError};
 use crate::session::Session;
 use crate::source::Pinned;
-use crate::target::{Judged, Sent};
+use crate::target::Judged;
 
 /// What came of looking after unfinished runs.
 #[derive(Debug, Default)]
@@ -35,27 +37,34 @@ struct Recovered {
     worse: Vec<Worse>,
 }
 
+/// The guards of a target, once what an earlier process left unfinished there is known.
+#[derive(Debug)]
+pub struct Guarded {
+    /// What stands against acting.
+    pub guards: Guards,
+    /// Runs whose write made something worse, and was not taken back.
+    pub worse: Vec<Worse>,
+    /// Objects on which a run's effect is still not known, each with that run: they are left alone.
+    pub unresolved: BTreeMap<ObjectId, RunId>,
+}
+
 /// The guards of a target. Which cluster it is comes first: what an earlier process left unfinished is resolved on the very
 /// same one, and objects of which that cannot be told yet are left alone.
 ///
 /// # Errors
 /// When the ledger cannot be read or appended to, or the cluster is another one.
-pub async fn guarded(
-    session: &Session,
-    ledger: &Ledger,
-    seen: (&Judged, &Policy, &Pinned),
-) -> Result<(Guards, Vec<Worse>), Failure> {
+pub async fn guarded(session: &Session, ledger: &Ledger, seen: (&Judged, &Policy, &Pinned)) -> Result<Guarded, Failure> {
     let (judged, now) = (seen.0, Timestamp::now());
     let mut guards = guards::of(session, ledger, seen, now).await?;
     if guards.frozen.is_some() || guards.held_by_people(None, [], now).is_some() {
-        return Ok((guards, Vec::new()));
+        return Ok(Guarded { guards, worse: Vec::new(), unresolved: BTreeMap::new() });
     }
-    let recovered = recover(ledger, judged, &guards, now).await.map_err(Failure::usage)?;
-    if recovered.records > 0 {
+    let Recovered { records, unresolved, worse } = recover(ledger, judged, &guards, now).await.map_err(Failure::usage)?;
+    if records > 0 {
         guards = guards::of(session, ledger, seen, Timestamp::now()).await?;
     }
-    guards::hold_unresolved(&mut guards, judged, &recovered.unresolved);
-    Ok((guards, recovered.worse))
+    guards::hold_unresolved(&mut guards, judged, &unresolved);
+    Ok(Guarded { guards, worse, unresolved })
 }
 
 /// Completes the unfinished patches of one target. What cannot be told stays as it is, and is asked again next round; so
@@ -64,22 +73,16 @@ pub async fn guarded(
 /// # Errors
 /// When the ledger cannot be read or appended to.
 async fn recover(ledger: &Ledger, judged: &Judged, guards: &Guards, now: Timestamp) -> Result<Recovered, LedgerError> {
-    let mut recovered = Recovered::default();
-    // Several runs may take one back, where answers were lost: it is noted once.
-    let mut noted = BTreeSet::new();
-    let runs = ledger.runs().await?;
-    for run in runs.iter().filter(|run| run.intent.target == judged.name) {
-        if let Some(undone) = not_noted(&runs, run).filter(|undone| noted.insert(undone.clone())) {
-            ledger.append(&Entry::Undone { run: undone, by: run.intent.run.clone() }, Timestamp::now()).await?;
-            recovered.records += 1;
-        }
+    let mut recovered = Recovered { records: note(ledger, judged).await?, ..Recovered::default() };
+    for run in ledger.runs().await?.iter().filter(|run| run.intent.target == judged.name) {
         let (Subject::Object(id), Effect::Patch(effect)) = (&run.intent.subject, &run.intent.effect) else { continue };
         let entries = match run.due() {
             Due::Nothing | Due::Fate => continue,
             _ if guards.held_by_people(Some(id), &run.intent.places, now).is_some() => Vec::new(),
             Due::Resolution | Due::Verification => completed(judged, run, (id, effect), now).await,
         };
-        if entries.is_empty() && run.due() == Due::Resolution {
+        let is_told = entries.iter().any(|entry| !matches!(entry, Entry::Outcome { outcome: Outcome::Unknown { .. }, .. }));
+        if !is_told && run.due() == Due::Resolution {
             recovered.unresolved.insert(id.clone(), run.intent.run.clone());
         }
         for entry in entries {
@@ -92,7 +95,21 @@ async fn recover(ledger: &Ledger, judged: &Judged, guards: &Guards, now: Timesta
             }
         }
     }
+    recovered.records += note(ledger, judged).await?;
     Ok(recovered)
+}
+
+/// Notes which runs were taken back, where that was cut off or is known just now; how many records that took.
+async fn note(ledger: &Ledger, judged: &Judged) -> Result<usize, LedgerError> {
+    // Several runs may take one back, by a ledger of an earlier trueup: it is noted once.
+    let mut noted = BTreeSet::new();
+    let runs = ledger.runs().await?;
+    for run in runs.iter().filter(|run| run.intent.target == judged.name) {
+        if let Some(undone) = not_noted(&runs, run).filter(|undone| noted.insert(undone.clone())) {
+            ledger.append(&Entry::Undone { run: undone, by: run.intent.run.clone() }, Timestamp::now()).await?;
+        }
+    }
+    Ok(noted.len())
 }
 
 /// The run that this one took back, where it was cut off before that was noted.
@@ -110,9 +127,13 @@ fn is_news(run: &Run, entry: &Entry) -> bool {
     !matches!((&run.status, entry), (RunStatus::Verified(last), Entry::Verification { outlook, .. }) if last == outlook)
 }
 
-/// The records that a reading of its object adds to a run; none where it tells nothing.
+/// The records that a reading of its object adds to a run; none where it tells nothing. Where only one thing was asked for, the
+/// objects were not looked at, and nobody can say yet whether a difference is gone.
 async fn completed(judged: &Judged, run: &Run, (id, effect): (&ObjectId, &PatchEffect), now: Timestamp) -> Vec<Entry> {
-    let name = || run.intent.run.clone();
+    let was_looked_at = !judged.cases.is_empty();
+    if run.due() == Due::Verification && !was_looked_at {
+        return Vec::new();
+    }
     let live = match judged.reach.read(id).await {
         Ok(live) => live,
         Err(error) => {
@@ -123,26 +144,32 @@ async fn completed(judged: &Judged, run: &Run, (id, effect): (&ObjectId, &PatchE
     if run.due() == Due::Verification {
         return looked(judged, run, (id, effect), live.as_ref()).await;
     }
-    let may_still_land = judged.reach.may_still_land(run.begun, now);
-    let outcome = match live.clone().map(|live| resolve(live, effect, may_still_land)) {
-        None => Outcome::Void { reason: "the object is gone".to_owned() },
-        Some(Resolution::TooEarly) => return Vec::new(),
-        Some(Resolution::MovedOn) => {
-            Outcome::Void { reason: "read again: the object moved on without this write's values".to_owned() }
-        }
-        Some(Resolution::Was(Sent::Applied(patched))) => {
-            Outcome::Applied { resource_version: patched.live.resource_version, warnings: Vec::new() }
-        }
-        Some(Resolution::Was(
-            Sent::Void(reason) | Sent::Refused(reason) | Sent::Inadmissible(reason) | Sent::Unanswered(reason),
-        )) => Outcome::Void { reason },
-    };
+    let Some(outcome) = resolved(judged, run, (effect, live.as_ref()), now) else { return Vec::new() };
     let applied = matches!(outcome, Outcome::Applied { .. });
-    let mut entries = vec![Entry::Outcome { run: name(), outcome }];
-    if applied {
+    let mut entries = vec![Entry::Outcome { run: run.intent.run.clone(), outcome }];
+    if applied && was_looked_at {
         entries.extend(looked(judged, run, (id, effect), live.as_ref()).await);
     }
     entries
+}
+
+/// How the act of a run ended whose answer is not known; none where it is too early to tell and nothing is to be recorded.
+fn resolved(judged: &Judged, run: &Run, (effect, live): (&PatchEffect, Option<&Live>), now: Timestamp) -> Option<Outcome> {
+    let bound = judged.reach.in_flight();
+    let is_under_way = bound.is_some_and(|bound| may_still_land(run, now, bound));
+    match resolve(live, (effect, &run.intent.paths), is_under_way) {
+        Resolution::TooEarly => bound.filter(|bound| is_to_be_sighted(run, now, *bound)).map(|_| Outcome::Unknown {
+            reason: "read again, late: the object is as it was; read once more after as long again".to_owned(),
+        }),
+        Resolution::NoEffect => Some(Outcome::Void { reason: "read again: the write had no effect".to_owned() }),
+        Resolution::Undetermined(why) => {
+            Some(Outcome::Undetermined { reason: format!("read again: {why}; it counts as a write, and is not undone") })
+        }
+        Resolution::Applied => {
+            let resource_version = live.and_then(|live| live.resource_version.clone());
+            Some(Outcome::Applied { resource_version, warnings: Vec::new() })
+        }
+    }
 }
 
 /// What was owed after a write that was taken: the fields go back to their owner, and somebody looks.

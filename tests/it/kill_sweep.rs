@@ -115,7 +115,7 @@ enum Met {
 /// Kills at a step, lets the next round do what is left, and one more that must have nothing left to do.
 async fn sweep(world: &ReviewWorld, step: &str) -> Met {
     let name = format!("{step} ({})", if matches!(world.forge, Forge::Local) { "local" } else { "github" });
-    world.live("debug", "red", 7);
+    world.live_managed("debug", "red", 7);
     let met_first = world.kill_at(step).await;
     for round in 0..2 {
         world.sync().await;
@@ -124,7 +124,7 @@ async fn sweep(world: &ReviewWorld, step: &str) -> Met {
     if met_first {
         return Met::First;
     }
-    world.live("trace", "green", 20);
+    world.live_managed("trace", "green", 20);
     let met = world.kill_at(step).await;
     for round in 0..2 {
         world.sync().await;
@@ -167,7 +167,7 @@ async fn a_question_that_is_killed_before_its_answer_is_asked_once() {
     for fault in [Fault::Hang, Fault::AnswerWith(502), Fault::Lost] {
         let github = GitHubServer::default();
         let world = ReviewWorld::start(Forge::GitHub(github.clone()), "").await;
-        world.live("debug", "red", 7);
+        world.live_managed("debug", "red", 7);
         github.world().faults.push_back(("POST", fault.clone()));
         if matches!(fault, Fault::Hang) {
             world.kill_unanswered(&github).await;

@@ -146,6 +146,44 @@ async fn peoples_commits_are_left_alone() {
 }
 
 #[tokio::test]
+async fn a_branch_that_people_pushed_to_costs_one_refused_run_until_it_moves() {
+    let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
+    world.proposals();
+    let (branch, head) = world.branches().remove(0);
+    let theirs = world.repo.git(&["commit-tree", "-m", "a person's work", &format!("{head}^{{tree}}"), "-p", &head]);
+    world.repo.git(&["update-ref", &format!("refs/heads/{branch}"), &theirs]);
+    let file = world.repo.path().join("manifests/app.yaml");
+    for round in 0..4 {
+        // Each time there is another commit to offer.
+        let text = std::fs::read_to_string(&file).unwrap();
+        world.repo.write("manifests/app.yaml", format!("# comment {round}\n{text}"));
+        world.repo.commit("a comment");
+        assert_eq!(world.proposals(), ["foreign"], "round {round}");
+        assert_eq!(world.runs().await.len(), 2, "round {round}: the one that opened it, and the one that was refused");
+    }
+    assert_eq!(world.branches(), [(branch.clone(), theirs)]);
+    let records = world.records().await.len();
+    assert_eq!((world.proposals(), world.records().await.len()), (vec!["foreign".to_owned()], records));
+    // It is put back as trueup left it: it is ours again.
+    world.repo.git(&["update-ref", &format!("refs/heads/{branch}"), &head]);
+    assert_eq!(world.proposals(), ["updated"]);
+}
+
+#[tokio::test]
+async fn a_branch_of_somebody_else_costs_one_refused_run_until_it_is_gone() {
+    let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
+    let place = world.diff()["findings"][0]["place"].as_str().unwrap().to_owned();
+    let name = format!("refs/heads/trueup/{place}");
+    world.repo.git(&["update-ref", &name, "HEAD"]);
+    for round in 0..4 {
+        assert_eq!(world.proposals(), ["foreign"], "round {round}");
+        assert_eq!(world.runs().await.len(), 1, "round {round}");
+    }
+    world.repo.git(&["update-ref", "-d", &name]);
+    assert_eq!(world.proposals(), ["opened"]);
+}
+
+#[tokio::test]
 async fn what_trueup_closed_itself_is_no_denial() {
     let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
     world.proposals();
