@@ -9,6 +9,7 @@ const used = [
   "/app/installations/{installation_id}/access_tokens",
   "/repos/{owner}/{repo}",
   "/repos/{owner}/{repo}/branches/{branch}",
+  "/repos/{owner}/{repo}/git/matching-refs/{ref}",
   "/repos/{owner}/{repo}/installation",
   "/repos/{owner}/{repo}/pulls",
   "/repos/{owner}/{repo}/pulls/{pull_number}",

@@ -34,7 +34,7 @@ struct Target {
 /// # Errors
 /// Each step's own.
 pub async fn head(github: &GitHub, branch: &str) -> Result<Option<String>, GitHubError> {
-    let route = github.route(&format!("git/matching-refs/heads/{branch}"));
+    let route = github.route(&format!("git/matching-refs/{}", pull::encoded(&format!("heads/{branch}"))));
     let found: Vec<Reference> = wire::ask(github, &Request { step: "read a branch", method: Method::Get, route }).await?;
     let name = format!("refs/heads/{branch}");
     Ok(found.into_iter().find(|reference| reference.name == name).map(|reference| reference.object.sha))

@@ -79,13 +79,13 @@ impl PullRequest {
 
 /// Every pull request of a branch of the repository, open or not. Without the owner GitHub would ignore the filter.
 pub async fn list(github: &GitHub, branch: &str) -> Result<Vec<PullRequest>, GitHubError> {
-    let (head, base) = (query(&format!("{}:{branch}", github.owner)), query(&github.base));
+    let (head, base) = (encoded(&format!("{}:{branch}", github.owner)), encoded(&github.base));
     let route = github.route(&format!("pulls?head={head}&base={base}&state=all&sort=created&direction=desc&per_page=100"));
     ask(github, &Request { step: "list pull requests", method: Method::Get, route }).await
 }
 
-/// A query's value, percent-encoded.
-pub fn query(text: &str) -> String {
+/// A value of a query, or one part of a route, percent-encoded.
+pub fn encoded(text: &str) -> String {
     use std::fmt::Write;
     text.bytes().fold(String::new(), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::access::{Access, minted};
-use super::pull::query;
+use super::pull::encoded;
 use super::wire::{Method, Request, ask, ask_whole};
 use super::{GitHub, GitHubError};
 
@@ -88,7 +88,7 @@ pub async fn rights(github: &GitHub) -> Result<Rights, GitHubError> {
     let branch = Request {
         step: "see the base branch",
         method: Method::Get,
-        route: github.route(&format!("branches/{}", query(&github.base))),
+        route: github.route(&format!("branches/{}", encoded(&github.base))),
     };
     match ask::<serde::de::IgnoredAny>(github, &branch).await {
         Ok(_) => Ok(Rights { asker, archived: repository.archived, left: left(&answer.headers) }),

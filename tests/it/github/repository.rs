@@ -77,7 +77,10 @@ impl Repository {
         let segments: Vec<&str> = rest.split('/').collect();
         match (asked.method, segments.as_slice()) {
             ("GET", ["branches", name]) if self.gone_base.as_deref() != Some(name) => (200, json!({"name": name})),
-            ("GET", ["git", "matching-refs", "heads", name @ ..]) => (200, self.matching(&name.join("/"))),
+            ("GET", ["git", "matching-refs", reference]) => match reference.replace("%2F", "/").strip_prefix("heads/") {
+                Some(name) => (200, self.matching(name)),
+                None => (200, json!([])),
+            },
             ("GET", ["pulls"]) => (200, self.list(asked.query.unwrap_or_default())),
             ("POST", ["pulls"]) => self.create(body),
             ("PATCH", ["pulls", number]) => self.update(number, body),
@@ -107,7 +110,11 @@ impl Repository {
             None => self.branches.clone().into_iter().collect(),
         };
         let found = branches.into_iter().filter(|(branch, _)| branch.starts_with(name));
-        let shown = |(branch, sha)| json!({"ref": format!("refs/heads/{branch}"), "object": {"type": "commit", "sha": sha}});
+        let at = "https://api.github.com/repos/acme/platform/git";
+        let shown = |(branch, sha): (String, String)| {
+            json!({"ref": format!("refs/heads/{branch}"), "node_id": "", "url": format!("{at}/refs/heads/{branch}"),
+                "object": {"type": "commit", "sha": sha, "url": format!("{at}/commits/{sha}")}})
+        };
         found.map(shown).collect()
     }
 
