@@ -11,11 +11,12 @@ use trueup_core::health::Change;
 use trueup_core::object::ObjectId;
 use trueup_core::patch::changes_nothing;
 use trueup_core::policy::Policy;
-use trueup_core::run::{Due, Effect, Entry, Outcome, Outlook, PatchEffect, Run, RunId, RunStatus};
+use trueup_core::run::{
+    Due, Effect, Entry, Outcome, Outlook, PatchEffect, ResumeOrRollback, Rollback, Run, RunId, RunStatus, Unanswered, Validate,
+};
 
 use super::attempt::hand_back;
 use super::resolve::{Resolution, resolve};
-use super::roll_back::Worse;
 use super::verify::since;
 use crate::failure::Failure;
 use crate::guards;
@@ -32,7 +33,7 @@ struct Recovered {
     /// Objects on which a run's effect is still not known, each with that run.
     unresolved: BTreeMap<ObjectId, RunId>,
     /// Runs whose write made something worse, and was not taken back.
-    worse: Vec<Worse>,
+    worse: Vec<Rollback>,
 }
 
 /// The guards of a target. Which cluster it is comes first: what an earlier process left unfinished is resolved on the very
@@ -44,7 +45,7 @@ pub async fn guarded(
     session: &Session,
     ledger: &Ledger,
     seen: (&Judged, &Policy, &Pinned),
-) -> Result<(Guards, Vec<Worse>), Failure> {
+) -> Result<(Guards, Vec<Rollback>), Failure> {
     let (judged, now) = (seen.0, Timestamp::now());
     let mut guards = guards::of(session, ledger, seen, now).await?;
     if guards.frozen.is_some() || guards.held_by_people(None, [], now).is_some() {
@@ -69,25 +70,27 @@ async fn recover(ledger: &Ledger, judged: &Judged, guards: &Guards, now: Timesta
     let mut noted = BTreeSet::new();
     let runs = ledger.runs().await?;
     for run in runs.iter().filter(|run| run.intent.target == judged.name) {
-        if let Some(undone) = not_noted(&runs, run).filter(|undone| noted.insert(undone.clone())) {
-            ledger.append(&Entry::Undone { run: undone, by: run.intent.run.clone() }, Timestamp::now()).await?;
+        let taken_back = taken_back(&runs, run).filter(|earlier| !noted.contains(earlier));
+        if let Some(earlier) = taken_back.clone().filter(|_| was_taken(run)) {
+            noted.insert(earlier.clone());
+            ledger.append(&Entry::Undone { run: earlier, by: run.intent.run.clone() }, Timestamp::now()).await?;
             recovered.records += 1;
         }
         let (Subject::Object(id), Effect::Patch(effect)) = (&run.intent.subject, &run.intent.effect) else { continue };
-        let entries = match run.due() {
+        let completed = match run.due() {
             Due::Nothing | Due::Fate => continue,
-            _ if guards.held_by_people(Some(id), &run.intent.places, now).is_some() => Vec::new(),
-            Due::Resolution | Due::Verification => completed(judged, run, (id, effect), now).await,
+            _ if guards.held_by_people(Some(id), &run.intent.places, now).is_some() => Completed::default(),
+            Due::Resolution | Due::Verification => completed((ledger, now), judged, run, (id, effect)).await?,
         };
-        if entries.is_empty() && run.due() == Due::Resolution {
+        if completed.records == 0 && run.due() == Due::Resolution {
             recovered.unresolved.insert(id.clone(), run.intent.run.clone());
         }
-        for entry in entries {
-            if let Entry::Verification { outlook: Outlook::Unhealthy, why, .. } = &entry {
-                recovered.worse.push(Worse { run: run.clone(), why: why.clone().unwrap_or_default() });
-            }
-            if is_news(run, &entry) {
-                ledger.append(&entry, Timestamp::now()).await?;
+        recovered.records += completed.records;
+        if let Some(ended) = completed.ended {
+            recovered.worse.extend(ended.rollback());
+            if let Some(earlier) = taken_back.filter(|_| !was_taken(run)) {
+                noted.insert(earlier.clone());
+                ledger.make(ended.undid(earlier), Timestamp::now()).await?;
                 recovered.records += 1;
             }
         }
@@ -95,70 +98,95 @@ async fn recover(ledger: &Ledger, judged: &Judged, guards: &Guards, now: Timesta
     Ok(recovered)
 }
 
-/// The run that this one took back, where it was cut off before that was noted.
-fn not_noted(runs: &[Run], run: &Run) -> Option<RunId> {
+/// The run that this one takes back, where that is not noted of it.
+fn taken_back(runs: &[Run], run: &Run) -> Option<RunId> {
     let Effect::Patch(effect) = &run.intent.effect else { return None };
-    let taken_back =
-        effect.takes_back.as_ref().filter(|_| matches!(run.status, RunStatus::Applied { .. } | RunStatus::Verified(_)))?;
-    let earlier = runs.iter().find(|earlier| earlier.intent.run == *taken_back)?;
-    let can_be = matches!(earlier.status, RunStatus::Applied { .. } | RunStatus::Verified(_));
-    can_be.then(|| taken_back.clone())
+    let earlier = runs.iter().find(|earlier| Some(&earlier.intent.run) == effect.takes_back.as_ref())?;
+    was_taken(earlier).then(|| earlier.intent.run.clone())
 }
 
-/// A look that shows what the last one showed is not kept again.
-fn is_news(run: &Run, entry: &Entry) -> bool {
-    !matches!((&run.status, entry), (RunStatus::Verified(last), Entry::Verification { outlook, .. }) if last == outlook)
+/// Whether it is known that the target took what a run wrote.
+fn was_taken(run: &Run) -> bool {
+    matches!(run.status, RunStatus::Applied { .. } | RunStatus::Verified(_))
 }
 
-/// The records that a reading of its object adds to a run; none where it tells nothing.
-async fn completed(judged: &Judged, run: &Run, (id, effect): (&ObjectId, &PatchEffect), now: Timestamp) -> Vec<Entry> {
-    let name = || run.intent.run.clone();
+/// What a reading of its object added to a run.
+#[derive(Debug, Default)]
+struct Completed {
+    /// How many records; none where it told nothing.
+    records: usize,
+    /// Where it was taken: what was seen of it.
+    ended: Option<ResumeOrRollback>,
+}
+
+/// Moves a run on by reading its object.
+async fn completed(
+    (ledger, now): (&Ledger, Timestamp),
+    judged: &Judged,
+    run: &Run,
+    (id, effect): (&ObjectId, &PatchEffect),
+) -> Result<Completed, LedgerError> {
+    let mut completed = Completed::default();
     let live = match judged.reach.read(id).await {
         Ok(live) => live,
         Err(error) => {
             tracing::warn!(run = %run.intent.run, error, "what came of it is still not known");
-            return Vec::new();
+            return Ok(completed);
         }
     };
-    if run.due() == Due::Verification {
-        return looked(judged, run, (id, effect), live.as_ref()).await;
-    }
-    let may_still_land = judged.reach.may_still_land(run.begun, now);
-    let outcome = match live.clone().map(|live| resolve(live, effect, may_still_land)) {
-        None => Outcome::Void { reason: "the object is gone".to_owned() },
-        Some(Resolution::TooEarly) => return Vec::new(),
-        Some(Resolution::MovedOn) => {
-            Outcome::Void { reason: "read again: the object moved on without this write's values".to_owned() }
+    let taken = match Unanswered::of(run) {
+        Some(unanswered) => {
+            let may_still_land = judged.reach.may_still_land(run.begun, now);
+            let Some(outcome) = outcome(live.clone(), effect, may_still_land) else { return Ok(completed) };
+            let (taken, recorded) = ledger.make(unanswered.ended(outcome), Timestamp::now()).await?;
+            completed.records += recorded.iter().count();
+            taken
         }
-        Some(Resolution::Was(Sent::Applied(patched))) => {
-            Outcome::Applied { resource_version: patched.live.resource_version, warnings: Vec::new() }
-        }
-        Some(Resolution::Was(
-            Sent::Void(reason) | Sent::Refused(reason) | Sent::Inadmissible(reason) | Sent::Unanswered(reason),
-        )) => Outcome::Void { reason },
+        None => Validate::of(run),
     };
-    let applied = matches!(outcome, Outcome::Applied { .. });
-    let mut entries = vec![Entry::Outcome { run: name(), outcome }];
-    if applied {
-        entries.extend(looked(judged, run, (id, effect), live.as_ref()).await);
+    let Some(mut taken) = taken else { return Ok(completed) };
+    if let Some(owed) = effect.hand_back.as_ref().filter(|_| run.hand_back.is_none()) {
+        let outcome = hand_back(judged, &taken, id, owed).await;
+        let (still, recorded) = ledger.make(taken.handed_back(owed.to.clone(), outcome), Timestamp::now()).await?;
+        completed.records += recorded.iter().count();
+        taken = still;
     }
-    entries
+    let (outlook, why) = looked(judged, run, (id, effect), live.as_ref()).await;
+    let (ended, recorded) = ledger.make(taken.seen(outlook, why), Timestamp::now()).await?;
+    completed.records += recorded.iter().count();
+    completed.ended = Some(ended);
+    Ok(completed)
 }
 
-/// What was owed after a write that was taken: the fields go back to their owner, and somebody looks.
-async fn looked(judged: &Judged, run: &Run, (id, effect): (&ObjectId, &PatchEffect), live: Option<&Live>) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    if let Some(owed) = effect.hand_back.as_ref().filter(|_| run.hand_back.is_none()) {
-        entries.push(Entry::HandBack(hand_back(judged, &run.intent.run, id, owed).await));
+/// What came of a write whose answer was lost, as its object tells; `None` where it cannot tell yet.
+fn outcome(live: Option<Live>, effect: &PatchEffect, may_still_land: bool) -> Option<Outcome> {
+    let void = |reason: &str| Some(Outcome::Void { reason: reason.to_owned() });
+    let Some(live) = live else { return void("the object is gone") };
+    match resolve(live, effect, may_still_land) {
+        Resolution::TooEarly => None,
+        Resolution::MovedOn => void("read again: the object moved on without this write's values"),
+        Resolution::Was(Sent::Applied(patched)) => {
+            Some(Outcome::Applied { resource_version: patched.live.resource_version, warnings: Vec::new() })
+        }
+        Resolution::Was(Sent::Void(reason) | Sent::Refused(reason) | Sent::Inadmissible(reason) | Sent::Unanswered(reason)) => {
+            Some(Outcome::Void { reason })
+        }
     }
+}
+
+/// What became of a write that was taken.
+async fn looked(
+    judged: &Judged,
+    run: &Run,
+    (id, effect): (&ObjectId, &PatchEffect),
+    live: Option<&Live>,
+) -> (Outlook, Option<String>) {
     let drift = outlook(judged, run, (id, effect), live);
-    let (outlook, why) = match (drift, since(judged, &effect.health).await) {
+    match (drift, since(judged, &effect.health).await) {
         (Outlook::Settled, Change::Worse(why)) => (Outlook::Unhealthy, Some(why)),
         (Outlook::Settled, Change::Open(why)) => (Outlook::Pending, Some(why)),
         (drift, Change::NotWorse | Change::Open(_) | Change::Worse(_)) => (drift, None),
-    };
-    entries.push(Entry::Verification { run: run.intent.run.clone(), outlook, why });
-    entries
+    }
 }
 
 /// What became of a write since: its values are there, or this round's look finds nothing at its places.

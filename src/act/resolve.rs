@@ -7,7 +7,6 @@ use trueup_core::patch::{changes_nothing, values_under};
 use trueup_core::run::PatchEffect;
 use trueup_kubernetes::patch::Patched;
 
-use super::attempt::patch_effect;
 use crate::target::{Judged, Sent};
 
 /// A write without an answer is resolved by reading, never repeated blindly.
@@ -15,7 +14,7 @@ pub(super) async fn settle(judged: &Judged, correction: &Correction, sent: Sent)
     let Sent::Unanswered(reason) = sent else { return sent };
     let now = Timestamp::now();
     match judged.reach.read(&correction.object).await {
-        Ok(Some(live)) => match resolve(live, &patch_effect(correction), judged.reach.may_still_land(now, now)) {
+        Ok(Some(live)) => match resolve(live, &PatchEffect::of(correction), judged.reach.may_still_land(now, now)) {
             Resolution::Was(sent) => sent,
             Resolution::MovedOn | Resolution::TooEarly => Sent::Unanswered(reason),
         },

@@ -205,13 +205,7 @@ impl World {
 
     /// Kills a round as soon as it says that it came to a step; whether it did.
     pub fn kill_at(&self, step: &str) -> bool {
-        let mut command = self.command(&["sync"]);
-        let mut child = command.env("FAILPOINT", step).stdout(Stdio::null()).spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let came = lines.map_while(Result::ok).any(|said| said == format!("failpoint: {step}"));
-        let _ended = child.kill();
-        child.wait().unwrap();
-        came
+        killed_at(self.command(&["sync"]), step)
     }
 
     pub fn state_dir(&self) -> PathBuf {
@@ -256,6 +250,16 @@ impl World {
         let is_question = |event: &Value| event["objectRef"]["apiGroup"] == "authorization.k8s.io";
         Some(self.requests()?.into_iter().filter(|event| is_write(event) && !is_question(event)).collect())
     }
+}
+
+/// Kills a command as soon as it says that it came to a step; whether it did.
+pub fn killed_at(mut command: Command, step: &str) -> bool {
+    let mut child = command.env("FAILPOINT", step).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let came = lines.map_while(Result::ok).any(|said| said == format!("failpoint: {step}"));
+    let _ended = child.kill();
+    child.wait().unwrap();
+    came
 }
 
 pub fn ended(mut command: Command) -> Ended {
