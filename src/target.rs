@@ -10,6 +10,7 @@ pub(crate) mod terraform;
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use trueup_core::classify::{classify, differences, ignore_problems};
@@ -22,6 +23,7 @@ use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::path::Path;
 use trueup_core::policy::Policy;
 use trueup_core::reach::Topology;
+use trueup_core::run::Histories;
 use trueup_core::seen::DigestKey;
 use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::manifest;
@@ -82,6 +84,8 @@ pub struct Judged {
     pub standing: Standing,
     /// How its objects hang together.
     pub topology: Topology,
+    /// What happened at its places before.
+    pub histories: Arc<Histories>,
     /// What is kept in it of the ledger; absent where nothing is.
     pub head: Option<KeptHead>,
 }
@@ -129,6 +133,7 @@ impl Judged {
             approved: Approved::default(),
             standing: target.standing.clone(),
             topology: Topology::default(),
+            histories: Arc::default(),
             head: None,
         }
     }
@@ -142,6 +147,12 @@ impl Judged {
         }
         self.rendered = records;
         self
+    }
+
+    /// Tells its findings what happened at their places, now and whenever they are judged again.
+    pub fn remember(&mut self, histories: &Arc<Histories>) {
+        self.histories = Arc::clone(histories);
+        self.cases.iter_mut().flat_map(|case| &mut case.findings).for_each(|finding| histories.tell(finding));
     }
 
     /// All findings, in the order of the cases.

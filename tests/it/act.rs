@@ -1,6 +1,7 @@
 //! From decision to write and record: the real program on a real repository, a folder of live objects and a real ledger.
 
 mod approved;
+mod before;
 mod state;
 mod bound;
 mod stopped;

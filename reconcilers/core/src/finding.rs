@@ -10,6 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Problem;
+use crate::risk::assess;
 
 pub use difference::{Cause, Change, Confidence, Difference, Divergence, Drift, Expectation, ObjectChange, Predicate};
 pub use name::{Digests, FindingId, Place, ValueDigest};
@@ -46,6 +47,12 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Takes in what happened at its place: that makes it riskier, and nothing else of it changes.
+    pub fn remember(&mut self, history: History) {
+        self.difference.surroundings.history = history;
+        self.risk = assess(&self.difference);
+    }
+
     /// What an approval or a lease of exactly this finding is bound to.
     #[must_use]
     pub fn digests(&self) -> Digests {

@@ -18,6 +18,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod before;
 mod entry;
 mod history;
 mod id;
@@ -28,6 +29,7 @@ mod standing;
 mod state;
 mod stored;
 
+pub use before::Histories;
 pub use entry::{About, Checkpoint, Entry, Episode, EpisodeEnd, Escalation, Hold, Pin, Proposal, Record, StateSeen};
 pub use history::{HistoryError, Run, Runs};
 pub use id::{RunId, RunIdError};
