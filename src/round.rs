@@ -123,7 +123,7 @@ pub async fn act(
         guards::head::renew(ledger, judged).await?;
         // Another revision than the source's own tells nothing of what is true by now.
         if session.revision == Revision::Reference {
-            act::end_episodes(ledger, judged).await.map_err(Failure::usage)?;
+            act::end_episodes(ledger, judged, &round.standing).await.map_err(Failure::usage)?;
         }
     }
     Ok(reports)

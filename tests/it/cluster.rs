@@ -4,7 +4,7 @@ mod conformance;
 mod fights;
 mod forged;
 mod head;
-mod health;
+pub(crate) mod health;
 mod leftover;
 mod line;
 mod noise;

@@ -2,6 +2,7 @@
 //! once. Effects are counted where they are: at the forge, in the live object, by `git`.
 
 mod cluster;
+mod taking_back;
 
 use std::collections::BTreeSet;
 use std::path::Path;
