@@ -34,7 +34,9 @@ pub use entry::{About, Checkpoint, Entry, Episode, EpisodeEnd, Escalation, Hold,
 pub use history::{HistoryError, Run, Runs};
 pub use id::{RunId, RunIdError};
 pub use intent::{Effect, HandBack, Intent, Owed, PatchEffect};
-pub use moves::{Circumstances, ExecuteRepair, Move, PlanRemediation, ResumeOrRollback, Rollback, Unanswered, Validate};
+pub use moves::{
+    Asked, Circumstances, ExecuteRepair, Move, PlanProposal, PlanRemediation, ResumeOrRollback, Rollback, Unanswered, Validate,
+};
 pub use ruling::{Approval, Area, AreaHold, Denial, Grant, KnownBy, Person, Ruled, Ruling, Spot};
 pub use standing::{Failure, Fight, Inadmissible, People, Said, Standing, Write};
 pub use state::State;

@@ -1,4 +1,4 @@
-//! What moves a correction from state to state. Each move consumes the state that it leaves, and gives the next one only once
+//! What moves a correction from state to state, and lets a proposal be asked for. Each move consumes the state that it leaves, and gives the next one only once
 //! its entry is in the ledger: there is no other way to write, to look, or to take back.
 //!
 //! A write cannot go out of a plan that is not recorded:
@@ -42,7 +42,7 @@
 //! }
 //! ```
 
-use super::{Due, Effect, Entry, HandBack, Intent, Outcome, Outlook, Owed, PatchEffect, Run, RunId, RunStatus};
+use super::{Due, Effect, Entry, HandBack, Intent, Outcome, Outlook, Owed, PatchEffect, Proposal, Run, RunId, RunStatus};
 use crate::decide::Correction;
 use crate::finding::Subject;
 use crate::health::Vitals;
@@ -149,6 +149,45 @@ impl<'a> ExecuteRepair<'a> {
     #[must_use]
     pub fn go_out(self) -> Unanswered {
         self.run
+    }
+}
+
+/// A proposal and what it asks for. Nothing is recorded of it, and no forge may be asked.
+#[derive(Debug)]
+pub struct PlanProposal {
+    intent: Intent,
+}
+
+impl PlanProposal {
+    /// What the run of this intent would do.
+    #[must_use]
+    pub fn of(intent: Intent) -> Self {
+        Self { intent }
+    }
+
+    /// The run begins.
+    pub fn intend(self) -> Move<Asked> {
+        Move::to(Asked { run: self.intent.run.clone() }, Entry::Intent(Box::new(self.intent)))
+    }
+}
+
+/// The intent of a proposal is durable: a forge may be asked for it, and asked again, as one branch and commit are one proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    run: RunId,
+}
+
+impl Asked {
+    /// By what the ledger keeps of an open proposal, which follows its intent.
+    #[must_use]
+    pub fn before(proposal: &Proposal) -> Self {
+        Self { run: proposal.run.clone() }
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> &RunId {
+        &self.run
     }
 }
 
