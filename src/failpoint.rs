@@ -3,6 +3,7 @@
 
 /// Goes no further, if a test has asked for that: `STEP`, or `STEP@2` for the second time that it comes there.
 #[cfg(feature = "failpoints")]
+#[expect(clippy::missing_panics_doc, reason = "only tests are built with it")]
 pub fn reached(step: &str) {
     use std::sync::atomic::{AtomicU32, Ordering};
 

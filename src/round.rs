@@ -86,7 +86,7 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
     let (Past { standing, histories }, unknown) = guards::past(session, &pinned).await;
     guards::state::refuse_before(&standing, &mut targets);
     bindings::join(session, &pinned, &policy, &mut targets);
-    targets.iter_mut().for_each(|judged| judged.remember(&histories));
+    target::remember(&mut targets, &histories);
     let unplaced = approvals::judge(session, &pinned, &mut targets).await;
     let problems = rules::notes(session, &policy, &targets).into_iter().chain(unknown).chain(unplaced).collect();
     Ok(Round { source, pinned, policy, targets, standing, problems, at: Timestamp::now(), took: begun.elapsed() })

@@ -149,12 +149,6 @@ impl Judged {
         self
     }
 
-    /// Tells its findings what happened at their places, now and whenever they are judged again.
-    pub fn remember(&mut self, histories: &Arc<Histories>) {
-        self.histories = Arc::clone(histories);
-        self.cases.iter_mut().flat_map(|case| &mut case.findings).for_each(|finding| histories.tell(finding));
-    }
-
     /// All findings, in the order of the cases.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.cases.iter().flat_map(|case| &case.findings)
@@ -164,6 +158,16 @@ impl Judged {
     #[must_use]
     pub fn case_of(&self, object: &ObjectId) -> Option<&JudgedCase> {
         self.cases.iter().find(|case| case.pair.as_ref().is_some_and(|pair| pair.desired().id.same_object(object)))
+    }
+}
+
+/// Tells the findings what happened at their places, now and whenever they are judged again.
+pub fn remember(targets: &mut [Judged], histories: &Arc<Histories>) {
+    for judged in targets {
+        judged.histories = Arc::clone(histories);
+        for finding in judged.cases.iter_mut().flat_map(|case| &mut case.findings) {
+            histories.tell(finding);
+        }
     }
 }
 

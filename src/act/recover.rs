@@ -12,7 +12,8 @@ use trueup_core::object::ObjectId;
 use trueup_core::patch::changes_nothing;
 use trueup_core::policy::Policy;
 use trueup_core::run::{
-    Due, Effect, Entry, Outcome, Outlook, PatchEffect, ResumeOrRollback, Rollback, Run, RunId, RunStatus, Unanswered, Validate,
+    Due, Effect, Entry, Intent, Outcome, Outlook, PatchEffect, ResumeOrRollback, Rollback, Run, RunId, RunStatus, Unanswered,
+    Validate,
 };
 
 use super::attempt::hand_back;
@@ -95,7 +96,14 @@ async fn recover(ledger: &Ledger, judged: &Judged, guards: &Guards, now: Timesta
             }
         }
     }
-    Ok(recovered)
+    // What takes something back may still be on its way to the same object: it is known first what came of that.
+    let is_free = |id: &ObjectId| !recovered.unresolved.keys().any(|other| other.same_object(id));
+    let is_ready = |rollback: &Rollback| match runs.iter().find(|run| run.intent.run == *rollback.run()) {
+        Some(Run { intent: Intent { subject: Subject::Object(id), .. }, .. }) => is_free(id),
+        Some(_) | None => true,
+    };
+    let worse = std::mem::take(&mut recovered.worse).into_iter().filter(is_ready).collect();
+    Ok(Recovered { worse, ..recovered })
 }
 
 /// The run that this one takes back, where that is not noted of it.

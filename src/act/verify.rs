@@ -132,6 +132,8 @@ pub(super) fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCas
         topology: &judged.topology,
     };
     let mut case = JudgedCase::of(Pair::Matched(Box::new(matched)), (&judged.name, &judged.kinds), judging);
-    case.findings.iter_mut().for_each(|finding| judged.histories.tell(finding));
+    for finding in &mut case.findings {
+        judged.histories.tell(finding);
+    }
     Some(case)
 }

@@ -113,6 +113,7 @@ impl Effect {
 impl PatchEffect {
     /// What a correction writes, and its way back.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "an undo names a run of the ledger")]
     pub fn of(correction: &Correction) -> Self {
         Self {
             uid: correction.uid.clone(),

@@ -55,8 +55,7 @@ fn is_told(effect: EffectKind, story: &str) -> bool {
 fn state_told(effect: EffectKind, story: &str) -> State {
     match (effect, story.chars().last()) {
         (EffectKind::Patch | EffectKind::PullRequest, None | Some('u' | 'p')) => State::ExecuteRepair,
-        (EffectKind::Patch, Some('a')) | (EffectKind::PullRequest, Some('m')) => State::Validate,
-        (EffectKind::Patch | EffectKind::PullRequest, Some('n' | 'o')) => State::Validate,
+        (EffectKind::Patch, Some('a' | 'n' | 'o')) | (EffectKind::PullRequest, Some('m' | 'n' | 'o')) => State::Validate,
         (EffectKind::Patch | EffectKind::PullRequest, Some(_)) => State::ResumeOrRollback,
     }
 }
