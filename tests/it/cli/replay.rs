@@ -99,7 +99,7 @@ fn what_another_policy_would_write_and_nobody_recorded_is_said_to_be_unknown() {
         ),
         ("lane = \"auto\"\nstage = \"auto\"\n", "it would be corrected; what would be written was not recorded"),
     ] {
-        world.write("other.toml", &format!("[[class]]\nname = \"all\"\n{class}\n{case}"));
+        world.write("other.toml", format!("[[class]]\nname = \"all\"\n{class}\n{case}"));
         let told = world.run(&["replay", &patch, "--policy", "other.toml"]).stdout;
         let (_, image) = told.split_once("propose → hold  Deployment shop/checkout ").unwrap_or_else(|| panic!("{told}"));
         assert!(image.contains(reason), "{told}");
