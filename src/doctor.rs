@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::ledger::{Audit, Ledger};
 use crate::report::text::count;
 use crate::session::{self, Session};
-use crate::target::{Freshness, Judged, Reach, connect, declared, identity, judge};
+use crate::target::{Freshness, Judged, KeptHead, Reach, connect, declared, identity, judge};
 use crate::visible::visible;
 
 /// One thing that was looked at.
@@ -111,6 +111,9 @@ async fn target_checks(
                 }
                 Err(problems) => checks.extend(problems.iter().map(|problem| missing(name, problem.to_string()))),
             }
+            if let Some(head) = &judged.head {
+                checks.push(kept(name, cluster, head).await);
+            }
         }
         (Reach::Snapshot(folder), _) if folder.is_dir() => checks.push(good(name, format!("folder {}", folder.display()))),
         (Reach::Snapshot(folder), _) => checks.push(missing(name, format!("no folder `{}`", folder.display()))),
@@ -149,6 +152,23 @@ async fn rights(
             checks
         }
         Err(error) => vec![missing(name, error.to_string())],
+    }
+}
+
+/// Where the target's cluster keeps the ledger's end: without the right to read it nothing is written, without the right to
+/// write it no later loss is seen.
+async fn kept(name: &str, cluster: &trueup_kubernetes::cluster::Cluster, head: &KeptHead) -> Check {
+    let place = &head.place;
+    if let Err(why) = &head.texts {
+        return missing(name, format!("head {place} cannot be read, so nothing is written: {why}"));
+    }
+    match trueup_kubernetes::rights::may_write(cluster, place).await {
+        Ok(true) => good(name, format!("head {place} keeps the ledger's end")),
+        Ok(false) => {
+            let (namespace, map) = (&place.namespace, &place.name);
+            missing(name, format!("may not patch configmaps {map} in namespace {namespace}: it does not keep the ledger's end"))
+        }
+        Err(error) => missing(name, error.to_string()),
     }
 }
 

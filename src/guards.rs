@@ -13,7 +13,7 @@ use trueup_core::decide::{Ground, Guards, Held, HeldPlace, Scope};
 use trueup_core::facts::{Owner, Pair, Problem};
 use trueup_core::object::ObjectId;
 use trueup_core::policy::Policy;
-use trueup_core::run::{Entry, Histories, RunId, Standing};
+use trueup_core::run::{Entry, FIELD_MANAGER, Histories, RunId, Standing};
 
 use crate::config::TargetKind;
 use crate::failure::{Failure, with_causes};
@@ -22,8 +22,6 @@ use crate::session::Session;
 use crate::source::Pinned;
 use crate::target::{Judged, identity};
 
-/// The manager that trueup's writes go by.
-const FIELD_MANAGER: &str = "trueup";
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// What a server did not admit is not asked for again for this long: its admission may have changed by then.
 const DAY: SignedDuration = SignedDuration::from_hours(24);

@@ -231,7 +231,7 @@ impl Report {
     #[must_use]
     pub fn of(round: &Round) -> Self {
         let mut findings: Vec<&Finding> = round.targets.iter().flat_map(Judged::findings).collect();
-        findings.sort_by_key(|finding| order(finding));
+        findings.sort_by_cached_key(|finding| order(finding));
         let own = round.problems.iter().map(|problem| problem_report(problem, None));
         let targets = round
             .targets

@@ -9,7 +9,7 @@ use trueup_core::facts::Problem;
 use trueup_core::policy::Policy;
 use trueup_core::run::Standing;
 
-use crate::act::{self, Acting};
+use crate::act::{self, Acting, Guarded};
 use crate::approvals;
 use crate::bindings;
 use crate::failure::Failure;
@@ -113,7 +113,7 @@ pub async fn act(
         }
         guards::state::record(ledger, &round.standing, judged).await.map_err(Failure::usage)?;
         let Round { pinned, policy, .. } = round;
-        let (guards, worse) = act::guarded(session, ledger, (judged, policy, pinned)).await?;
+        let Guarded { guards, worse, .. } = act::guarded(session, ledger, (judged, policy, pinned)).await?;
         let ledger = &ledger.of_cluster(guards::cluster(session, ledger, judged).await?);
         let requests = &[people::requests(judged, round.known()), judged.approved.requests.clone()].concat()[..];
         let (basis, decisions) = act::decided(judged, (&guards, policy), requests, only);

@@ -255,13 +255,16 @@ pub async fn judge(session: &Session, pinned: &Pinned, policy: &Policy, target: 
                 }
                 Err(problems) => Judged::unseen(target, problems),
             },
-            TargetKind::Snapshot { live, paths, secrets } => match declared(session, pinned, paths).await {
-                Ok(Declared { objects, problems, rendered }) => {
-                    let judged = snapshot::judge(target, (live, *secrets), (objects, problems), judging);
-                    former::look(session, pinned, target, judged, judging).await.rendered(rendered)
+            TargetKind::Snapshot { live, paths, secrets } => {
+                let reading = snapshot::reading(live);
+                match declared(session, pinned, paths).await {
+                    Ok(Declared { objects, problems, rendered }) => {
+                        let judged = snapshot::judge(target, (live, reading, *secrets), (objects, problems), judging).await;
+                        former::look(session, pinned, target, judged, judging).await.rendered(rendered)
+                    }
+                    Err(problems) => Judged::unseen(target, problems),
                 }
-                Err(problems) => Judged::unseen(target, problems),
-            },
+            }
             TargetKind::Terraform { state, expect, bind } => {
                 let files = (&expect[..], &bind[..]);
                 terraform::judge(pinned, target, (state, &session.settings.folder, files), judging).await

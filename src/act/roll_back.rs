@@ -6,7 +6,7 @@ use trueup_core::decide::{Correction, Decision, Guards, Inputs, Request, Settled
 use trueup_core::facts::Live;
 use trueup_core::finding::{FindingId, Place, Subject};
 use trueup_core::object::ObjectId;
-use trueup_core::run::{Effect, Rollback, Run};
+use trueup_core::run::{Effect, Rollback, Run, perhaps_undone_by};
 
 use super::attempt::attempt;
 use super::{Acting, Basis, escalate, held_by_now, left};
@@ -99,6 +99,8 @@ fn because(mut correction: Correction, why: &str) -> Correction {
 /// What is decided about taking a run back, on the object as it is now.
 async fn decided(acting: Acting<'_>, judged: &Judged, guards: &Guards, run: &Run) -> Result<(Basis, Decision), String> {
     let object = object_of(run).ok_or("an output is never written")?;
+    let runs = acting.ledger.runs().await.map_err(|error| error.to_string())?;
+    untouched(&runs, run)?;
     let live = judged.reach.read(object).await?.ok_or_else(|| format!("`{object}` is gone"))?;
     let request = request(run, live)?;
     let (requests, policy) = ([request], acting.policy);
@@ -106,6 +108,17 @@ async fn decided(acting: Acting<'_>, judged: &Judged, guards: &Guards, run: &Run
     let (basis, decisions) = Basis::decide(&Inputs::of(&[], terms));
     let decision = decisions.into_iter().next().ok_or_else(|| "the run has corrected nothing".to_owned())?;
     Ok((basis, decision))
+}
+
+/// That no earlier run may have taken this one back: what is there by now would be somebody else's.
+///
+/// # Errors
+/// For people: which one may have.
+pub fn untouched(runs: &[Run], run: &Run) -> Result<(), String> {
+    match perhaps_undone_by(runs, &run.intent.run) {
+        Some(by) => Err(format!("run {by} may have taken it back already, and nothing tells: put it back by hand")),
+        None => Ok(()),
+    }
 }
 
 /// The request to take a run back, with its object as it is now.

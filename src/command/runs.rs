@@ -104,7 +104,9 @@ fn whole(run: &Run) -> String {
 /// The status with what it carries.
 fn status(status: &RunStatus) -> String {
     match status {
-        RunStatus::Void { reason } | RunStatus::Unknown { reason, .. } => format!("{status}: {reason}"),
+        RunStatus::Void { reason } | RunStatus::Unknown { reason, .. } | RunStatus::Undetermined { reason } => {
+            format!("{status}: {reason}")
+        }
         RunStatus::Refused { message } | RunStatus::Inadmissible { message } => format!("{status}: {message}"),
         RunStatus::Undone { by } => format!("{status} by {by}"),
         RunStatus::Intended(_)
@@ -122,7 +124,9 @@ fn handed_back(back: &HandBack) -> String {
         Outcome::Refused { message } | Outcome::Inadmissible { message } => {
             format!("not handed back to {}: {message}", back.to)
         }
-        Outcome::Void { reason } | Outcome::Unknown { reason } => format!("not handed back to {}: {reason}", back.to),
+        Outcome::Void { reason } | Outcome::Unknown { reason } | Outcome::Undetermined { reason } => {
+            format!("not handed back to {}: {reason}", back.to)
+        }
     }
 }
 

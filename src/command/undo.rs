@@ -1,11 +1,11 @@
-//! `trueup undo`: a run's inverse, decided and written like any correction.
+//! `trueup undo`: a run's inverse, decided and written like any correction, once what earlier processes left unfinished is known.
 
 use jiff::Timestamp;
 use trueup_core::decide::{Ground, Guards, Inputs, Request, Terms};
 use trueup_core::finding::Subject;
 use trueup_core::run::{Effect, Run, RunId, RunStatus};
 
-use crate::act::{self, Acting, Basis, perform};
+use crate::act::{self, Acting, Basis, Guarded, perform};
 use crate::cli::Output;
 use crate::command::print;
 use crate::exit::Exit;
@@ -25,17 +25,20 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
     }
     let _lock = session.state.lock(Timestamp::now()).map_err(Failure::usage)?;
     let ledger = Ledger::open(&session.ledger).await.map_err(Failure::usage)?;
-    let run = ledger.run(&wanted).await.map_err(Failure::usage)?;
-    let run = run.ok_or_else(|| Failure::usage(anyhow::anyhow!("no run `{id}`: `trueup runs` lists them")))?;
+    let run = known(&ledger, &wanted).await?;
     let target = session.settings.targets.iter().find(|target| target.name == run.intent.target);
     let target = target
         .ok_or_else(|| Failure::usage(anyhow::anyhow!("target `{}` of run {id} is not in trueup.toml", run.intent.target)))?;
     let judged =
         connect(target).await.map_err(|reason| Failure::unseen(anyhow::anyhow!("target `{}`: {reason}", target.name)))?;
-    let request = request(&run, &judged).await?;
     let (pinned, stop) = (session::pin(session).await?, stop::on_signal().map_err(Failure::usage)?);
     let policy = session::policy(session, &pinned)?;
-    let guards: Guards = guards::of(session, &ledger, (&judged, &policy, &pinned), Timestamp::now()).await?;
+    // An earlier undo whose answer was lost may be on its way.
+    let guarded = act::guarded(session, &ledger.under(&policy), (&judged, &policy, &pinned)).await?;
+    let run = known(&ledger, &wanted).await?;
+    let runs = ledger.runs().await.map_err(Failure::usage)?;
+    let request = request((&run, &runs), &judged, &guarded).await?;
+    let guards: Guards = guarded.guards;
     let cluster = guards::cluster(session, &ledger, &judged).await?;
     let about = ledger.under(&policy).of_cluster(cluster);
     let terms = Terms { target: &judged.name, requests: &[request], guards: &guards, policy: &policy, now: Timestamp::now() };
@@ -49,14 +52,22 @@ pub(super) async fn undo(session: &Session, id: &str, output: Output) -> Result<
     show(&run, &reports, output)
 }
 
-/// What is asked for: the inverse of what the run wrote, if it wrote.
-async fn request(run: &Run, judged: &Judged) -> Result<Request, Failure> {
+async fn known(ledger: &Ledger, id: &RunId) -> Result<Run, Failure> {
+    let run = ledger.run(id).await.map_err(Failure::usage)?;
+    run.ok_or_else(|| Failure::usage(anyhow::anyhow!("no run `{id}`: `trueup runs` lists them")))
+}
+
+/// What is asked for: the inverse of what the run wrote, if it wrote and nothing else may have come to its object since.
+async fn request((run, runs): (&Run, &[Run]), judged: &Judged, guarded: &Guarded) -> Result<Request, Failure> {
     let id = &run.intent.run;
     let refuse = |why: String| Failure::usage(anyhow::anyhow!("run {id} cannot be undone: {why}"));
     match (&run.intent.effect, &run.status) {
         (Effect::Patch(_), RunStatus::Applied { .. } | RunStatus::Verified(_)) => {}
         (Effect::Patch(_), RunStatus::Intended(_) | RunStatus::Unknown { .. }) => {
             return Err(refuse(format!("it is {}: whether it wrote is found out by the next `trueup sync`", run.status)));
+        }
+        (Effect::Patch(_), RunStatus::Undetermined { reason }) => {
+            return Err(refuse(format!("whether it wrote cannot be told any more ({reason}): put it back by hand")));
         }
         (Effect::Patch(_), other) => return Err(refuse(format!("it is {other}"))),
         (Effect::PullRequest { .. }, _) => return Err(refuse("it is a proposal; close it, or delete its branch".to_owned())),
@@ -65,6 +76,12 @@ async fn request(run: &Run, judged: &Judged) -> Result<Request, Failure> {
         return Err(refuse("a Terraform state is never written".to_owned()));
     }
     let Subject::Object(object) = &run.intent.subject else { return Err(refuse("an output is never written".to_owned())) };
+    if let Some(open) = guarded.unresolved.get(object) {
+        return Err(refuse(format!(
+            "whether run {open} has changed `{object}` is not known yet, and is found out by the next `trueup sync`"
+        )));
+    }
+    act::untouched(runs, run).map_err(refuse)?;
     let live = judged.reach.read(object).await.map_err(|error| Failure::unseen(anyhow::anyhow!("{error}")))?;
     act::request(run, live.ok_or_else(|| refuse(format!("`{object}` is gone")))?).map_err(refuse)
 }

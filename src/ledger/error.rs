@@ -173,6 +173,10 @@ impl StorageFault {
 
     /// By SQLite's extended result code.
     fn of_code(extended: Option<i32>) -> Self {
+        // SQLITE_IOERR_SHMSIZE: on a full disk, what cannot grow first is the file beside the log.
+        if extended == Some(4874) {
+            return Self::Full;
+        }
         match extended.map(|extended| extended & 0xff) {
             Some(5 | 6) => Self::Busy,
             Some(8) => Self::ReadOnly,

@@ -13,7 +13,7 @@ use crate::config::Forge;
 use crate::session::Session;
 use crate::source::{CommitId, Pinned};
 
-pub use end::{Sought, look, tidy, withdraw};
+pub use end::{Sought, in_the_way, look, tidy, withdraw};
 pub use remote::{AppKeyTrouble, Connection, access, app_key, connected};
 
 /// What is offered, and what is known of its branch.

@@ -31,7 +31,7 @@ use crate::failpoint;
 
 pub use self::access::{Access, bearer};
 pub use self::app::{App, AppKey};
-pub use self::end::{close, look};
+pub use self::end::{close, head, look};
 pub use self::error::GitHubError;
 pub use self::rights::{Asker, Left, Rights, rights};
 

@@ -178,13 +178,13 @@ impl Reach {
         }
     }
 
-    /// Whether a write that was sent at `sent` and never answered may still be carried out: an API server works on a request
-    /// for up to a minute, also when nobody waits for it any more.
+    /// For how long a write that was never answered may still be carried out: an API server works on a request for up to a minute,
+    /// also when nobody waits for it any more. `None` where it ends with whoever sends it.
     #[must_use]
-    pub fn may_still_land(&self, sent: jiff::Timestamp, now: jiff::Timestamp) -> bool {
+    pub fn in_flight(&self) -> Option<jiff::SignedDuration> {
         match self {
-            Self::Cluster(..) => now.duration_since(sent) < IN_FLIGHT,
-            Self::Snapshot(_) | Self::State(_) | Self::None => false,
+            Self::Cluster(..) => Some(IN_FLIGHT),
+            Self::Snapshot(_) | Self::State(_) | Self::None => None,
         }
     }
 

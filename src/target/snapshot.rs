@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tokio::task::JoinHandle;
 use trueup_core::facts::{Desired, Problem};
 use trueup_core::shared::Shared;
 use trueup_kubernetes::allowances::Rules;
@@ -14,14 +15,20 @@ use super::cluster::secrets_mode;
 use super::{Judged, Judging, Reach, judged};
 use crate::config::{Secrets, Target};
 
+/// What the folder holds, read on a thread of its own from now on: that takes as long as to read what is declared.
+pub(super) fn reading(folder: &Path) -> JoinHandle<Contents> {
+    let folder = folder.to_owned();
+    tokio::task::spawn_blocking(move || Contents::of(&folder))
+}
+
 /// Steps 3 to 5 for a snapshot.
-pub(super) fn judge(
+pub(super) async fn judge(
     target: &Target,
-    (folder, secrets): (&Path, Secrets),
+    (folder, reading, secrets): (&Path, JoinHandle<Contents>, Secrets),
     (desired, problems): (Vec<Shared<Desired>>, Vec<Problem>),
     judging: Judging<'_>,
 ) -> Judged {
-    let contents = Contents::of(folder);
+    let contents = reading.await.unwrap_or_else(|error| Contents::unread(error.to_string()));
     let kinds = Kinds::new(Table::load(), contents.schemas(&desired));
     let (defaulted, shape) = (|id: &_, value: &_| kinds.defaulted(id, value), |id: &_| kinds.shape(id));
     let rules = Rules::load().with(&judging.policy.known_writers);

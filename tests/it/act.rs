@@ -4,6 +4,8 @@ mod approved;
 mod before;
 mod state;
 mod bound;
+mod disk;
+mod limits;
 mod stopped;
 pub mod taking_back;
 
@@ -56,6 +58,15 @@ impl World {
 
     fn live(&self, data: &Value, version: Option<&str>) {
         self.repo.write("live/app.json", config_map(data, version).to_string());
+    }
+
+    /// The same as a server shows it: with its managers, who are somebody else yet.
+    pub fn live_managed(&self, data: &Value, version: &str) {
+        let mut object = config_map(data, Some(version));
+        let fields: serde_json::Map<_, _> = data.as_object().unwrap().keys().map(|key| (format!("f:{key}"), json!({}))).collect();
+        object["metadata"]["managedFields"] = json!([{"manager": "kubectl-edit", "operation": "Update", "apiVersion": "v1",
+            "time": "2026-11-21T02:31:40Z", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": fields}}]);
+        self.repo.write("live/app.json", object.to_string());
     }
 
     pub fn read_live(&self) -> Value {
@@ -339,9 +350,10 @@ fn looked(outlook: Outlook) -> Entry {
 async fn a_run_that_was_cut_off_is_resolved_by_what_is_there() {
     let (right, wrong) = (json!({"a": "1"}), json!({"a": "2"}));
     for (what, version, live, left, status) in [
-        ("sent, without a version", None, &right, vec![], "settled"),
-        ("not sent, without a version", None, &wrong, vec![], "void"),
-        ("sent", Some("6"), &right, vec![], "settled"),
+        ("its values are there, without a version", None, &right, vec![], "undetermined"),
+        ("its values are not there, without a version", None, &wrong, vec![], "undetermined"),
+        ("its values are there, by whomever", Some("6"), &right, vec![], "undetermined"),
+        ("overwritten, or never sent", Some("6"), &wrong, vec![], "undetermined"),
         ("not sent", Some("7"), &wrong, vec![], "void"),
         ("nobody looked", Some("6"), &right, vec![applied()], "settled"),
         ("nobody waited", Some("6"), &right, vec![applied(), looked(Outlook::Pending)], "settled"),
@@ -364,6 +376,34 @@ async fn a_run_that_was_cut_off_is_resolved_by_what_is_there() {
 }
 
 #[tokio::test]
+async fn a_run_that_was_cut_off_is_applied_where_the_managers_say_that_it_was() {
+    for (manager, status) in [("trueup", "settled"), ("kubectl-edit", "undetermined")] {
+        let right = json!({"a": "1"});
+        let world = World::of(&right, &right);
+        let mut object = config_map(&right, Some("7"));
+        object["metadata"]["managedFields"] = json!([{"manager": manager, "operation": "Update", "apiVersion": "v1",
+            "time": Timestamp::now().to_string(), "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {"f:a": {}}}}]);
+        world.repo.write("live/app.json", object.to_string());
+        world.append(&[intent(RUN, Some("6"), serde_json::from_value(json!("p-1")).unwrap())]).await;
+        world.json(&["sync"]);
+        assert_eq!(world.runs().await[0].status.name(), status, "{manager}");
+    }
+}
+
+#[tokio::test]
+async fn writes_of_which_nobody_can_tell_count_towards_a_fight() {
+    let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
+    let place: Place = serde_json::from_value(world.json(&["diff"])["findings"][0]["place"].clone()).unwrap();
+    // Each of them may have been carried out and overwritten.
+    let runs = (0..3).map(|number| intent(&format!("01JD000000000000000000000{number}"), Some("6"), place.clone()));
+    world.append(&runs.collect::<Vec<_>>()).await;
+    let report = world.json(&["sync"]);
+    assert_eq!(report["runs"][0]["status"], "escalated", "{report:#}");
+    assert_eq!(world.read_live()["data"]["a"], "2");
+    assert!(world.runs().await.iter().all(|run| run.status.name() == "undetermined"));
+}
+
+#[tokio::test]
 async fn killed_at_any_moment_there_is_one_effect_and_no_doubt() {
     const ROUNDS: u64 = 100;
     let data = |drifted: Option<u64>| -> Value {
@@ -374,7 +414,7 @@ async fn killed_at_any_moment_there_is_one_effect_and_no_doubt() {
     world.json(&["sync"]);
     let mut cut_off = 0;
     for round in 0..ROUNDS {
-        world.live(&data(Some(round)), Some("7"));
+        world.live_managed(&data(Some(round)), "7");
         let before = world.runs().await.len();
         let mut child = world.command(&["sync"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_micros(5_000 + round * 9973 % 70_000));

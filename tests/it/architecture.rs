@@ -156,6 +156,23 @@ fn tests_and_functions_that_the_architecture_names_exist() {
     }
 }
 
+/// Each row of the project's list that can be shown on a real API server, on the stand-in of the forge, or on a disk.
+#[test]
+fn each_fault_is_shown_by_a_test() {
+    let document = read("ARCHITECTURE.md");
+    let is_row = |line: &&str| line.strip_prefix("| F").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let rows = section(&document, "What must hold, and what holds it").lines().filter(is_row);
+    let mut named = Vec::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [number, words, tests] = cells[..] else { panic!("{row}") };
+        assert!(!words.is_empty() && quoted(tests).next().is_some(), "{row}");
+        named.push(number.to_owned());
+    }
+    let rows = [1..=5, 12..=12, 15..=20, 41..=47, 60..=60].into_iter().flatten().map(|number| format!("F{number:02}"));
+    assert_eq!(named, rows.collect::<Vec<_>>());
+}
+
 #[test]
 fn scripts_that_the_documents_name_exist() {
     let mut named = BTreeSet::new();

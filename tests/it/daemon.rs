@@ -15,6 +15,9 @@ use serde_json::Value;
 
 use crate::world::{World, within};
 
+/// The loop, where it can be asked at a port of its own.
+pub(crate) const ARGUMENTS: [&str; 3] = ["run", "--listen", "127.0.0.1:0"];
+
 /// What the loop logs once it can be asked.
 const LISTENS: &str = "answering /healthz, /readyz and /metrics";
 
@@ -22,7 +25,7 @@ const LISTENS: &str = "answering /healthz, /readyz and /metrics";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `trueup run`; killed when it is dropped.
-struct Loop {
+pub(crate) struct Loop {
     child: Child,
     address: String,
     log: Arc<Mutex<Vec<Value>>>,
@@ -34,7 +37,11 @@ impl Loop {
     }
 
     fn start_by(world: &World, kubeconfig: &Path) -> Self {
-        let mut command = world.command_by(kubeconfig, &["run", "--listen", "127.0.0.1:0"]);
+        Self::of(world.command_by(kubeconfig, &ARGUMENTS))
+    }
+
+    /// By a command with [`ARGUMENTS`] that can be read from.
+    pub(crate) fn of(mut command: Command) -> Self {
         let mut child = command.env("TRUEUP_LOG_FORMAT", "json").spawn().unwrap();
         let (log, lines) = (Arc::default(), BufReader::new(child.stderr.take().unwrap()).lines());
         let written: Arc<Mutex<Vec<Value>>> = Arc::clone(&log);
@@ -60,7 +67,7 @@ impl Loop {
     }
 
     /// Status and body.
-    fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address).unwrap();
         let mut answer = String::new();

@@ -3,6 +3,7 @@
 pub(crate) mod install;
 mod rendered;
 mod rights;
+mod verbs;
 
 use std::io::Write;
 use std::path::Path;

@@ -137,7 +137,7 @@ enum Met {
 /// Kills at a step, lets the next round do what is left, and one more that must have nothing left to do.
 async fn sweep(world: &ReviewWorld, step: &str) -> Met {
     let name = format!("{step} ({})", if matches!(world.forge, Forge::Local) { "local" } else { "github" });
-    world.live("debug", "red", 7);
+    world.live_managed("debug", "red", 7);
     let met_first = world.kill_at(step).await;
     for round in 0..2 {
         world.sync().await;
@@ -146,7 +146,7 @@ async fn sweep(world: &ReviewWorld, step: &str) -> Met {
     if met_first {
         return Met::First;
     }
-    world.live("trace", "green", 20);
+    world.live_managed("trace", "green", 20);
     let met = world.kill_at(step).await;
     for round in 0..2 {
         world.sync().await;
@@ -179,7 +179,7 @@ async fn a_correction_that_is_killed_at_any_step_is_made_once() {
     assert_eq!(STATES.map(|(_, state)| state).into_iter().collect::<BTreeSet<_>>(), State::ALL.into_iter().collect());
     for (step, state) in STATES {
         let world = ReviewWorld::start(Forge::Local, "").await;
-        world.live("debug", "red", 7);
+        world.live_managed("debug", "red", 7);
         assert!(world.kill_at(step).await, "no round comes to {step}");
         // A run begins with its intent: what was cut off before left none.
         let expected: Vec<State> = Some(state).filter(|state| *state >= State::ExecuteRepair).into_iter().collect();
@@ -199,7 +199,7 @@ async fn a_question_that_is_killed_before_its_answer_is_asked_once() {
     for fault in [Fault::Hang, Fault::AnswerWith(502), Fault::Lost] {
         let github = GitHubServer::default();
         let world = ReviewWorld::start(Forge::GitHub(github.clone()), "").await;
-        world.live("debug", "red", 7);
+        world.live_managed("debug", "red", 7);
         github.world().faults.push_back(("POST", fault.clone()));
         if matches!(fault, Fault::Hang) {
             world.kill_unanswered(&github).await;

@@ -61,6 +61,23 @@ async fn a_merged_proposal_is_recorded_and_verified() {
     assert!(world.proposals().is_empty());
 }
 
+/// Merged, and turned back before anybody looked: Git moved, so it is asked once more, and not in each round.
+#[tokio::test]
+async fn what_was_merged_and_turned_back_is_asked_once_more_and_not_again_and_again() {
+    let (git, live) = (json!({"a": "1"}), json!({"a": "2"}));
+    let world = World::of(&git, &live);
+    world.proposals();
+    let branch = world.branches().remove(0).0;
+    world.repo.git(&["merge", "-q", "--no-ff", "-m", "merged", &branch]);
+    world.repo.git(&["revert", "--no-edit", "-m", "1", "HEAD"]);
+    let seen: Vec<Vec<String>> = (0..4).map(|_| world.proposals()).collect();
+    assert_eq!(seen, [["merged"], ["opened"], ["unchanged"], ["unchanged"]]);
+    world.live(&git);
+    world.proposals();
+    world.live(&live);
+    assert_eq!(world.proposals(), ["opened"], "drifted again: another question");
+}
+
 #[tokio::test]
 async fn a_branch_that_people_removed_is_a_no_to_these_values() {
     let world = World::of(&json!({"a": "1", "b": "1"}), &json!({"a": "2", "b": "1"}));
@@ -126,6 +143,44 @@ async fn peoples_commits_are_left_alone() {
     assert_eq!(world.open().await.len(), 1, "it is open until people end it");
     world.repo.git(&["merge", "-q", "--no-ff", "-m", "merged", &branch]);
     assert_eq!(world.proposals()[0], "merged");
+}
+
+#[tokio::test]
+async fn a_branch_that_people_pushed_to_costs_one_refused_run_until_it_moves() {
+    let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
+    world.proposals();
+    let (branch, head) = world.branches().remove(0);
+    let theirs = world.repo.git(&["commit-tree", "-m", "a person's work", &format!("{head}^{{tree}}"), "-p", &head]);
+    world.repo.git(&["update-ref", &format!("refs/heads/{branch}"), &theirs]);
+    let file = world.repo.path().join("manifests/app.yaml");
+    for round in 0..4 {
+        // Each time there is another commit to offer.
+        let text = std::fs::read_to_string(&file).unwrap();
+        world.repo.write("manifests/app.yaml", format!("# comment {round}\n{text}"));
+        world.repo.commit("a comment");
+        assert_eq!(world.proposals(), ["foreign"], "round {round}");
+        assert_eq!(world.runs().await.len(), 2, "round {round}: the one that opened it, and the one that was refused");
+    }
+    assert_eq!(world.branches(), [(branch.clone(), theirs)]);
+    let records = world.records().await.len();
+    assert_eq!((world.proposals(), world.records().await.len()), (vec!["foreign".to_owned()], records));
+    // It is put back as trueup left it: it is ours again.
+    world.repo.git(&["update-ref", &format!("refs/heads/{branch}"), &head]);
+    assert_eq!(world.proposals(), ["updated"]);
+}
+
+#[tokio::test]
+async fn a_branch_of_somebody_else_costs_one_refused_run_until_it_is_gone() {
+    let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
+    let place = world.diff()["findings"][0]["place"].as_str().unwrap().to_owned();
+    let name = format!("refs/heads/trueup/{place}");
+    world.repo.git(&["update-ref", &name, "HEAD"]);
+    for round in 0..4 {
+        assert_eq!(world.proposals(), ["foreign"], "round {round}");
+        assert_eq!(world.runs().await.len(), 1, "round {round}");
+    }
+    world.repo.git(&["update-ref", "-d", &name]);
+    assert_eq!(world.proposals(), ["opened"]);
 }
 
 #[tokio::test]

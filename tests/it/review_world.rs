@@ -95,6 +95,14 @@ impl ReviewWorld {
         std::fs::write(self.path().join("live/app.json"), object.to_string()).unwrap();
     }
 
+    /// The same as a server shows it: without managers nobody could tell whose write it was.
+    pub fn live_managed(&self, level: &str, color: &str, version: u64) {
+        let mut object = config_map(level, color, Some(version));
+        object["metadata"]["managedFields"] = json!([{"manager": "kubectl-edit", "operation": "Update", "apiVersion": "v1",
+            "time": "2026-11-21T02:31:40Z", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {"f:level": {}, "f:color": {}}}}]);
+        std::fs::write(self.path().join("live/app.json"), object.to_string()).unwrap();
+    }
+
     pub fn read_live(&self) -> Value {
         serde_json::from_slice(&std::fs::read(self.path().join("live/app.json")).unwrap()).unwrap()
     }

@@ -1,6 +1,8 @@
 //! A test's own world: objects of the corpus in a repository and on an API server, and the program as the account that the
 //! shipped manifests make, with exactly its rights.
 
+mod audit;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,6 +14,8 @@ use tempfile::TempDir;
 use crate::deploy::install::{EXAMPLE, Install, eventually};
 use crate::deploy::{did_not_run, kubectl};
 use crate::git::Repo;
+
+pub use audit::is_dry_run;
 
 /// What `ConfigMap`s hold is put right, everything else goes to review.
 const POLICY: &str = r#"
@@ -227,29 +231,6 @@ impl World {
     pub fn records(&self) -> u64 {
         self.json(&["audit", "verify"], 0)["records"].as_u64().unwrap()
     }
-
-    /// The account's requests in their order, as the API server's audit log has them; `None`, and said so, where the log is
-    /// not at hand.
-    pub fn requests(&self) -> Option<Vec<Value>> {
-        let Some(log) = std::env::var_os("TRUEUP_AUDIT_LOG").filter(|log| !log.is_empty()) else {
-            eprintln!("not asserted: what the audit log says, as TRUEUP_AUDIT_LOG names none");
-            return None;
-        };
-        let account = format!("\"username\":\"system:serviceaccount:{}:trueup\"", self.install.namespace());
-        let text = std::fs::read_to_string(log).unwrap();
-        let own = text.lines().filter(|line| line.contains(&account)).map(|line| serde_json::from_str(line).unwrap());
-        let mut requests: Vec<Value> = own.collect();
-        requests.sort_by_key(|event| event["requestReceivedTimestamp"].as_str().unwrap().to_owned());
-        Some(requests)
-    }
-
-    /// Those of its requests that write, or would but for their dry run.
-    pub fn writes(&self) -> Option<Vec<Value>> {
-        let is_write = |event: &Value| !matches!(event["verb"].as_str(), Some("get" | "list" | "watch"));
-        // Asking about one's own rights is a create that makes nothing.
-        let is_question = |event: &Value| event["objectRef"]["apiGroup"] == "authorization.k8s.io";
-        Some(self.requests()?.into_iter().filter(|event| is_write(event) && !is_question(event)).collect())
-    }
 }
 
 /// Kills a command as soon as it says that it came to a step; whether it did.
@@ -279,9 +260,4 @@ pub fn within<T: std::fmt::Debug>(limit: Duration, attempt: impl Fn() -> T, hold
         assert!(begun.elapsed() < limit, "after {limit:?} still: {answer:?}");
         std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-/// Whether a request of the audit log was to change nothing.
-pub fn is_dry_run(event: &Value) -> bool {
-    event["requestURI"].as_str().unwrap().contains("dryRun=All")
 }

@@ -153,8 +153,9 @@ impl Walk<'_> {
         if self.depth == Depth::Everything {
             keys.extend(sides.declared.and_then(Value::as_object).into_iter().flat_map(Map::keys));
         }
+        let shapes = self.types.fields(shape);
         for key in keys {
-            self.value(&at.key(key), self.types.field(shape, key), sides.field(key));
+            self.value(&at.key(key), shapes.of(key), sides.field(key));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Whether two values are the same to Kubernetes, by their shape.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -40,8 +40,9 @@ fn same_values(types: &Types, shape: &Shape, a: &Value, b: &Value) -> bool {
 }
 
 fn same_objects(types: &Types, shape: &Shape, a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
-    a.iter().all(|(key, value)| same_field(types, types.field(shape, key), key, Some(value), b.get(key)))
-        && b.iter().all(|(key, value)| a.contains_key(key) || same(types, types.field(shape, key), None, Some(value)))
+    let shapes = types.fields(shape);
+    a.iter().all(|(key, value)| same_field(types, shapes.of(key), key, Some(value), b.get(key)))
+        && b.iter().all(|(key, value)| a.contains_key(key) || same(types, shapes.of(key), None, Some(value)))
 }
 
 /// [`same`], for the values of a field of this name: in some keyed lists the order means something.
@@ -64,7 +65,7 @@ pub fn is_in_order(shape: &Shape, key: &str, a: Option<&Value>, b: Option<&Value
         return true;
     }
     let (Some(a), Some(b)) = (entry_names(a, keys), entry_names(b, keys)) else { return true };
-    let (in_a, in_b): (BTreeSet<&Segment>, BTreeSet<&Segment>) = (a.iter().collect(), b.iter().collect());
+    let (in_a, in_b): (HashSet<&Segment>, HashSet<&Segment>) = (a.iter().collect(), b.iter().collect());
     a.iter().filter(|name| in_b.contains(name)).eq(b.iter().filter(|name| in_a.contains(name)))
 }
 
@@ -87,7 +88,7 @@ fn same_lists(types: &Types, shape: &Shape, a: &[Value], b: &[Value]) -> bool {
         Merge::Keyed(keys) if a.iter().zip(b).all(|(a, b)| keys.iter().all(|key| a.get(key) == b.get(key))) => pairwise(),
         Merge::Keyed(keys) => match (entry_names(a, keys), entry_names(b, keys)) {
             (Some(names), Some(others)) => {
-                let others: BTreeMap<Segment, &Value> = others.into_iter().zip(b).collect();
+                let others: HashMap<Segment, &Value> = others.into_iter().zip(b).collect();
                 a.iter().zip(&names).all(|(entry, name)| same(types, item, Some(entry), others.get(name).copied()))
             }
             _ => pairwise(),
@@ -117,9 +118,8 @@ pub fn entry_names(entries: &[Value], keys: &[String]) -> Option<Vec<Segment>> {
         }
         names.push(Segment::entry(&name));
     }
-    let mut sorted: Vec<&Segment> = names.iter().collect();
-    sorted.sort_unstable();
-    let unique = sorted.windows(2).all(|pair| pair[0] != pair[1]);
+    let mut seen = HashSet::with_capacity(names.len());
+    let unique = names.iter().all(|name| seen.insert(name));
     unique.then_some(names)
 }
 

@@ -4,6 +4,7 @@
 //! Intended ─┬─────────────► Refused
 //!           ├─► Unknown ─┐
 //!           ├────────────┼► Void
+//!           ├────────────┼► Undetermined                              a patch's run
 //!           ├────────────┼► Applied ─► Verified ─► Undone             a patch's run
 //!           └────────────┴► Proposed ─► Closed ─► Verified ─► Undone   a proposal's run
 //! ```
@@ -24,6 +25,7 @@ mod history;
 mod id;
 mod intent;
 mod moves;
+mod resolve;
 mod ruling;
 mod standing;
 mod state;
@@ -31,12 +33,13 @@ mod stored;
 
 pub use before::Histories;
 pub use entry::{About, Checkpoint, Entry, Episode, EpisodeEnd, Escalation, Hold, Pin, Proposal, Record, StateSeen};
-pub use history::{HistoryError, Run, Runs};
+pub use history::{HistoryError, Run, Runs, perhaps_undone_by};
 pub use id::{RunId, RunIdError};
 pub use intent::{Effect, HandBack, Intent, Owed, PatchEffect};
 pub use moves::{
     Asked, Circumstances, ExecuteRepair, Move, PlanProposal, PlanRemediation, ResumeOrRollback, Rollback, Unanswered, Validate,
 };
+pub use resolve::{FIELD_MANAGER, Resolution, is_to_be_sighted, may_still_land, resolve};
 pub use ruling::{Approval, Area, AreaHold, Denial, Grant, KnownBy, Person, Ruled, Ruling, Spot};
 pub use standing::{Failure, Fight, Inadmissible, People, Said, Standing, Write};
 pub use state::State;
@@ -146,6 +149,11 @@ pub enum Outcome {
         /// What was seen instead of an answer.
         reason: String,
     },
+    /// It may have happened, and reading cannot tell any more: it counts as a write, and is not taken back.
+    Undetermined {
+        /// Why nothing tells.
+        reason: String,
+    },
 }
 
 /// How a proposal ended.
@@ -195,6 +203,11 @@ pub enum RunStatus {
     Inadmissible {
         /// In its words.
         message: String,
+    },
+    /// It may have happened, and nothing will ever tell.
+    Undetermined {
+        /// Why.
+        reason: String,
     },
     /// The target took the patch; nobody has looked yet.
     Applied {
@@ -271,6 +284,7 @@ impl RunStatus {
             Self::Void { .. } => "void",
             Self::Refused { .. } => "refused",
             Self::Inadmissible { .. } => "inadmissible",
+            Self::Undetermined { .. } => "undetermined",
             Self::Applied { .. } => "applied",
             Self::Proposed { .. } => "proposed",
             Self::Closed(fate) => fate.name(),
@@ -291,6 +305,7 @@ impl RunStatus {
             | Self::Void { .. }
             | Self::Refused { .. }
             | Self::Inadmissible { .. }
+            | Self::Undetermined { .. }
             | Self::Closed(_)
             | Self::Undone { .. } => Due::Nothing,
         }
@@ -326,6 +341,7 @@ impl Event {
             Self::Outcome(Outcome::Inadmissible { .. }) => "inadmissible",
             Self::Outcome(Outcome::Void { .. }) => "void",
             Self::Outcome(Outcome::Unknown { .. }) => "unknown",
+            Self::Outcome(Outcome::Undetermined { .. }) => "undetermined",
             Self::Proposed { .. } => "proposed",
             Self::Closed(fate) => fate.name(),
             Self::Looked(outlook) => outlook.name(),
@@ -342,7 +358,7 @@ impl Event {
 pub fn next_status(status: &RunStatus, event: &Event) -> Result<RunStatus, ImpossibleStep> {
     let next = match status {
         RunStatus::Intended(effect) => after_intent(*effect, event),
-        RunStatus::Unknown { effect, .. } => resolved(*effect, event),
+        RunStatus::Unknown { effect, .. } => after_no_answer(*effect, event),
         RunStatus::Applied { .. } | RunStatus::Closed(Fate::Merged) => looked_or_undone(event),
         RunStatus::Verified(outlook) if outlook.is_open() => looked_or_undone(event),
         RunStatus::Verified(_) => undone(event),
@@ -350,6 +366,7 @@ pub fn next_status(status: &RunStatus, event: &Event) -> Result<RunStatus, Impos
         RunStatus::Void { .. }
         | RunStatus::Refused { .. }
         | RunStatus::Inadmissible { .. }
+        | RunStatus::Undetermined { .. }
         | RunStatus::Undone { .. }
         | RunStatus::Closed(Fate::Denied | Fate::Withdrawn { .. } | Fate::Replaced { .. }) => None,
     };
@@ -364,11 +381,24 @@ fn after_intent(effect: EffectKind, event: &Event) -> Option<RunStatus> {
             EffectKind::PullRequest => None,
         },
         Event::Outcome(Outcome::Unknown { reason }) => Some(RunStatus::Unknown { effect, reason: reason.clone() }),
-        Event::Outcome(Outcome::Applied { .. } | Outcome::Void { .. })
+        Event::Outcome(Outcome::Applied { .. } | Outcome::Void { .. } | Outcome::Undetermined { .. })
         | Event::Proposed { .. }
         | Event::Closed(_)
         | Event::Looked(_)
         | Event::Undone { .. } => resolved(effect, event),
+    }
+}
+
+/// Of a patch it may be recorded again that nothing is known: that is when somebody looked for it.
+fn after_no_answer(effect: EffectKind, event: &Event) -> Option<RunStatus> {
+    match (event, effect) {
+        (Event::Outcome(Outcome::Unknown { reason }), EffectKind::Patch) => {
+            Some(RunStatus::Unknown { effect, reason: reason.clone() })
+        }
+        (
+            Event::Outcome(_) | Event::Proposed { .. } | Event::Closed(_) | Event::Looked(_) | Event::Undone { .. },
+            EffectKind::Patch | EffectKind::PullRequest,
+        ) => resolved(effect, event),
     }
 }
 
@@ -382,7 +412,10 @@ fn resolved(effect: EffectKind, event: &Event) -> Option<RunStatus> {
         (Event::Outcome(Outcome::Void { reason }), EffectKind::Patch | EffectKind::PullRequest) => {
             Some(RunStatus::Void { reason: reason.clone() })
         }
-        (Event::Outcome(Outcome::Applied { .. }), EffectKind::PullRequest)
+        (Event::Outcome(Outcome::Undetermined { reason }), EffectKind::Patch) => {
+            Some(RunStatus::Undetermined { reason: reason.clone() })
+        }
+        (Event::Outcome(Outcome::Applied { .. } | Outcome::Undetermined { .. }), EffectKind::PullRequest)
         | (Event::Proposed { .. }, EffectKind::Patch)
         | (
             Event::Outcome(Outcome::Refused { .. } | Outcome::Inadmissible { .. } | Outcome::Unknown { .. })

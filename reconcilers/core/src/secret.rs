@@ -142,16 +142,19 @@ fn is_there(value: &Value) -> bool {
 
 /// The value with its secret parts as masks; `None` where it has none.
 fn masked(around: Around, value: &Value, key: &DigestKey) -> Option<crate::seen::Mask> {
-    let mut shown = value.clone();
     let mut pointers = Vec::new();
     each(around, value, &mut String::new(), &mut |pointer, secret| {
         pointers.push((pointer.to_owned(), key.mask(secret)));
     });
+    if pointers.is_empty() {
+        return None;
+    }
+    let mut shown = value.clone();
     for (pointer, mask) in &pointers {
         let place = shown.pointer_mut(pointer).expect("it was found there");
         *place = serde_json::json!(Seen::Masked(mask.clone()));
     }
-    (!pointers.is_empty()).then(|| crate::seen::Mask::of_parts(shown))
+    Some(crate::seen::Mask::of_parts(shown))
 }
 
 /// Calls `found` with each secret value in `value` and its place.
@@ -162,7 +165,11 @@ fn each(around: Around, value: &Value, at: &mut String, found: &mut dyn FnMut(&s
             for (name, inside) in fields {
                 let length = at.len();
                 at.push('/');
-                at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                if name.contains(['~', '/']) {
+                    at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                } else {
+                    at.push_str(name);
+                }
                 let in_map = around == Around::Variables && is_secret_name(name) && !fields.contains_key("name");
                 let is_secret = COPIES.contains(&name.as_str()) || in_map || variable == Some(name.as_str());
                 if is_secret && is_there(inside) {

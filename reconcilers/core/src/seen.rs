@@ -44,11 +44,8 @@ impl fmt::Debug for DigestKey {
 /// Bytes as hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    })
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).expect("a half of a byte is one digit");
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 /// Stands for a value that is secret, or that has secret parts. It is no value: nothing turns a mask back into one, so none is

@@ -66,17 +66,43 @@ impl Types {
     /// The shape of `value`'s field `key`, where `value` has `shape`.
     #[must_use]
     pub fn field<'a>(&'a self, shape: &'a Shape, key: &str) -> &'a Shape {
+        self.fields(shape).of(key)
+    }
+
+    /// The shapes of a value's fields, where the value has `shape`: its type is looked up once for all of them.
+    #[must_use]
+    pub fn fields<'a>(&'a self, shape: &'a Shape) -> FieldShapes<'a> {
         match shape {
-            Shape::Object(name) => self.0.get(name).and_then(|fields| fields.get(key)).unwrap_or(&Shape::Any),
-            Shape::Map(values) => values,
-            Shape::Verbatim(inner) => self.field(inner, key),
+            Shape::Object(name) => self.0.get(name).map_or(FieldShapes::Each(&Shape::Any), FieldShapes::Named),
+            Shape::Map(values) => FieldShapes::Each(values),
+            Shape::Verbatim(inner) => self.fields(inner),
             Shape::Any
             | Shape::Quantity
             | Shape::IntOrString
             | Shape::Duration
             | Shape::Time
             | Shape::MicroTime
-            | Shape::List { .. } => &Shape::Any,
+            | Shape::List { .. } => FieldShapes::Each(&Shape::Any),
+        }
+    }
+}
+
+/// The shapes of one value's fields.
+#[derive(Debug, Clone, Copy)]
+pub enum FieldShapes<'a> {
+    /// By their names; others have [`Shape::Any`].
+    Named(&'a BTreeMap<String, Shape>),
+    /// All of them have this one.
+    Each(&'a Shape),
+}
+
+impl<'a> FieldShapes<'a> {
+    /// That of one field.
+    #[must_use]
+    pub fn of(self, key: &str) -> &'a Shape {
+        match self {
+            Self::Named(fields) => fields.get(key).unwrap_or(&Shape::Any),
+            Self::Each(shape) => shape,
         }
     }
 }

@@ -108,11 +108,13 @@ fn collect_filled(
     };
     for (key, value) in defaulted.as_object().into_iter().flatten() {
         let declared = declared.and_then(|declared| declared.get(key));
-        if !has_free_keys || declared.is_some() {
-            collect_filled(types, types.field(shape, key), &at.key(key), (declared, value), filled);
-        } else if value != "" {
+        if has_free_keys && declared.is_none() {
             // A `null` in Git's own map is `""` to the server, and a client-side apply takes it out of the map and its copies.
-            filled.insert(at.key(key));
+            if value != "" {
+                filled.insert(at.key(key));
+            }
+        } else if value.is_object() {
+            collect_filled(types, types.field(shape, key), &at.key(key), (declared, value), filled);
         }
     }
 }

@@ -12,6 +12,7 @@ use trueup_core::facts::Desired;
 
 use crate::cluster::Cluster;
 use crate::discovery::{Catalog, Lookup, Scope};
+use crate::own_config_map::OwnConfigMap;
 
 /// What trueup asks of every declared kind: to see it, to correct it, to ask for its baseline.
 const VERBS: [&str; 3] = ["list", "patch", "create"];
@@ -54,28 +55,44 @@ pub async fn missing(
     catalog: &Catalog,
     desired: &[impl Borrow<Desired>],
 ) -> Result<Vec<MissingRight>, kube::Error> {
-    let reviews: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
-    let asked = wanted(cluster, catalog, desired).into_iter().map(|right| {
-        let reviews = reviews.clone();
-        async move {
-            let attributes = ResourceAttributes {
-                verb: Some(right.verb.to_owned()),
-                resource: Some(right.resource.clone()),
-                group: Some(right.group.clone()),
-                namespace: right.namespace.clone(),
-                ..ResourceAttributes::default()
-            };
-            let spec =
-                SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..SelfSubjectAccessReviewSpec::default() };
-            let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-            let answer = reviews.create(&PostParams::default(), &review).await?;
-            Ok::<_, kube::Error>((right, answer.status.is_some_and(|status| status.allowed)))
-        }
+    let asked = wanted(cluster, catalog, desired).into_iter().map(|right| async move {
+        let attributes = ResourceAttributes {
+            verb: Some(right.verb.to_owned()),
+            resource: Some(right.resource.clone()),
+            group: Some(right.group.clone()),
+            namespace: right.namespace.clone(),
+            ..ResourceAttributes::default()
+        };
+        Ok::<_, kube::Error>((right, is_allowed(cluster, attributes).await?))
     });
     let answers: Vec<(MissingRight, bool)> = stream::iter(asked).buffer_unordered(8).try_collect().await?;
     let mut missing: Vec<MissingRight> = answers.into_iter().filter(|(_, allowed)| !allowed).map(|(right, _)| right).collect();
     missing.sort();
     Ok(missing)
+}
+
+/// Whether trueup may write the object that is its own.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn may_write(cluster: &Cluster, own: &OwnConfigMap) -> Result<bool, kube::Error> {
+    let attributes = ResourceAttributes {
+        verb: Some("patch".to_owned()),
+        resource: Some("configmaps".to_owned()),
+        group: Some(String::new()),
+        namespace: Some(own.namespace.clone()),
+        name: Some(own.name.clone()),
+        ..ResourceAttributes::default()
+    };
+    is_allowed(cluster, attributes).await
+}
+
+async fn is_allowed(cluster: &Cluster, attributes: ResourceAttributes) -> Result<bool, kube::Error> {
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..SelfSubjectAccessReviewSpec::default() };
+    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+    let answer = reviews.create(&PostParams::default(), &review).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
 fn wanted(cluster: &Cluster, catalog: &Catalog, desired: &[impl Borrow<Desired>]) -> BTreeSet<MissingRight> {

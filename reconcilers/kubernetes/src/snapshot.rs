@@ -128,10 +128,13 @@ impl Contents {
     /// Reads the folder; why it cannot be read is a problem that blinds.
     #[must_use]
     pub fn of(folder: &Path) -> Self {
-        read_folder(folder).unwrap_or_else(|error| {
-            let problem = Problem::blind("snapshot-unreadable", error.to_string(), None);
-            Self { held: Vec::new(), problems: vec![problem] }
-        })
+        read_folder(folder).unwrap_or_else(|error| Self::unread(error.to_string()))
+    }
+
+    /// Those of a folder that could not be read, for this reason.
+    #[must_use]
+    pub fn unread(reason: String) -> Self {
+        Self { held: Vec::new(), problems: vec![Problem::blind("snapshot-unreadable", reason, None)] }
     }
 
     /// The schemas of custom resources that Git declares and, counting more, those that the folder holds.

@@ -5,6 +5,7 @@
 //! Kubernetes. Defaults are kept by type, so that a container's hold in every workload. What depends on one cluster is not
 //! in it: webhooks, the default storage class, priority classes, limit ranges, allocated addresses and ports.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
@@ -147,7 +148,7 @@ impl Table {
     pub fn expected(&self, id: &ObjectId, desired: &Value) -> Value {
         let shape = self.root_shape(id);
         match self.said(&shape, desired) {
-            Some(said) => self.completed(&shape, said, "", None),
+            Some(said) => self.completed(&shape, Cow::Owned(said), None, None),
             None => desired.clone(),
         }
     }

@@ -202,16 +202,32 @@ impl About<'_> {
 }
 
 /// Where the open proposal is about something else, or was about to be closed, it may have ended: then this is no update of it.
+/// And where its branch was not ours when it was offered to last, it is looked at before a run begins: for as long as it is
+/// somebody else's, there is nothing to offer, and nothing to record.
 async fn answered(acting: Acting<'_>, about: &About<'_>, runs: &[Run]) -> Result<Option<RunReport>, LedgerError> {
-    let Some(open) = about.open.filter(|open| about.has_moved() || open.withdrawal.is_some()) else { return Ok(None) };
+    let was_refused = runs_of(about.branch, runs).last().is_some_and(|run| matches!(run.status, RunStatus::Refused { .. }));
+    let is_in_doubt = |open: &&Open| about.has_moved() || open.withdrawal.is_some() || was_refused;
+    let unopened = Open { branch: about.branch.to_owned(), ..Open::default() };
+    let open = match about.open {
+        Some(open) => Some(open).filter(is_in_doubt),
+        None => Some(&unopened).filter(|_| was_refused),
+    };
+    let Some(open) = open else { return Ok(None) };
     let looked = look(acting, open, runs).await;
-    if let Some(report) = ended_by_people(acting, open, &looked).await? {
+    if let Some(open) = about.open
+        && let Some(report) = ended_by_people(acting, open, &looked).await?
+    {
         return Ok(Some(report));
     }
-    Ok(match looked.became {
-        Ok(Became::Foreign(why)) => Some(RunReport { reasons: vec![why], ..about.report("foreign") }),
+    let why = match looked.became {
+        Ok(Became::Foreign(why)) => Some(why),
+        Ok(Became::Gone | Became::Closed | Became::Merged) if was_refused => {
+            let ours: Vec<&str> = runs_of(about.branch, runs).into_iter().filter_map(head).collect();
+            forge::in_the_way(acting.session, about.branch, &ours).await.unwrap_or_default()
+        }
         Ok(_) | Err(_) => None,
-    })
+    };
+    Ok(why.map(|why| RunReport { reasons: vec![why], ..about.report("foreign") }))
 }
 
 /// The proposal and its commit. Writes Git objects only, which nothing refers to yet.

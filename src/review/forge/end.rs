@@ -32,6 +32,23 @@ pub async fn look(session: &Session, pinned: &Pinned, sought: Sought<'_>) -> Res
     }
 }
 
+/// Why a branch without a proposal of ours is in the way, where it holds a commit that is none of `ours`. Changes nothing.
+///
+/// # Errors
+/// Why that cannot be told.
+pub async fn in_the_way(session: &Session, branch: &str, ours: &[&str]) -> Result<Option<String>, Failed> {
+    let head = match &session.settings.review.forge {
+        // There, a look at the branch has told it.
+        Forge::Local => None,
+        Forge::GitHub { .. } => {
+            let github = connected(session).map_err(Failed::Refused)?;
+            github::head(github, branch).await.map_err(failed)?
+        }
+    };
+    let foreign = head.filter(|head| !ours.contains(&head.as_str()));
+    Ok(foreign.map(|head| format!("branch `{branch}` holds {head}, which is not ours: it was left alone")))
+}
+
 /// Closes an open proposal of ours, and says why.
 ///
 /// # Errors

@@ -14,6 +14,32 @@ struct Comment {
     body: Option<String>,
 }
 
+/// A reference of the repository.
+#[derive(Debug, Deserialize)]
+struct Reference {
+    #[serde(rename = "ref")]
+    name: String,
+    object: Target,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    sha: String,
+}
+
+/// The head of a branch, whoever pushed it; `None` where there is no such branch.
+///
+/// <https://docs.github.com/en/rest/git/refs#list-matching-references>
+///
+/// # Errors
+/// Each step's own.
+pub async fn head(github: &GitHub, branch: &str) -> Result<Option<String>, GitHubError> {
+    let route = github.route(&format!("git/matching-refs/heads/{branch}"));
+    let found: Vec<Reference> = wire::ask(github, &Request { step: "read a branch", method: Method::Get, route }).await?;
+    let name = format!("refs/heads/{branch}");
+    Ok(found.into_iter().find(|reference| reference.name == name).map(|reference| reference.object.sha))
+}
+
 /// Looks after a branch's pull request.
 ///
 /// # Errors

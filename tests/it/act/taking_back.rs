@@ -40,17 +40,75 @@ async fn an_undo_takes_out_what_was_not_there() {
     assert_eq!(world.read_live()["data"], json!({"a": "1"}), "absent, not null");
 }
 
-#[tokio::test]
-async fn a_run_of_which_nobody_knows_whether_it_wrote_is_not_undone() {
-    let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
-    let place = serde_json::from_value(world.json(&["diff"])["findings"][0]["place"].clone()).unwrap();
-    let unknown = Entry::Outcome { run: RUN.parse().unwrap(), outcome: Outcome::Unknown { reason: "no answer".to_owned() } };
-    world.append(&[intent(RUN, Some("7"), place), unknown]).await;
-    let refused = world.run(&["undo", RUN]);
+/// What an undo of the run says that is refused.
+fn refused(world: &World, run: &str) -> String {
+    let refused = world.run(&["undo", run]);
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
-    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(words.contains("whether it wrote is found out by the next `trueup sync`"), "{words}");
-    assert_eq!(value(&world), "2");
+    String::from_utf8_lossy(&refused.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn an_undo_first_finds_out_what_an_earlier_process_left_open() {
+    let unknown = || Entry::Outcome { run: RUN.parse().unwrap(), outcome: Outcome::Unknown { reason: "no answer".to_owned() } };
+    for (version, told, status) in
+        [("7", "it is void", "void"), ("6", "whether it wrote cannot be told any more", "undetermined")]
+    {
+        let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
+        world.live(&json!({"a": "2"}), Some("7"));
+        let place = serde_json::from_value(world.json(&["diff"])["findings"][0]["place"].clone()).unwrap();
+        world.append(&[intent(RUN, Some(version), place), unknown()]).await;
+        let words = refused(&world, RUN);
+        assert!(words.contains(told), "{words}");
+        assert_eq!(world.runs().await[0].status.name(), status);
+        assert_eq!(value(&world), "2");
+    }
+}
+
+/// An undo of a run as a process left it that was cut off within it.
+async fn undo_cut_off(world: &World, undone: &Run, version: &str) {
+    let Effect::Patch(effect) = &undone.intent.effect else { panic!("a patch") };
+    let effect = PatchEffect {
+        resource_version: Some(version.to_owned()),
+        patch: effect.inverse.clone(),
+        inverse: effect.patch.clone(),
+        takes_back: Some(undone.intent.run.clone()),
+        ..effect.clone()
+    };
+    let undo = Intent { run: RUN.parse().unwrap(), effect: Effect::Patch(effect), ..undone.intent.clone() };
+    world.append(&[Entry::Intent(Box::new(undo))]).await;
+}
+
+#[tokio::test]
+async fn of_an_undo_without_an_answer_no_second_one_is_made_unless_it_never_happened() {
+    for (happened, version, told) in [
+        ("it did", "8", Some("it is undone")),
+        ("it did not", "8", None),
+        ("nobody can tell: its object is another version, as it was before", "5", Some("may have taken it back already")),
+    ] {
+        let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
+        world.live_managed(&json!({"a": "2"}), "7");
+        let run = world.json(&["sync"])["runs"][0]["id"].as_str().unwrap().to_owned();
+        assert_eq!(value(&world), "1", "{happened}");
+        let undone = world.runs().await.remove(0);
+        undo_cut_off(&world, &undone, version).await;
+        if happened == "it did" {
+            let mut object = world.read_live();
+            object["data"]["a"] = json!("2");
+            object["metadata"]["resourceVersion"] = json!("9");
+            world.repo.write("live/app.json", object.to_string());
+        }
+        match told {
+            Some(told) => {
+                let words = refused(&world, &run);
+                assert!(words.contains(told), "{happened}: {words}");
+                assert_eq!(world.runs().await.len(), 2, "{happened}: no further undo");
+            }
+            None => {
+                undo(&world, &json!(run));
+                assert_eq!(value(&world), "2", "{happened}");
+            }
+        }
+    }
 }
 
 pub(crate) const HANDS_BACK: &str = "[[class]]\nname = \"data\"\nmatch = { path = \"data.*\" }\nlane = \"auto\"\nstage = \"auto\"\nownership = \"hand-back\"\n\n\

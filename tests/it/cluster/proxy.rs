@@ -6,6 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -27,7 +28,11 @@ pub enum Fate {
     Cut,
     /// Half of what came passes, then the connection ends.
     Half,
-    /// The server does not hear of the request: the program gets this answer (`metav1.Status`).
+    /// So many bytes of what comes pass, then the connection ends.
+    First(usize),
+    /// All of what comes passes but its last byte, then the connection ends.
+    AllButTheLast,
+    /// The program gets this answer (`metav1.Status`): the server does not hear of the request, or its own answer is lost.
     Answer(u16, &'static str),
     /// Neither: the server has too much to do, and asks to wait for so many seconds.
     Wait(u64),
@@ -103,15 +108,23 @@ fn carry(client: &TcpStream, server: &TcpStream, hook: &Hook) {
                     let header = format!("retry-after: {seconds}\r\n");
                     told.write_all(answer(429, "too many requests", &header).as_bytes()).unwrap();
                 }
-                Fate::Pass | Fate::Cut | Fate::Half => {}
+                Fate::Pass | Fate::Cut | Fate::Half | Fate::First(_) | Fate::AllButTheLast => {}
             }
             fate
         });
     });
+    let mut told = client.try_clone().unwrap();
     std::thread::spawn(move || {
         copy(server_in, client_out, |_| {
             let line = asked.lock().unwrap().take();
-            line.map_or(Fate::Pass, |line| of_answers(&line, Moment::After))
+            match line.map_or(Fate::Pass, |line| of_answers(&line, Moment::After)) {
+                Fate::Answer(code, message) => {
+                    told.write_all(answer(code, message, "connection: close\r\n").as_bytes()).unwrap();
+                    // More of the server's own answer may come.
+                    Fate::Cut
+                }
+                fate => fate,
+            }
         });
     });
 }
@@ -128,9 +141,15 @@ fn copy(mut from: TcpStream, mut to: TcpStream, mut fate: impl FnMut(&[u8]) -> F
         let passed = match fate(&buffer[..read]) {
             Fate::Pass => to.write_all(&buffer[..read]).is_ok(),
             Fate::Answer(..) | Fate::Wait(_) => true,
-            Fate::Half => {
+            part @ (Fate::Half | Fate::First(_) | Fate::AllButTheLast) => {
+                let whole = whole(&buffer[..read], &mut from);
+                let passes = match part {
+                    Fate::First(bytes) => bytes.min(whole.len()),
+                    Fate::AllButTheLast => whole.len() - 1,
+                    _ => whole.len() / 2,
+                };
                 // The other side may be closed already.
-                to.write_all(&buffer[..read / 2]).ok();
+                to.write_all(&whole[..passes]).ok();
                 false
             }
             Fate::Cut => false,
@@ -142,4 +161,13 @@ fn copy(mut from: TcpStream, mut to: TcpStream, mut fate: impl FnMut(&[u8]) -> F
     // The other side may be closed already.
     from.shutdown(Shutdown::Both).ok();
     to.shutdown(Shutdown::Both).ok();
+}
+
+/// What has come, and what comes until nothing more does for a moment.
+fn whole(begun: &[u8], from: &mut TcpStream) -> Vec<u8> {
+    let mut whole = begun.to_vec();
+    from.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    // It ends by this timeout: a connection stays open for the next request.
+    from.read_to_end(&mut whole).ok();
+    whole
 }

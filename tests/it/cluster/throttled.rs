@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::proxy::{Fate, Moment, Proxy};
-use crate::world::{Ended, Rights, World, ended, is_dry_run};
+use crate::world::{Ended, Rights, World, ended};
 
 const CONFIG: &str = "configmap/blackbox-exporter-configuration";
 
@@ -36,11 +36,6 @@ fn statuses(ended: &Ended) -> Vec<String> {
     report["runs"].as_array().unwrap().iter().map(|run| run["status"].as_str().unwrap().to_owned()).collect()
 }
 
-fn real_patches(world: &World) -> Option<Vec<u64>> {
-    let real = |event: &&Value| event["verb"] == "patch" && !is_dry_run(event);
-    Some(world.writes()?.iter().filter(real).map(|event| event["responseStatus"]["code"].as_u64().unwrap()).collect())
-}
-
 /// When each request came, by its first line.
 type Seen = Arc<Mutex<Vec<(Instant, String)>>>;
 
@@ -65,7 +60,7 @@ fn where_the_server_asks_to_wait_nothing_goes_to_it_before_and_the_write_is_deci
     let refused = seen.iter().position(|(_, line)| line.starts_with("PATCH ") && !line.contains("dryRun=All")).unwrap();
     let pause = seen[refused + 1].0.duration_since(seen[refused].0);
     assert!(pause >= Duration::from_secs(ASKED), "only {pause:?} until {}", seen[refused + 1].1);
-    assert!(real_patches(&world).is_none_or(|codes| codes == [200]), "{:?}", real_patches(&world));
+    assert!(world.patch_codes().is_none_or(|codes| codes == [200]), "{:?}", world.patch_codes());
 }
 
 #[test]
@@ -93,7 +88,7 @@ fn reads_that_fail_are_asked_again_with_growing_pauses_and_a_server_that_stays_b
     let blind = sync_by(&world, &broken);
     assert_eq!((blind.code, statuses(&blind)), (Some(3), Vec::new()), "{blind:?}");
     assert!(!is_right(&world));
-    assert!(real_patches(&world).is_none_or(|codes| codes == [200]), "{:?}", real_patches(&world));
+    assert!(world.patch_codes().is_none_or(|codes| codes == [200]), "{:?}", world.patch_codes());
 }
 
 #[test]
@@ -123,13 +118,13 @@ fn an_object_that_was_replaced_is_judged_again_and_one_that_is_going_is_left_alo
     assert!(is_right(&world));
     // By its version or by its uid: the server refuses it either way.
     let refused_once = |codes: Vec<u64>| matches!(codes[..], [409 | 422, 200]);
-    assert!(real_patches(&world).is_none_or(refused_once), "{:?}", real_patches(&world));
+    assert!(world.patch_codes().is_none_or(refused_once), "{:?}", world.patch_codes());
 
     edit(&world);
     world.kubectl(&["delete", CONFIG, "--wait=false"]);
     let left = world.trueup(&["sync", "-o", "json"]);
     assert!(left.json()["runs"].to_string().contains("being deleted since"), "{left:?}");
     assert!(!is_right(&world));
-    assert!(real_patches(&world).is_none_or(refused_once), "{:?}", real_patches(&world));
+    assert!(world.patch_codes().is_none_or(refused_once), "{:?}", world.patch_codes());
     world.kubectl(&["patch", CONFIG, "--type=merge", "-p", r#"{"metadata": {"finalizers": null}}"#]);
 }

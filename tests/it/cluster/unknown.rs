@@ -19,7 +19,7 @@ const MORE_THAN_A_PAGE: usize = 501;
 type Fault = Box<dyn Fn(&str, Moment) -> Fate + Send + Sync>;
 
 /// A report in which one object is unknown and the others are as declared; returns the message of its one problem.
-fn one_unknown(report: &Value, declared: usize) -> String {
+pub(super) fn one_unknown(report: &Value, declared: usize) -> String {
     let objects = json!({"declared": declared, "true": declared - 1, "drifted": 0, "unknown": 1, "skipped": 0});
     assert_eq!(report["targets"][0]["objects"], objects, "{report:#}");
     assert_eq!((&report["targets"][0]["verdict"], &report["findings"]), (&json!("unknown"), &json!([])));
@@ -28,7 +28,7 @@ fn one_unknown(report: &Value, declared: usize) -> String {
     problem["message"].as_str().unwrap().to_owned()
 }
 
-fn diff_by(world: &World, proxy: &Proxy) -> Value {
+pub(super) fn diff_by(world: &World, proxy: &Proxy) -> Value {
     let seen = ended(world.command_by(&proxy.kubeconfig, &["diff", "-o", "json"]));
     assert_eq!(seen.code, Some(3), "{seen:?}");
     seen.json()

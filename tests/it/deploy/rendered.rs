@@ -14,7 +14,7 @@ const FOLDERS: [&str; 5] = ["base", "loop", "cron", "baseline", "example"];
 const POWER: [&str; 4] =
     ["admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "rbac.authorization.k8s.io"];
 
-fn objects(text: &str) -> Vec<Value> {
+pub(super) fn objects(text: &str) -> Vec<Value> {
     serde_yaml::Deserializer::from_str(text)
         .map(|document| Value::deserialize(document).expect("kustomize prints YAML"))
         .collect()
@@ -35,7 +35,7 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 /// Every rule of every role: the role, a group, a resource, a verb.
-fn grants(objects: &[Value]) -> Vec<(&Value, &str, &str, &str)> {
+pub(super) fn grants(objects: &[Value]) -> Vec<(&Value, &str, &str, &str)> {
     let all = of_kind(objects, "ClusterRole").chain(of_kind(objects, "Role"));
     let rules = all.flat_map(|role| role["rules"].as_array().into_iter().flatten().map(move |rule| (role, rule)));
     let mut grants = Vec::new();

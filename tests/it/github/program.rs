@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use trueup::ledger::Ledger;
 
 use super::apps::Registered;
 use super::server::{Fault, GitHubServer};
@@ -180,4 +181,33 @@ Live has ``````"@acme/team closes #1 <img src=x onerror=alert(1)> [x](javascript
 +{"apiVersion":"v1","data":{"color":"@acme/team closes #1 <img src=x onerror=alert(1)> [x](javascript:alert(1)) \u001b[31m\u202e`````\n# head","level":"info"},"kind":"ConfigMap","metadata":{"name":"app","namespace":"shop"}}
 ``````
 "###);
+}
+
+/// F45: what people leave on a branch after they closed its proposal is in the way of the next one, at the cost of one run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_people_left_behind_costs_one_refused_run_until_it_is_gone() {
+    let github = GitHubServer::default();
+    let world = world(&github, "").await;
+    assert_eq!(statuses(&world.sync().await), ["opened"]);
+    let (branch, commits) = world.branches().remove(0);
+    let tree = format!("{}^{{tree}}", commits[0]);
+    let identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
+    let theirs = git(&world.bare, &[&identity[..], &["commit-tree", "-m", "a person's work", &tree, "-p", &commits[0]]].concat());
+    git(&world.bare, &["update-ref", &format!("refs/heads/{branch}"), &theirs]);
+    {
+        let pull = &mut github.world().pulls[0];
+        (pull.open, pull.sha) = (false, Some(theirs.clone()));
+    }
+    let ledger = || async { Ledger::open_to_read(&world.state().join("ledger.sqlite")).await.unwrap() };
+    world.live("info", "green", 8);
+    // People's no to the first value is heard; the next one is another question.
+    assert_eq!(statuses(&world.sync().await), ["denied"]);
+    for round in 0..3 {
+        let report = world.sync().await;
+        assert_eq!(statuses(&report), ["foreign"], "round {round}: {report:#}");
+        assert_eq!(ledger().await.runs().await.unwrap().len(), 2, "round {round}");
+    }
+    assert_eq!(world.branches()[0].1[0], theirs, "it was left alone");
+    git(&world.bare, &["update-ref", "-d", &format!("refs/heads/{branch}")]);
+    assert_eq!(statuses(&world.sync().await), ["opened"]);
 }

@@ -77,6 +77,7 @@ impl Repository {
         let segments: Vec<&str> = rest.split('/').collect();
         match (asked.method, segments.as_slice()) {
             ("GET", ["branches", name]) if self.gone_base.as_deref() != Some(name) => (200, json!({"name": name})),
+            ("GET", ["git", "matching-refs", "heads", name @ ..]) => (200, self.matching(&name.join("/"))),
             ("GET", ["pulls"]) => (200, self.list(asked.query.unwrap_or_default())),
             ("POST", ["pulls"]) => self.create(body),
             ("PATCH", ["pulls", number]) => self.update(number, body),
@@ -94,6 +95,20 @@ impl Repository {
             ("POST", ["pulls", number, "requested_reviewers"]) => self.ask(number, body),
             _ => not_found(),
         }
+    }
+
+    /// The branches whose names begin so.
+    fn matching(&self, name: &str) -> Value {
+        let branches: Vec<(String, String)> = match &self.bare {
+            Some(bare) => {
+                let all = crate::git::git(bare, &["for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads/"]);
+                all.lines().filter_map(|line| line.split_once(' ')).map(|(name, sha)| (name.into(), sha.into())).collect()
+            }
+            None => self.branches.clone().into_iter().collect(),
+        };
+        let found = branches.into_iter().filter(|(branch, _)| branch.starts_with(name));
+        let shown = |(branch, sha)| json!({"ref": format!("refs/heads/{branch}"), "object": {"type": "commit", "sha": sha}});
+        found.map(shown).collect()
     }
 
     fn list(&self, query: &str) -> Value {

@@ -46,9 +46,10 @@ fn a_correction_that_is_killed_at_any_step_is_one_write_on_the_server() {
         world.kubectl(&["patch", "configmap", &object(step), "--type=merge", "-p", &patch]);
         assert!(world.kill_at(step), "no round comes to {step}");
     }
-    // A write of which nobody knows may still come for two minutes; until then its object is left alone.
+    // A write of which nobody knows may still come for two minutes, and the clock has to say twice that they have passed; until
+    // then its object is left alone.
     let sync = || world.trueup(&["sync", "-o", "json"]);
-    within(Duration::from_mins(4), sync, |ended| ended.code == Some(0));
+    within(Duration::from_mins(6), sync, |ended| ended.code == Some(0));
     assert_eq!(sync().code, Some(0));
     let Some(writes) = world.writes() else { return };
     let count = |step: &String| taken(&writes, &object(step));
@@ -84,7 +85,7 @@ fn a_hand_back_that_is_killed_at_any_step_is_one_write_beside_the_correction_on_
         assert!(world.kill_at(step), "no round comes to {step}");
     }
     let sync = || world.trueup(&["sync", "-o", "json"]);
-    within(Duration::from_mins(4), sync, |ended| ended.code == Some(0));
+    within(Duration::from_mins(8), sync, |ended| ended.code == Some(0));
     assert_eq!(sync().code, Some(0));
     let Some(writes) = world.writes() else { return };
     for step in &steps {
@@ -118,7 +119,7 @@ fn killed_while_taking_back(step: &str) {
         world.trueup(&["sync"]);
         ended_runs(&world).filter(|runs| runs.iter().any(|run| run["status"].as_str().unwrap().starts_with("undone by")))
     };
-    within(Duration::from_mins(4), sync, Option::is_some);
+    within(Duration::from_mins(8), sync, Option::is_some);
     for round in 0..2 {
         world.trueup(&["sync"]);
         assert_eq!(health::value(&world, "one"), "by hand", "{step}, round {round} after it: taken back, and held");

@@ -58,7 +58,8 @@ async fn a_hand_back_that_is_killed_at_any_step_is_made_once() {
 #[tokio::test]
 async fn an_undo_that_is_killed_at_any_step_is_made_once() {
     for step in steps_of_a_run("taking back") {
-        let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
+        let world = World::of(&json!({"a": "1"}), &json!({"a": "1"}));
+        world.live_managed(&json!({"a": "2"}), "7");
         let run = world.json(&["sync"])["runs"][0]["id"].as_str().unwrap().to_owned();
         let version = |world: &World| world.read_live()["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap();
         let before = version(&world);

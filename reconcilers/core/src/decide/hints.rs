@@ -47,8 +47,14 @@ pub(super) fn of_object(change: ObjectChange, subject: &Subject, origin: &Origin
     }
 }
 
-/// That somebody keeps writing a value back.
+/// That somebody keeps writing a value back. Where that stands under our own name, it came in with our own writes.
 pub(super) fn fight(writes: u32, manager: Option<&str>, time: Option<&str>) -> String {
     let (opponent, time) = (manager.unwrap_or("something unknown"), time.unwrap_or("unknown"));
-    format!("written {writes} times within the window and written back each time, last by {opponent} at {time}: left to people")
+    let how = if opponent == "trueup" {
+        "and admission (a mutating webhook or policy) made another value of each write; `trueup explain` names those that may, last"
+            .to_owned()
+    } else {
+        format!("and written back each time, last by {opponent}")
+    };
+    format!("written {writes} times within the window {how} at {time}: left to people")
 }

@@ -1,6 +1,6 @@
 //! The entries of keyed lists, each found on the three sides by its name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -9,9 +9,9 @@ use crate::path::Segment;
 
 /// A keyed list's entries on each side.
 pub(super) struct Entries<'n, 'a> {
-    pub(super) declared: BTreeMap<&'n Segment, &'a Value>,
-    pub(super) expected: BTreeMap<&'n Segment, &'a Value>,
-    pub(super) live: BTreeMap<&'n Segment, &'a Value>,
+    pub(super) declared: HashMap<&'n Segment, &'a Value>,
+    pub(super) expected: HashMap<&'n Segment, &'a Value>,
+    pub(super) live: HashMap<&'n Segment, &'a Value>,
 }
 
 impl<'n, 'a> Entries<'n, 'a> {
@@ -29,7 +29,7 @@ impl<'n, 'a> Entries<'n, 'a> {
     }
 
     pub(super) fn sides(&self, name: &Segment) -> Sides<'a> {
-        let get = |side: &BTreeMap<&'n Segment, &'a Value>| side.get(name).copied();
+        let get = |side: &HashMap<&'n Segment, &'a Value>| side.get(name).copied();
         Sides { declared: get(&self.declared), expected: get(&self.expected), live: get(&self.live) }
     }
 }
@@ -40,10 +40,10 @@ fn declared_entries<'n, 'a>(
     declared: &'a [Value],
     expected: &'n [Segment],
     live: &'n [Segment],
-) -> BTreeMap<&'n Segment, &'a Value> {
+) -> HashMap<&'n Segment, &'a Value> {
     let all = Names::of(expected.iter().chain(live));
     let expected = Names::of(expected);
-    let mut by_name = BTreeMap::new();
+    let mut by_name = HashMap::new();
     let mut in_part = Vec::new();
     for entry in declared {
         match all.named_by(entry).or_else(|| all.alike(entry).find(|name| agreement(name, entry) == Agreement::Full)) {
@@ -64,13 +64,13 @@ fn declared_entries<'n, 'a>(
 /// Names by the values of their keys: to try each name on each entry takes minutes for some thousand entries.
 struct Names<'n> {
     keys: BTreeSet<&'n str>,
-    exact: BTreeSet<&'n Segment>,
-    by_value: BTreeMap<(&'n str, &'n str), Vec<(usize, &'n Segment)>>,
+    exact: HashSet<&'n Segment>,
+    by_value: HashMap<(&'n str, &'n str), Vec<(usize, &'n Segment)>>,
 }
 
 impl<'n> Names<'n> {
     fn of(names: impl IntoIterator<Item = &'n Segment>) -> Self {
-        let mut found = Self { keys: BTreeSet::new(), exact: BTreeSet::new(), by_value: BTreeMap::new() };
+        let mut found = Self { keys: BTreeSet::new(), exact: HashSet::new(), by_value: HashMap::new() };
         for (order, name) in names.into_iter().enumerate() {
             let Segment::Entry(keys) = name else { continue };
             if !found.exact.insert(name) {

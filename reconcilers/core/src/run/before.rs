@@ -55,6 +55,7 @@ fn has_held(status: &RunStatus) -> Option<bool> {
         | RunStatus::Void { .. }
         | RunStatus::Refused { .. }
         | RunStatus::Inadmissible { .. }
+        | RunStatus::Undetermined { .. }
         | RunStatus::Proposed { .. }
         | RunStatus::Closed(_) => None,
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::{Due, Entry, HandBack, ImpossibleStep, Intent, Proposal, Record, RunId, RunStatus, next_status};
+use super::{Due, Effect, Entry, HandBack, ImpossibleStep, Intent, Outcome, Proposal, Record, RunId, RunStatus, next_status};
 use crate::finding::Place;
 
 /// One run: what it meant to do and what became of it.
@@ -24,6 +24,8 @@ pub struct Run {
     pub withdrawal: Option<String>,
     /// What became of the fields that it owes to their owner.
     pub hand_back: Option<HandBack>,
+    /// When it was recorded that no answer of its act is known, the oldest first.
+    pub unanswered: Vec<Timestamp>,
     /// The numbers of its records.
     pub records: Vec<u64>,
 }
@@ -72,12 +74,26 @@ impl Run {
             | RunStatus::Void { .. }
             | RunStatus::Refused { .. }
             | RunStatus::Inadmissible { .. }
+            | RunStatus::Undetermined { .. }
             | RunStatus::Applied { .. }
             | RunStatus::Proposed { .. }
             | RunStatus::Closed(_)
             | RunStatus::Verified(_) => None,
         }
     }
+
+    /// Whether it may have taken this run back, and that is not known: what is there by now may be somebody else's.
+    fn may_have_taken_back(&self, run: &RunId) -> bool {
+        let Effect::Patch(effect) = &self.intent.effect else { return false };
+        let is_open = matches!(self.status, RunStatus::Undetermined { .. }) || self.due() == Due::Resolution;
+        is_open && effect.takes_back.as_ref() == Some(run)
+    }
+}
+
+/// The run that may have taken this one back, where that is not known.
+#[must_use]
+pub fn perhaps_undone_by<'a>(runs: &'a [Run], run: &RunId) -> Option<&'a RunId> {
+    runs.iter().find(|other| other.may_have_taken_back(run)).map(|other| &other.intent.run)
 }
 
 impl Runs {
@@ -97,6 +113,9 @@ impl Runs {
             let step = |source| HistoryError::Step { run: id.clone(), source };
             run.status = next_status(&run.status, &event).map_err(step)?;
             run.changed = record.at;
+        }
+        if let Entry::Outcome { outcome: Outcome::Unknown { .. }, .. } = &record.entry {
+            run.unanswered.push(record.at);
         }
         if let Entry::HandBack(back) = &record.entry {
             run.hand_back = Some(back.clone());
@@ -142,6 +161,7 @@ impl Runs {
             proposals: BTreeMap::new(),
             withdrawal: None,
             hand_back: None,
+            unanswered: Vec::new(),
             records: vec![record.seq],
         });
         Ok(())

@@ -209,7 +209,11 @@ impl Unanswered {
     pub fn ended(self, outcome: Outcome) -> Move<Option<Validate>> {
         let applied = match outcome {
             Outcome::Applied { .. } => true,
-            Outcome::Refused { .. } | Outcome::Inadmissible { .. } | Outcome::Void { .. } | Outcome::Unknown { .. } => false,
+            Outcome::Refused { .. }
+            | Outcome::Inadmissible { .. }
+            | Outcome::Void { .. }
+            | Outcome::Unknown { .. }
+            | Outcome::Undetermined { .. } => false,
         };
         let next = applied.then(|| Validate { run: self.run.clone(), last: None });
         Move::to(next, Entry::Outcome { run: self.run, outcome })

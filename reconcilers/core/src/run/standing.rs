@@ -32,8 +32,10 @@ pub struct Standing {
     #[serde(skip)]
     inadmissible: Vec<Inadmissible>,
     failures: Vec<Failure>,
-    /// Until which write a place is at peace: a person, Git or the end of an episode came between.
-    peace: BTreeMap<Place, Timestamp>,
+    /// After which record a place is at peace: a person, Git or the end of an episode came between. Only later writes are fought
+    /// over, and clocks do not tell which these are. What is let go was before any that is kept.
+    #[serde(skip)]
+    peace: BTreeMap<Place, u64>,
     holds: BTreeMap<Place, Hold>,
     proposals: BTreeMap<Place, Proposal>,
     denied: BTreeMap<Place, BTreeSet<FindingId>>,
@@ -52,6 +54,8 @@ pub struct Standing {
 pub struct Write {
     /// Its run.
     pub run: RunId,
+    /// The number of its intent's record.
+    pub seq: u64,
     /// When it was intended.
     pub at: Timestamp,
     /// In which target.
@@ -106,7 +110,7 @@ impl Standing {
     pub fn apply(&mut self, record: &Record) {
         self.begun.get_or_insert(record.at);
         match &record.entry {
-            Entry::Intent(intent) => self.intend(intent, record.at),
+            Entry::Intent(intent) => self.intend(intent, record),
             Entry::Outcome { run, outcome } => self.conclude(run, outcome, record.at),
             Entry::Proposal(proposal) => {
                 self.proposals.insert(proposal.place.clone(), proposal.clone());
@@ -121,19 +125,19 @@ impl Standing {
                 for place in places {
                     self.denied.remove(place);
                     self.escalated.remove(place);
-                    self.peace.insert(place.clone(), record.at);
+                    self.peace.insert(place.clone(), record.seq);
                 }
             }
             Entry::Hold(hold) => self.holds.extend(hold.places.iter().map(|place| (place.clone(), hold.clone()))),
             Entry::Resume { places, .. } => {
                 self.holds.retain(|place, _| !places.contains(place));
-                self.peace.extend(places.iter().map(|place| (place.clone(), record.at)));
+                self.peace.extend(places.iter().map(|place| (place.clone(), record.seq)));
             }
             Entry::Identity { target, cluster_uid } => {
                 self.clusters.entry(target.clone()).or_insert_with(|| cluster_uid.clone());
             }
             Entry::Verification { run, outlook: Outlook::Unhealthy, .. } => self.fail(run),
-            Entry::Ruling(ruling) => self.rule(ruling, record.at),
+            Entry::Ruling(ruling) => self.rule(ruling, record),
             Entry::Pin(pin) => self.pin(pin),
             Entry::State(seen) => self.see(seen),
             Entry::Decided(_)
@@ -208,13 +212,14 @@ impl Standing {
     }
 
     /// The places that were written `count` times with one value, each time within `window`, and neither a person nor Git
-    /// nor a look that found them true has come between. However long ago that was: only one of these ends it.
+    /// nor a look that found them true has come between. However long ago that was: only one of these ends it. What came after what
+    /// is told by the order of the records; where the clock went back between two writes, they count as within the window.
     #[must_use]
     pub fn fights(&self, count: usize, window: SignedDuration) -> BTreeMap<Place, Fight> {
         let mut written: BTreeMap<&Place, Vec<(Timestamp, &Value)>> = BTreeMap::new();
         for write in &self.writes {
             for (place, value) in write.places.iter().zip(&write.values) {
-                let since = self.peace.get(place).is_none_or(|peace| write.at > *peace);
+                let since = self.peace.get(place).is_none_or(|peace| write.seq > *peace);
                 let writes = written.entry(place).or_default();
                 writes.retain(|(_, earlier)| *earlier == value);
                 writes.extend(since.then_some((write.at, value)));
@@ -282,15 +287,15 @@ impl Standing {
         self.clusters.get(target).map(String::as_str)
     }
 
-    fn rule(&mut self, ruling: &Ruling, at: Timestamp) {
-        self.people.apply(ruling, at);
+    fn rule(&mut self, ruling: &Ruling, record: &Record) {
+        self.people.apply(ruling, record.at);
         match &ruling.what {
             // A fight begins anew, and if it goes on, people are told anew.
             Ruled::Resume { area: Area::Place(Spot { place, .. }) } => {
                 self.holds.remove(place);
                 self.denied.remove(place);
                 self.escalated.remove(place);
-                self.peace.insert(place.clone(), at);
+                self.peace.insert(place.clone(), record.seq);
             }
             Ruled::History { source, reference, to, .. } => {
                 self.pin(&Pin { source: source.clone(), reference: reference.clone(), commit: to.clone() });
@@ -317,12 +322,13 @@ impl Standing {
         self.states.insert(seen.target.clone(), seen.clone());
     }
 
-    fn intend(&mut self, intent: &Intent, at: Timestamp) {
+    fn intend(&mut self, intent: &Intent, record: &Record) {
         self.targets.extend(intent.places.iter().map(|place| (place.clone(), intent.target.clone())));
         match &intent.effect {
             Effect::Patch(effect) => self.writes.push(Write {
                 run: intent.run.clone(),
-                at,
+                seq: record.seq,
+                at: record.at,
                 target: intent.target.clone(),
                 namespace: namespace_of(&intent.subject),
                 classes: intent.classes.clone(),
@@ -343,7 +349,8 @@ impl Standing {
                     self.inadmissible.push(Inadmissible { at, findings: write.findings, message: message.clone() });
                 }
             }
-            Outcome::Applied { .. } => {
+            // What may have been used up is.
+            Outcome::Applied { .. } | Outcome::Undetermined { .. } => {
                 let written = self.writes.iter().filter(|write| write.run == *run).flat_map(|write| &write.places);
                 written.for_each(|place| self.people.use_up(place));
             }

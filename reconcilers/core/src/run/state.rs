@@ -79,6 +79,7 @@ impl RunStatus {
             | Self::Void { .. }
             | Self::Refused { .. }
             | Self::Inadmissible { .. }
+            | Self::Undetermined { .. }
             | Self::Closed(Fate::Denied | Fate::Withdrawn { .. } | Fate::Replaced { .. })
             | Self::Undone { .. } => State::ResumeOrRollback,
         }

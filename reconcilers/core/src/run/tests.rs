@@ -2,7 +2,7 @@
 
 use super::*;
 
-const LETTERS: &str = "arivupmdwcsfhnoU";
+const LETTERS: &str = "arivuxpmdwcsfhnoU";
 
 fn id(text: &str) -> RunId {
     text.parse().expect("a run id")
@@ -16,6 +16,7 @@ fn event(letter: char) -> Event {
         'i' => Event::Outcome(Outcome::Inadmissible { message: "denied by policy".into() }),
         'v' => Event::Outcome(Outcome::Void { reason: "not sent".into() }),
         'u' => Event::Outcome(Outcome::Unknown { reason: "timeout".into() }),
+        'x' => Event::Outcome(Outcome::Undetermined { reason: "the object moved on".into() }),
         'p' => Event::Proposed { url: "https://forge/1".into() },
         'm' => Event::Closed(Fate::Merged),
         'd' => Event::Closed(Fate::Denied),
@@ -32,17 +33,20 @@ fn event(letter: char) -> Event {
 }
 
 /// Whether a run may tell this story so far:
-/// patch `u? (v | a look* seen? U?)`, `r` or `i`; proposal `u? (v | p+ (U | [dwc] | m look* seen? U?)?)` or `r`.
+/// patch `u* (v | x | a look* seen? U?)`, `r` or `i`; proposal `u? (v | p+ (U | [dwc] | m look* seen? U?)?)` or `r`.
 fn is_told(effect: EffectKind, story: &str) -> bool {
     if story == "r" || (story == "i" && effect == EffectKind::Patch) {
         return true;
     }
-    let story = story.strip_prefix('u').unwrap_or(story);
+    let story = match effect {
+        EffectKind::Patch => story.trim_start_matches('u'),
+        EffectKind::PullRequest => story.strip_prefix('u').unwrap_or(story),
+    };
     if story.is_empty() || story == "v" {
         return true;
     }
     match effect {
-        EffectKind::Patch => story.strip_prefix('a').is_some_and(is_looked),
+        EffectKind::Patch => story == "x" || story.strip_prefix('a').is_some_and(is_looked),
         EffectKind::PullRequest => {
             let rest = story.trim_start_matches('p');
             rest.len() < story.len()
@@ -316,6 +320,50 @@ mod told {
         ]
         .concat();
         assert_eq!(fought(&without_effect), Vec::<Vec<Timestamp>>::new());
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_lets_no_further_write_through() {
+        let ended = Entry::EpisodeEnded { places: vec![place("p-1")], end: EpisodeEnd::SeenTrue };
+        // By the clock, the writes are older than the end of the episode before them.
+        let anew = [(200, ended.clone()), (140, write(1, "info")), (150, write(2, "info")), (160, write(3, "info"))];
+        assert_eq!(fought(&anew).len(), 1, "they came after it, whatever the clock says");
+        let over = [(140, write(1, "info")), (150, write(2, "info")), (160, write(3, "info")), (90, ended)];
+        assert_eq!(fought(&over), Vec::<Vec<Timestamp>>::new(), "the end came after them");
+        let back = [(0, write(1, "info")), (50, write(2, "info")), (5, write(3, "info"))];
+        assert_eq!(fought(&back).len(), 1, "where the clock went back in between, they are within the window");
+    }
+
+    #[test]
+    fn a_write_of_which_nobody_can_tell_counts_and_is_consent_used_up() {
+        let undetermined = |run: &str| outcome(run, Outcome::Undetermined { reason: "the object moved on".into() });
+        let told = [(0, write(1, "info")), (1, undetermined("01JD0000000000000000000001"))];
+        assert_eq!(after(&told).writes_of_class("config-value", second(0)), 1);
+        let three = [&told[..], &[(2, write(2, "info")), (3, write(3, "info"))]].concat();
+        assert_eq!(fought(&three).len(), 1);
+    }
+
+    #[test]
+    fn what_an_undo_may_have_done_is_known_until_it_is_known_not_to_have() {
+        let back = |run: &str| {
+            let Effect::Patch(effect) = patch_of(&json!({"data": {"LOG_LEVEL": "debug"}})) else { panic!("a patch") };
+            let effect = PatchEffect { takes_back: Some(id(FIRST)), ..effect };
+            intent(run, "ConfigMap", Effect::Patch(effect))
+        };
+        let perhaps = |outcomes: Vec<Outcome>| {
+            let mut runs = Runs::default();
+            let ends = outcomes.into_iter().map(|end| outcome(SECOND, end));
+            for record in records([patch(FIRST), back(SECOND)].into_iter().chain(ends).collect()) {
+                runs.apply(&record).expect("possible");
+            }
+            perhaps_undone_by(runs.all(), &id(FIRST)).is_some()
+        };
+        let reason = || "read".to_owned();
+        assert!(perhaps(vec![]));
+        assert!(perhaps(vec![Outcome::Unknown { reason: reason() }]));
+        assert!(perhaps(vec![Outcome::Unknown { reason: reason() }, Outcome::Undetermined { reason: reason() }]));
+        assert!(!perhaps(vec![Outcome::Void { reason: reason() }]));
+        assert!(!perhaps(vec![Outcome::Applied { resource_version: None, warnings: Vec::new() }]));
     }
 
     #[test]

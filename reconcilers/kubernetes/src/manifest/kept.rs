@@ -31,13 +31,13 @@ const READER: [&str; 14] = [
 ];
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
-    id: ObjectId,
-    value: Value,
+struct Kept<Id = ObjectId, Whole = Value, At = Positions> {
+    id: Id,
+    value: Whole,
     line: u32,
     column: u32,
     document: u32,
-    positions: Positions,
+    positions: At,
 }
 
 /// Which reader this is: what another one kept does not count.
@@ -47,19 +47,15 @@ pub fn reader() -> &'static str {
     &DIGEST
 }
 
-/// One line of text for the objects of one file; `None` where they may not be kept (a Secret's values) or would come back
-/// as something else.
+/// One line of text for the objects of one file; `None` where they may not be kept: a Secret's values.
 #[must_use]
 pub fn keep<D: Borrow<Desired>>(objects: &[D]) -> Option<String> {
     let objects: Vec<&Desired> = objects.iter().map(Borrow::borrow).collect();
     if objects.iter().any(|object| object.id.is_secret() || secret::is_within(&object.value)) {
         return None;
     }
-    let kept: Vec<Kept> = objects.iter().map(|object| Kept::of(object)).collect();
-    let text = serde_json::to_string(&kept).ok()?;
-    let file = objects.first().map_or("", |object| object.origin.file.as_str());
-    // A number may have more digits than JSON brings back.
-    restore(file, text.as_bytes())?.iter().eq(objects).then_some(text)
+    let kept: Vec<_> = objects.iter().map(|object| Kept::borrowed(object)).collect();
+    serde_json::to_string(&kept).ok()
 }
 
 /// The objects that [`keep`] kept, as those of this file; `None` where the text is none of its.
@@ -69,18 +65,14 @@ pub fn restore(file: &str, text: &[u8]) -> Option<Vec<Desired>> {
     Some(kept.into_iter().map(|kept| kept.of_file(file)).collect())
 }
 
-impl Kept {
-    fn of(object: &Desired) -> Self {
-        Self {
-            id: object.id.clone(),
-            value: object.value.clone(),
-            line: object.origin.line,
-            column: object.origin.column,
-            document: object.origin.document,
-            positions: object.positions.clone(),
-        }
+impl<'a> Kept<&'a ObjectId, &'a Value, &'a Positions> {
+    fn borrowed(Desired { id, value, origin, positions }: &'a Desired) -> Self {
+        let Origin { line, column, document, .. } = *origin;
+        Self { id, value, line, column, document, positions }
     }
+}
 
+impl Kept {
     fn of_file(self, file: &str) -> Desired {
         Desired {
             id: self.id,
@@ -107,6 +99,16 @@ mod tests {
         let moved = restore("b.yaml", text.as_bytes()).expect("kept");
         assert_eq!((moved[1].origin.file.as_str(), moved[1].origin.line), ("b.yaml", objects[1].origin.line));
         assert_eq!(restore("a.yaml", &text.as_bytes()[1..]), None);
+    }
+
+    proptest::proptest! {
+        /// However many digits a number has.
+        #[test]
+        fn numbers_come_back_as_they_were_read(text in r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?(e[+-]?[0-9]{1,3})?") {
+            let (objects, _) = read("a.yaml", format!("{MAP}x: {text}\n").as_bytes());
+            let kept = keep(&objects).expect("kept");
+            proptest::prop_assert_eq!(restore("a.yaml", kept.as_bytes()), Some(objects));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::image::is_latest;
-use super::place::Place;
+use super::place::{Fields, Place};
 
 /// How one field of a type gets a value that Git does not give. A type's rules are tried in order.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -98,14 +98,17 @@ pub enum Condition {
 
 impl Source {
     /// The value for a field that holds `declared` now; `None` where the source gives nothing.
-    pub(super) fn value(&self, declared: Option<&Value>, fields: &Map<String, Value>, place: &Place<'_>) -> Option<Value> {
+    pub(super) fn value(&self, declared: Option<&Value>, fields: &Fields<'_>, place: &Place<'_>) -> Option<Value> {
         match self {
             Self::Value(value) => Some(value.clone()),
-            Self::Copy(path) => find(fields, path).cloned(),
+            Self::Copy(path) => find(|first| fields.get(first), path).cloned(),
             Self::List(field) => Some(Value::Array(vec![fields.get(field)?.clone()])),
             Self::Lowercase(field) => Some(fields.get(field)?.as_str()?.to_lowercase().into()),
             Self::Suffixed { field, suffix } => Some(format!("{}{suffix}", fields.get(field)?.as_str()?).into()),
-            Self::Outer { type_name, field } => find(place.enclosing(type_name)?, field).cloned(),
+            Self::Outer { type_name, field } => {
+                let enclosing = place.enclosing(type_name)?;
+                find(|first| enclosing.get(first), field).cloned()
+            }
             Self::Append(entry) => {
                 let mut entries = declared.and_then(Value::as_array).cloned().unwrap_or_default();
                 if !entries.contains(entry) {
@@ -137,13 +140,15 @@ impl Source {
 
 impl Condition {
     /// Whether it holds for an object of which `declared` is given and `fields` are known by now.
-    pub(super) fn holds(&self, declared: &Map<String, Value>, fields: &Map<String, Value>, place: &Place<'_>) -> bool {
+    pub(super) fn holds(&self, declared: &Map<String, Value>, fields: &Fields<'_>, place: &Place<'_>) -> bool {
         match self {
-            Self::Absent(names) => names.iter().all(|name| !fields.contains_key(name)),
-            Self::Present(names) => names.iter().all(|name| fields.contains_key(name)),
+            Self::Absent(names) => names.iter().all(|name| fields.get(name).is_none()),
+            Self::Present(names) => names.iter().all(|name| fields.get(name).is_some()),
             Self::Undeclared(names) => names.iter().all(|name| !declared.contains_key(name)),
             Self::Is { field, values } => text(fields, field).is_some_and(|text| values.contains(text)),
-            Self::Under(holders) => holders.contains(place.holder),
+            Self::Under(holders) => place.holder.is_some_and(|(type_name, field)| {
+                holders.iter().any(|holder| holder.rsplit_once('.') == Some((type_name, field)))
+            }),
             Self::Root(types) => types.contains(place.root()),
             Self::Outer { type_name, field, values } => {
                 place.enclosing(type_name).and_then(|enclosing| enclosing.get(field)).is_some_and(|value| values.contains(value))
@@ -162,13 +167,14 @@ fn beside<'a>(declared: Option<&Value>, maps: impl IntoIterator<Item = &'a Map<S
     Value::Object(all)
 }
 
-fn find<'a>(fields: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
-    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
-    let value = fields.get(first)?;
-    if rest.is_empty() { Some(value) } else { find(value.as_object()?, rest) }
+/// The value at keys that dots divide.
+fn find<'a>(get: impl FnOnce(&str) -> Option<&'a Value>, path: &str) -> Option<&'a Value> {
+    let mut keys = path.split('.');
+    let first = get(keys.next()?)?;
+    keys.try_fold(first, |value, key| value.get(key))
 }
 
-fn text<'a>(fields: &'a Map<String, Value>, field: &str) -> Option<&'a str> {
+fn text<'a>(fields: &'a Fields<'_>, field: &str) -> Option<&'a str> {
     fields.get(field)?.as_str()
 }
 

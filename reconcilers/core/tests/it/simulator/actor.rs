@@ -3,9 +3,9 @@
 //!
 //! - `look` is `round::look` with `target::judge`; the comparing, classifying and deciding are core's own.
 //! - `guards.rs` is `src/guards.rs` and `src/guards/`.
-//! - `recover.rs` is `src/act/recover.rs` and `src/act/resolve.rs`.
+//! - `recover.rs` is `src/act/recover.rs`.
 //! - `correct.rs` is `src/act/correct.rs`, `src/act/attempt.rs` and `src/act/verify.rs`, without health and hand-backs.
-//! - `propose.rs` is `src/act/propose.rs`; `offers` of the forge stand for `src/review/`.
+//! - `propose.rs` is `src/act/propose.rs` and its files; the forge stands for `src/review/`.
 
 mod correct;
 mod guards;
@@ -15,16 +15,19 @@ mod recover;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use trueup_core::classify::{classify, differences};
 use trueup_core::decide::{Case, Decision, DecisionRecord, Guards, Inputs, Request, Restore, Settled, Terms};
 use trueup_core::diff::compare;
-use trueup_core::facts::{Desired, Evidence, Expected, Live, Matched, Origin, Pair, Secrecy, Tracking};
+use trueup_core::facts::{
+    Desired, Evidence, Expected, FieldSet, Live, Matched, Operation, Origin, Owner, Pair, Secrecy, Tracking,
+};
 use trueup_core::finding::{Change, Divergence, Finding, FindingId, Place};
 use trueup_core::object::ObjectId;
 use trueup_core::policy::Policy;
 use trueup_core::positions::Positions;
-use trueup_core::run::{Entry, Episode, EpisodeEnd, Escalation, Pin};
+use trueup_core::run::{Effect, Entry, Episode, EpisodeEnd, Escalation, FIELD_MANAGER, Pin, Run, RunStatus};
 use trueup_core::shape::{Shape, Types};
 
 use super::mutations::Mutation;
@@ -36,6 +39,7 @@ use crate::comparing::{found, key, shape};
 use crate::generate::Schema;
 
 pub use correct::undo;
+use propose::Verdict;
 
 /// After so many refusals of the very same act within an hour, it is not asked for again in that hour.
 const REFUSALS: usize = 3;
@@ -55,6 +59,7 @@ pub struct Judgement {
 }
 
 /// By what was decided, and whether that is in the ledger already.
+#[derive(Clone)]
 pub struct Basis {
     record: DecisionRecord,
     seq: Option<u64>,
@@ -88,17 +93,13 @@ impl Judged {
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.cases.iter().flat_map(|case| &case.findings)
     }
-
-    fn finding(&self, id: &FindingId) -> Option<&Finding> {
-        self.findings().find(|finding| finding.id == *id)
-    }
 }
 
 /// One round, from the pin to the end of episodes.
 pub fn round(world: &mut World) -> Result<(), Cut> {
     let judged = look(world)?;
     pin(world, judged.commit)?;
-    let guards = recover::guarded(world, &judged)?;
+    let (guards, _) = recover::guarded(world, &judged)?;
     let requests = requests(world, &judged);
     let cases: Vec<Case<'_>> =
         judged.cases.iter().map(|case| Case { pair: Some(&case.pair), findings: &case.findings }).collect();
@@ -199,6 +200,14 @@ fn matched(desired: Desired, object: &Object, evidence: Evidence) -> Matched {
     Matched { desired: desired.into(), live: live(object).into(), expected: expected.into(), secrecy, former: Vec::new() }
 }
 
+/// An object as it was read with its managers.
+fn managed(object: &Object) -> Live {
+    let paths = object.ours.iter().map(|path| path.parse().expect("a path")).collect();
+    let (manager, fields) = (FIELD_MANAGER.to_owned(), FieldSet { paths });
+    let owner = Owner { manager, operation: Operation::Update, subresource: None, time: None, fields };
+    Live { owners: vec![owner], ..live(object) }
+}
+
 fn live(object: &Object) -> Live {
     Live {
         id: object.id.clone(),
@@ -245,7 +254,7 @@ fn pin(world: &mut World, commit: usize) -> Result<(), Cut> {
     world.append(&Entry::Pin(pin)).map(drop)
 }
 
-/// What people approved, for the findings that are there.
+/// What people approved, by command or by merging its file, for the findings that are there.
 fn requests(world: &World, judged: &Judged) -> Vec<Request> {
     let people = world.disk.standing.people();
     let restore = |finding: &Finding| {
@@ -254,7 +263,28 @@ fn requests(world: &World, judged: &Judged) -> Vec<Request> {
         let (place, expires) = (finding.place.clone(), said.what.until);
         Some(Request::Restore(Restore { place, desired: digests.desired, live: digests.live, expires, by: said.by.name.clone() }))
     };
-    judged.findings().filter_map(restore).collect()
+    let merged = judged.findings().filter_map(|finding| merged(world, judged, finding));
+    judged.findings().filter_map(restore).chain(merged).collect()
+}
+
+/// The approval of a finding on the judged commit, as `src/approvals.rs` has it: the ledger proposed it, it is for these very
+/// values, and no patch has gone to its place since.
+fn merged(world: &World, judged: &Judged, finding: &Finding) -> Option<Request> {
+    let approval = world.source.commits[judged.commit].approvals.get(&finding.place)?;
+    let runs = world.disk.runs.all();
+    let is_its =
+        |run: &Run| run.proposals.get(&finding.place).is_some_and(|record| record.approval.as_ref() == Some(&approval.digest()));
+    let proposed = runs.iter().rposition(is_its)?;
+    let went_out = |run: &Run| {
+        let is_void = matches!(run.status, RunStatus::Void { .. } | RunStatus::Refused { .. } | RunStatus::Inadmissible { .. });
+        matches!(run.intent.effect, Effect::Patch(_)) && run.intent.places.contains(&finding.place) && !is_void
+    };
+    if runs[proposed..].iter().any(went_out) || finding.digests() != approval.digests {
+        return None;
+    }
+    let (place, digests) = (approval.place.clone(), approval.digests.clone());
+    let expires = world.now() + SignedDuration::from_hours(1);
+    Some(Request::Restore(Restore { place, desired: digests.desired, live: digests.live, expires, by: "people".to_owned() }))
 }
 
 /// Step 7.
@@ -265,22 +295,23 @@ fn perform(
     decisions: Vec<Decision>,
 ) -> Result<(), Cut> {
     let mut corrections = Vec::new();
+    let mut verdicts = propose::verdicts(&decisions);
+    let count = decisions.len();
     for decision in decisions {
         match decision {
             Decision::Correct(correction) => corrections.push(*correction),
-            Decision::Propose(proposal) => {
-                let object = judged.cases.iter().find(|case| case.findings.iter().any(|one| one.id == proposal.finding));
-                let object = object.map(|case| case.id.clone());
-                if held_by_now(world, object.as_ref(), [&proposal.place]).is_none() {
-                    propose::propose(world, judged, &proposal, basis)?;
-                }
-            }
             Decision::Escalate(settled) => escalate(world, judged, settled)?,
-            Decision::Hold(_) | Decision::Leave(_) => {}
+            Decision::Propose(_) | Decision::Hold(_) | Decision::Leave(_) => {}
         }
     }
+    propose::review(world, judged, &verdicts, basis)?;
+    let mut left = Vec::new();
     for correction in corrections {
-        correct::correct(world, (judged, guards, requests), correction, basis)?;
+        correct::correct(world, (judged, guards, requests), (correction, basis), &mut left)?;
+    }
+    for (number, (mut basis, proposal)) in (count..).zip(left) {
+        verdicts.insert(proposal.finding, Verdict::Propose(number, proposal.remedy));
+        propose::review(world, judged, &verdicts, &mut basis)?;
     }
     Ok(())
 }

@@ -27,10 +27,15 @@ pub enum Mutation {
     GivesUpWhereOneListFails,
     KnowsTheFirstObjectAlone,
     OverlooksWhatIsGone,
+    TakesLostWritesForNone,
+    TakesAnyValuesForItsOwn,
+    UndoesBeforeItRecovers,
+    TrustsOneLookAtTheClock,
+    OffersToPeoplesBranches,
 }
 
 /// What is broken, and which invariant says so.
-pub const MUTATIONS: [(Mutation, Invariant); 25] = [
+pub const MUTATIONS: [(Mutation, Invariant); 30] = [
     (Mutation::WritesWhatIsForPeople, Invariant::PolicyGate),
     (Mutation::LeavesOutPreconditions, Invariant::NoStaleWrite),
     (Mutation::ServerIgnoresVersions, Invariant::ReadYourWrites),
@@ -56,4 +61,9 @@ pub const MUTATIONS: [(Mutation, Invariant); 25] = [
     (Mutation::KnowsTheFirstObjectAlone, Invariant::TriggerIndependence),
     (Mutation::OverlooksWhatIsGone, Invariant::VerdictTruth),
     (Mutation::KnowsTheFirstObjectAlone, Invariant::Convergence),
+    (Mutation::TakesLostWritesForNone, Invariant::NoWriteWithoutEntry),
+    (Mutation::TakesAnyValuesForItsOwn, Invariant::NoWriteWithoutEntry),
+    (Mutation::UndoesBeforeItRecovers, Invariant::Rollback),
+    (Mutation::TrustsOneLookAtTheClock, Invariant::NoWriteWithoutEntry),
+    (Mutation::OffersToPeoplesBranches, Invariant::Convergence),
 ];

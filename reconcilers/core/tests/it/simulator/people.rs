@@ -3,13 +3,14 @@
 use jiff::SignedDuration;
 use serde_json::json;
 use trueup_core::finding::{Finding, Lane};
+use trueup_core::path::Segment;
 use trueup_core::run::{Approval, Area, AreaHold, Denial, Entry, Grant, KnownBy, Person, Ruled, Ruling, RunStatus, Spot};
 
 use super::actor::{self, peek};
-use super::forge::{PUSHED, State};
+use super::forge::{Edit, State, What};
 use super::invariants::is_denied;
 use super::server::Admission;
-use super::source::{RULES, edit, name};
+use super::source::{Commit, RULES, edit, name};
 use super::world::{Cut, Opponent, SOURCE, World, expected};
 
 /// The opponent writes back at once.
@@ -82,7 +83,7 @@ fn replace(world: &mut World) {
 fn commit(world: &mut World) {
     let mut dice = crate::generate::Dice(world.dice.0 ^ 0xc0de);
     let salt = world.salt;
-    let change = |commit: &mut super::source::Commit| {
+    let change = |commit: &mut Commit| {
         if dice.once_in(4) {
             commit.rules = dice.roll(RULES.len());
             return;
@@ -107,22 +108,26 @@ fn at_the_forge(world: &mut World) {
     let at = world.dice.pick(&open);
     match world.dice.roll(4) {
         0 | 1 => {
-            let edit = world.forge.pulls[at].edit.clone();
-            world.forge.pulls[at].state = State::Merged;
-            world.source.push(|commit| {
-                let Some(desired) = commit.desired.get_mut(&edit.object) else { return };
-                let (Some(parent), Some(trueup_core::path::Segment::Key(key))) = (edit.path.parent(), edit.path.0.last()) else {
-                    return;
-                };
-                let Some(fields) = parent.find_mut(desired).and_then(serde_json::Value::as_object_mut) else { return };
-                match edit.value {
-                    Some(value) => drop(fields.insert(key.clone(), value)),
-                    None => drop(fields.remove(key)),
-                }
-            });
+            let removes = world.dice.once_in(2);
+            let edits = world.forge.merge(at, removes);
+            world.source.push(|commit| edits.iter().for_each(|edit| merge(commit, edit)));
         }
         2 => world.forge.pulls[at].state = State::Closed,
-        _ => world.forge.pulls[at].head.push_str(PUSHED),
+        _ => world.forge.push(at),
+    }
+}
+
+fn merge(commit: &mut Commit, edit: &Edit) {
+    let value = match &edit.what {
+        What::Restore(approval) => return drop(commit.approvals.insert(edit.place.clone(), approval.clone())),
+        What::Adopt(value) => value.clone(),
+    };
+    let Some(desired) = commit.desired.get_mut(&edit.object) else { return };
+    let (Some(parent), Some(Segment::Key(key))) = (edit.path.parent(), edit.path.0.last()) else { return };
+    let Some(fields) = parent.find_mut(desired).and_then(serde_json::Value::as_object_mut) else { return };
+    match value {
+        Some(value) => drop(fields.insert(key.clone(), value)),
+        None => drop(fields.remove(key)),
     }
 }
 
@@ -145,26 +150,17 @@ fn weather(world: &mut World) {
     }
 }
 
-/// Time passes, or the clock on the wall jumps; not over a request that is under way, which that clock alone tells
-/// (`may_still_land`): a jump of more than two minutes just then makes a write look as if it had had no effect. Nor does it go back
-/// once an episode has ended: `Standing::fights` tells by that clock which writes came after the end, and would count none of them.
+/// Time passes, or the clock on the wall jumps: twice within two minutes it does not, as of two jumps no clock could tell that a
+/// request is under way yet.
 fn clock(world: &mut World) {
     match world.dice.roll(6) {
         0 => world.pass(25 * 3_600),
         1 | 2 => world.pass(3_601),
         3 => world.pass(400),
-        4 if world.server.under_way.is_empty() => world.skew += 3_600,
-        5 if !has_ended_fight(world) => world.skew -= 3_600,
+        4 => world.jump(3_600),
+        5 => world.jump(-3_600),
         _ => world.pass(30),
     }
-}
-
-fn has_ended_fight(world: &World) -> bool {
-    world.disk.records.iter().any(|record| match &record.entry {
-        Entry::EpisodeEnded { .. } | Entry::Resume { .. } => true,
-        Entry::Ruling(ruling) => matches!(ruling.what, Ruled::Resume { area: Area::Place(_) }),
-        _ => false,
-    })
 }
 
 /// Somebody types a command.

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use trueup_core::object::ObjectId;
 use trueup_core::run::RunId;
 
+use super::actor::schemas;
 use super::mutations::Mutation;
 use super::world::{Objects, Weather, expected};
+use crate::judge::leaves;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
@@ -16,6 +18,8 @@ pub struct Object {
     pub uid: String,
     pub version: u64,
     pub deleting: bool,
+    /// The paths whose values are the program's by `metadata.managedFields`: nobody else has changed them since.
+    pub ours: BTreeSet<String>,
 }
 
 /// A merge patch as it is sent, with the run that sends it: of that the server knows nothing.
@@ -100,8 +104,14 @@ impl Server {
     /// Somebody creates an object: a uid that was never there.
     pub fn create(&mut self, id: &ObjectId, value: Value) {
         self.versions += 1;
-        let object =
-            Object { id: id.clone(), value, uid: format!("u{}", self.versions), version: self.versions, deleting: false };
+        let object = Object {
+            id: id.clone(),
+            value,
+            uid: format!("u{}", self.versions),
+            version: self.versions,
+            deleting: false,
+            ours: BTreeSet::new(),
+        };
         self.objects.insert(id.clone(), object);
     }
 
@@ -113,6 +123,8 @@ impl Server {
             if *object != before {
                 self.versions += 1;
                 object.version = self.versions;
+                let changed = changed(&before.value, &object.value);
+                object.ours.retain(|path| !changed.contains_key(path));
             }
         }
     }
@@ -153,6 +165,13 @@ impl Server {
             Admission::None | Admission::DeniesLevel | Admission::RewritesLevel(_) => {}
         }
         after.version = self.versions + u64::from(after.value != object.value);
+        for (path, is_there) in changed(&object.value, &after.value) {
+            if is_there {
+                after.ours.insert(path)
+            } else {
+                after.ours.remove(&path)
+            };
+        }
         Reply::Taken(after)
     }
 
@@ -177,4 +196,15 @@ impl Server {
             self.take(&write, broken);
         }
     }
+}
+
+/// The paths at which two values differ, each with whether the second one has a value there.
+fn changed(before: &Value, after: &Value) -> BTreeMap<String, bool> {
+    let [spec, data] = schemas();
+    let schema = if after.get("data").is_some() { data } else { spec };
+    let (old, new) = (leaves(&schema, before).leaves, leaves(&schema, after).leaves);
+    let all: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let differ = all.into_iter().filter(|leaf| old.get(*leaf) != new.get(*leaf));
+    let is_value = |leaf: &Vec<String>| new.get(leaf).is_some_and(|value| value != "{}");
+    differ.map(|leaf| (leaf.concat(), is_value(leaf))).collect()
 }

@@ -1,8 +1,10 @@
 //! Git: commits that know their parent, one reference, and the policies that a commit may hold.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
+use trueup_core::finding::{Digests, Place};
 use trueup_core::object::ObjectId;
 use trueup_core::policy::Policy;
 
@@ -16,6 +18,24 @@ pub struct Commit {
     pub desired: Objects,
     /// Which of [`RULES`].
     pub rules: usize,
+    /// What people approved, by merging its file.
+    pub approvals: BTreeMap<Place, Approval>,
+}
+
+/// The file of an approval: what its target is to be put back from, and to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Approval {
+    pub place: Place,
+    pub digests: Digests,
+    /// Which one of these values it is.
+    pub turn: usize,
+}
+
+impl Approval {
+    /// What the ledger knows it by.
+    pub fn digest(&self) -> String {
+        format!("{} {:?} {}", self.place, self.digests, self.turn)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -104,7 +124,7 @@ impl Source {
         if dice.once_in(2) {
             desired.insert(secret(), json!({"data": {"password": format!("first {salt}")}}));
         }
-        let first = Commit { parent: None, desired, rules: dice.roll(RULES.len()) };
+        let first = Commit { parent: None, desired, rules: dice.roll(RULES.len()), approvals: BTreeMap::new() };
         Self { commits: vec![first], head: 0 }
     }
 

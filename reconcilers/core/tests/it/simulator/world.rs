@@ -9,7 +9,7 @@ use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::run::{Entry, RunId};
 
 use super::disk::Disk;
-use super::forge::Forge;
+use super::forge::{Edit, Forge};
 use super::mutations::Mutation;
 use super::notes::{Notes, RoundNote};
 use super::people;
@@ -65,6 +65,8 @@ pub struct World {
     pub server: Server,
     pub source: Source,
     pub forge: Forge,
+    /// The commits of proposals, by their heads: a crash loses none, and nothing refers to them before they are pushed.
+    pub committed: BTreeMap<String, Vec<Edit>>,
     pub disk: Disk,
     pub weather: Weather,
     pub opponent: Option<Opponent>,
@@ -77,6 +79,8 @@ pub struct World {
     /// In which order lists come.
     pub reversed: bool,
     crash_in: Option<usize>,
+    /// When the clock on the wall jumped last.
+    jumped: Option<i64>,
     runs: u64,
 }
 
@@ -95,6 +99,7 @@ impl World {
             server,
             source,
             forge: Forge::default(),
+            committed: BTreeMap::new(),
             disk: Disk::default(),
             weather: Weather::default(),
             opponent,
@@ -104,6 +109,7 @@ impl World {
             quiet: false,
             reversed: false,
             crash_in: None,
+            jumped: None,
             runs: 0,
         }
     }
@@ -153,6 +159,13 @@ impl World {
     pub fn pass(&mut self, seconds: i64) {
         self.server.land(self.elapsed + seconds, self.broken);
         self.elapsed += seconds;
+    }
+
+    /// Lets the clock on the wall jump, if it did not just now.
+    pub fn jump(&mut self, seconds: i64) {
+        if self.jumped.is_none_or(|last| self.elapsed - last > 120) {
+            (self.skew, self.jumped) = (self.skew + seconds, Some(self.elapsed));
+        }
     }
 
     /// The commit that the reference names now.

@@ -145,7 +145,22 @@ fn of_pods() -> Vec<Case> {
             ]),
             injected: ("ip", json!("10.0.0.9")),
         },
+        Case {
+            name: "a spread constraint",
+            list: "/spec/template/spec/topologySpreadConstraints",
+            declared: pod_template(json!({"topologySpreadConstraints": [spread("topology.kubernetes.io/zone")]})),
+            writes: json!([
+                add(&format!("{POD}/topologySpreadConstraints/0"), &spread("kubernetes.io/hostname")),
+                set(&format!("{POD}/topologySpreadConstraints/1/maxSkew"), &json!(5))
+            ]),
+            injected: ("topologyKey", json!("kubernetes.io/hostname")),
+        },
     ]
+}
+
+fn spread(over: &str) -> Value {
+    let selector = json!({"matchLabels": {"app": "d"}});
+    json!({"topologyKey": over, "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": selector})
 }
 
 fn of_others() -> [Case; 1] {
@@ -167,7 +182,7 @@ fn of_others() -> [Case; 1] {
 async fn an_injected_entry_survives_when_its_neighbour_is_put_right() {
     let Some(world) = world("lists").await else { return };
     let cases: Vec<Case> = of_containers().into_iter().chain(of_pods()).chain(of_others()).collect();
-    assert_eq!(cases.len(), 9);
+    assert_eq!(cases.len(), 10);
     for case in &cases {
         let object = named(&case.declared);
         drifted(&world, case);

@@ -1,15 +1,18 @@
 //! One object put right, as `src/act/correct.rs`, `src/act/attempt.rs` and `src/act/verify.rs` do it.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use trueup_core::decide::{Case, Correction, Decision, Guards, Inputs, Request, Settled, Terms, Undo};
+use trueup_core::decide::{Case, Correction, Decision, Guards, Inputs, Proposal, Request, Settled, Terms, Undo};
 use trueup_core::facts::{Evidence, Pair};
 use trueup_core::finding::{Finding, Subject};
 use trueup_core::patch::{changes_nothing, with_preconditions};
-use trueup_core::run::{Effect, Entry, Hold, Intent, Outcome, Outlook, PatchEffect, Run, RunId, RunStatus};
+use trueup_core::run::{
+    Effect, Entry, Hold, Intent, Outcome, Outlook, PatchEffect, Resolution, Run, RunId, RunStatus, perhaps_undone_by, resolve,
+};
 
-use super::recover::{Resolution, may_still_land, resolve};
-use super::{Basis, Judged, Judgement, REFUSALS, escalate, guards, held_by_now, judge, live, look, matched, propose};
+use super::{Basis, Judged, Judgement, REFUSALS, escalate, guards, held_by_now, judge, live, look, managed, matched, recover};
 use crate::simulator::mutations::Mutation;
 use crate::simulator::server::{Object, Reply, Write};
 use crate::simulator::source::name;
@@ -28,8 +31,8 @@ enum Sent {
 pub fn correct(
     world: &mut World,
     (judged, guards, requests): (&Judged, &Guards, &[Request]),
-    first: Correction,
-    first_basis: &mut Basis,
+    (first, first_basis): (Correction, &mut Basis),
+    left: &mut Vec<(Basis, Proposal)>,
 ) -> Result<(), Cut> {
     if refused_lately(world, &first) {
         for (finding, place) in first.corrected {
@@ -49,14 +52,14 @@ pub fn correct(
                 guards.inadmissible.extend(correction.corrected.iter().map(|(id, _)| (id.clone(), message.clone())));
             }
         }
-        let Some((mut basis, decisions)) = decide_again(world, (judged, &guards, requests), &correction)? else { return Ok(()) };
+        let Some((basis, decisions)) = decide_again(world, (judged, &guards, requests), &correction)? else { return Ok(()) };
         let mut again = None;
         for decision in decisions {
             match decision {
                 Decision::Correct(next) => again = Some(*next),
                 Decision::Leave(_) | Decision::Hold(_) => {}
                 Decision::Escalate(settled) => escalate(world, judged, settled)?,
-                Decision::Propose(proposal) => propose::propose(world, judged, &proposal, &mut basis)?,
+                Decision::Propose(proposal) => left.push((basis.clone(), proposal)),
             }
         }
         let Some(next) = again else { return Ok(()) };
@@ -214,14 +217,12 @@ fn settle(world: &mut World, correction: &Correction, sent: Sent) -> Result<Sent
         patch: correction.patch.clone(),
         ..PatchEffect::default()
     };
-    let now = world.now();
     Ok(match world.read(&correction.object)? {
-        Ok(Some(object)) => match resolve(&object, &effect, may_still_land(now, now)) {
-            Resolution::Applied(_) => Sent::Applied(object),
-            Resolution::NoEffect => Sent::Void("it had no effect".to_owned()),
-            Resolution::MovedOn | Resolution::TooEarly => Sent::Unanswered(reason),
+        Ok(Some(object)) => match resolve(Some(&managed(&object)), (&effect, &correction.paths), true) {
+            Resolution::Applied => Sent::Applied(object),
+            Resolution::NoEffect | Resolution::Undetermined(_) | Resolution::TooEarly => Sent::Unanswered(reason),
         },
-        Ok(None) => Sent::Void("the object is gone".to_owned()),
+        Ok(None) => Sent::Unanswered(reason),
         Err(error) => Sent::Unanswered(error),
     })
 }
@@ -275,14 +276,19 @@ fn decide_again(
 /// `trueup undo`, as `src/command/undo.rs` does it: a person asks for a run to be taken back.
 pub fn undo(world: &mut World, run: &Run) -> Result<(), Cut> {
     let (Subject::Object(id), Effect::Patch(effect)) = (&run.intent.subject, &run.intent.effect) else { return Ok(()) };
-    let judged = look(world)?;
+    // A person asks for one thing alone: nothing else is looked at.
+    let judged = Judged { cases: Vec::new(), ..look(world)? };
+    let hasty = world.is_broken(Mutation::UndoesBeforeItRecovers);
+    let (guards, unresolved) =
+        if hasty { (guards::of(world, &judged), BTreeMap::new()) } else { recover::guarded(world, &judged)? };
+    let runs = &world.disk.runs;
     let is_standing = |run: &Run| matches!(run.status, RunStatus::Applied { .. } | RunStatus::Verified(_));
-    if !world.disk.runs.get(&run.intent.run).is_some_and(is_standing) {
+    let is_open = unresolved.contains_key(id) || perhaps_undone_by(runs.all(), &run.intent.run).is_some();
+    if (is_open && !hasty) || !runs.get(&run.intent.run).is_some_and(is_standing) {
         return Ok(());
     }
     let Ok(Some(object)) = world.read(id)? else { return Ok(()) };
     let forced = world.is_broken(Mutation::UndoesOverOthers);
-    let guards = guards::of(world, &judged);
     let request = Request::Undo(Box::new(Undo {
         target: World::target(),
         run: run.intent.run.to_string(),
@@ -299,7 +305,7 @@ pub fn undo(world: &mut World, run: &Run) -> Result<(), Cut> {
     let (mut basis, decisions) = Basis::decide(&Inputs::of(&[], terms));
     for decision in decisions {
         if let Decision::Correct(correction) = decision {
-            correct(world, (&judged, &guards, &requests), *correction, &mut basis)?;
+            correct(world, (&judged, &guards, &requests), (*correction, &mut basis), &mut Vec::new())?;
         }
     }
     Ok(())

@@ -1,17 +1,20 @@
-//! What an earlier process left unfinished, as `src/act/recover.rs` and `src/act/resolve.rs` complete it.
+//! What an earlier process left unfinished, as `src/act/recover.rs` completes it; what a reading tells is core's own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use trueup_core::decide::Guards;
 use trueup_core::facts::Pair;
 use trueup_core::finding::Subject;
 use trueup_core::object::ObjectId;
 use trueup_core::patch::changes_nothing;
-use trueup_core::run::{Due, Effect, Entry, Outcome, Outlook, PatchEffect, Run, RunId, RunStatus};
+use trueup_core::run::{
+    Due, Effect, Entry, Outcome, Outlook, PatchEffect, Resolution, Run, RunId, RunStatus, is_to_be_sighted, may_still_land,
+    resolve,
+};
 
 use super::guards;
-use super::{Judged, held_by_now};
+use super::{Judged, held_by_now, managed};
 use crate::simulator::mutations::Mutation;
 use crate::simulator::server::Object;
 use crate::simulator::world::{Cut, World};
@@ -19,10 +22,11 @@ use crate::simulator::world::{Cut, World};
 /// For so long a request may be under way.
 const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(120);
 
-pub fn guarded(world: &mut World, judged: &Judged) -> Result<Guards, Cut> {
+/// The guards of the target, and the objects on which an earlier run's effect is not known yet.
+pub fn guarded(world: &mut World, judged: &Judged) -> Result<(Guards, BTreeMap<ObjectId, RunId>), Cut> {
     let mut guards = guards::of(world, judged);
     if guards.held_by_people(None, [], world.now()).is_some() {
-        return Ok(guards);
+        return Ok((guards, BTreeMap::new()));
     }
     let before = world.disk.records.len();
     let unresolved = recover(world, judged)?;
@@ -30,23 +34,22 @@ pub fn guarded(world: &mut World, judged: &Judged) -> Result<Guards, Cut> {
         guards = guards::of(world, judged);
     }
     guards::hold_unresolved(&mut guards, judged, &unresolved);
-    Ok(guards)
+    Ok((guards, unresolved))
 }
 
 fn recover(world: &mut World, judged: &Judged) -> Result<BTreeMap<ObjectId, RunId>, Cut> {
-    let (mut unresolved, mut noted) = (BTreeMap::new(), BTreeSet::new());
-    let runs = world.disk.runs.all().to_vec();
-    for run in &runs {
-        if let Some(undone) = not_noted(&runs, run).filter(|undone| noted.insert(undone.clone())) {
-            world.append(&Entry::Undone { run: undone, by: run.intent.run.clone() })?;
-        }
+    let mut unresolved = BTreeMap::new();
+    note(world)?;
+    let open: Vec<Run> = world.disk.runs.all().iter().filter(|run| run.due() != Due::Nothing).cloned().collect();
+    for run in &open {
         let (Subject::Object(id), Effect::Patch(effect)) = (&run.intent.subject, &run.intent.effect) else { continue };
         let entries = match run.due() {
             Due::Nothing | Due::Fate => continue,
             _ if held_by_now(world, Some(id), &run.intent.places).is_some() => Vec::new(),
             Due::Resolution | Due::Verification => completed(world, judged, run, (id, effect))?,
         };
-        if entries.is_empty() && run.due() == Due::Resolution {
+        let is_told = entries.iter().any(|entry| !matches!(entry, Entry::Outcome { outcome: Outcome::Unknown { .. }, .. }));
+        if !is_told && run.due() == Due::Resolution {
             unresolved.insert(id.clone(), run.intent.run.clone());
         }
         for entry in entries {
@@ -59,7 +62,18 @@ fn recover(world: &mut World, judged: &Judged) -> Result<BTreeMap<ObjectId, RunI
             }
         }
     }
+    note(world)?;
     Ok(unresolved)
+}
+
+/// Notes which runs were taken back, where that was cut off or is known just now.
+fn note(world: &mut World) -> Result<(), Cut> {
+    let runs = world.disk.runs.all();
+    let mut noted = BTreeSet::new();
+    let not_noted = runs.iter().filter_map(|run| Some((not_noted(runs, run)?, run.intent.run.clone())));
+    let entries: Vec<Entry> =
+        not_noted.filter(|(run, _)| noted.insert(run.clone())).map(|(run, by)| Entry::Undone { run, by }).collect();
+    entries.iter().try_for_each(|entry| world.append(entry).map(drop))
 }
 
 /// The run that this one took back, where it was cut off before that was noted.
@@ -75,25 +89,46 @@ fn completed(world: &mut World, judged: &Judged, run: &Run, (id, effect): (&Obje
     if world.is_broken(Mutation::ResolvesNothing) {
         return Ok(Vec::new());
     }
-    let Ok(live) = world.read(id)? else { return Ok(Vec::new()) };
-    let looked = |live: Option<&Object>| {
-        let outlook = outlook(judged, run, (id, effect), live);
+    // Where nothing was looked at, nobody can look whether a difference is gone.
+    let is_seen = !judged.cases.is_empty();
+    if run.due() == Due::Verification && !is_seen {
+        return Ok(Vec::new());
+    }
+    let Ok(object) = world.read(id)? else { return Ok(Vec::new()) };
+    let looked = |object: Option<&Object>| {
+        let outlook = outlook(judged, run, (id, effect), object);
         Entry::Verification { run: run.intent.run.clone(), outlook, why: None }
     };
     if run.due() == Due::Verification {
-        return Ok(vec![looked(live.as_ref())]);
+        return Ok(vec![looked(object.as_ref())]);
     }
     let now = world.now();
-    let outcome = match live.as_ref().map(|live| resolve(live, effect, may_still_land(run.begun, now))) {
-        None => Outcome::Void { reason: "the object is gone".to_owned() },
-        Some(Resolution::TooEarly) => return Ok(Vec::new()),
-        Some(Resolution::MovedOn | Resolution::NoEffect) => Outcome::Void { reason: "it had no effect".to_owned() },
-        Some(Resolution::Applied(version)) => Outcome::Applied { resource_version: Some(version), warnings: Vec::new() },
+    let mut live = object.as_ref().map(managed);
+    if let Some(live) = live.as_mut().filter(|_| world.is_broken(Mutation::TakesAnyValuesForItsOwn)) {
+        live.owners[0].fields.paths.extend(run.intent.paths.iter().filter_map(|path| path.parse().ok()));
+        live.owners[0].fields.paths.sort();
+    }
+    let one_look = world.is_broken(Mutation::TrustsOneLookAtTheClock);
+    let is_under_way = if one_look { now.duration_since(run.begun) < IN_FLIGHT } else { may_still_land(run, now, IN_FLIGHT) };
+    let outcome = match resolve(live.as_ref(), (effect, &run.intent.paths), is_under_way) {
+        Resolution::TooEarly if is_to_be_sighted(run, now, IN_FLIGHT) => {
+            Outcome::Unknown { reason: "nothing is seen of it".to_owned() }
+        }
+        Resolution::TooEarly => return Ok(Vec::new()),
+        Resolution::NoEffect => Outcome::Void { reason: "it had no effect".to_owned() },
+        Resolution::Undetermined(reason) if world.is_broken(Mutation::TakesLostWritesForNone) => {
+            Outcome::Void { reason: reason.to_owned() }
+        }
+        Resolution::Undetermined(reason) => Outcome::Undetermined { reason: reason.to_owned() },
+        Resolution::Applied => {
+            let resource_version = object.as_ref().map(|object| object.version.to_string());
+            Outcome::Applied { resource_version, warnings: Vec::new() }
+        }
     };
     let applied = matches!(outcome, Outcome::Applied { .. });
     let mut entries = vec![Entry::Outcome { run: run.intent.run.clone(), outcome }];
-    if applied {
-        entries.push(looked(live.as_ref()));
+    if applied && is_seen {
+        entries.push(looked(object.as_ref()));
     }
     Ok(entries)
 }
@@ -105,28 +140,4 @@ fn outlook(judged: &Judged, run: &Run, (id, effect): (&ObjectId, &PatchEffect), 
         is_seen && !case.findings.iter().any(|finding| run.intent.places.contains(&finding.place))
     });
     if is_true || changes_nothing(&live.value, &effect.patch) { Outlook::Settled } else { Outlook::Drifting }
-}
-
-/// Whether a write may land yet, by the clock on the wall: no other one outlasts the process.
-pub fn may_still_land(sent: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(sent) < IN_FLIGHT
-}
-
-/// What a reading tells about a write whose answer was lost.
-pub enum Resolution {
-    Applied(String),
-    NoEffect,
-    MovedOn,
-    TooEarly,
-}
-
-pub fn resolve(live: &Object, effect: &PatchEffect, may_still_land: bool) -> Resolution {
-    let version = live.version.to_string();
-    match () {
-        () if Some(&live.uid) != effect.uid.as_ref() => Resolution::NoEffect,
-        () if Some(&version) == effect.resource_version.as_ref() && may_still_land => Resolution::TooEarly,
-        () if Some(&version) == effect.resource_version.as_ref() => Resolution::NoEffect,
-        () if changes_nothing(&live.value, &effect.patch) => Resolution::Applied(version),
-        () => Resolution::MovedOn,
-    }
 }

@@ -11,7 +11,7 @@ use trueup_core::run::{Area, Due, Effect, Ruled, Spot};
 use super::{Findings, Invariant, check, records};
 use crate::judge::verdict;
 use crate::simulator::actor::{peek, round, schemas};
-use crate::simulator::forge::{PUSHED, State};
+use crate::simulator::forge::{Edit, PUSHED, PullRequest, State};
 use crate::simulator::people::{accepted_history, rule};
 use crate::simulator::source::{RULES, class_of};
 use crate::simulator::world::{World, expected};
@@ -43,14 +43,9 @@ fn by_another_way(mut world: World) -> (BTreeMap<ObjectId, Value>, BTreeSet<Stri
     rest(&world)
 }
 
-/// People close the proposals that they made their own, let everything go on, and wait a day.
+/// People let everything go on, and wait a day. The branches that they pushed to stay theirs.
 fn calm(world: &mut World) {
     world.calm();
-    for pull in &mut world.forge.pulls {
-        if pull.state == State::Open && pull.head.ends_with(PUSHED) {
-            pull.state = State::Closed;
-        }
-    }
     let last = world.disk.records.iter().map(|record| record.at).max().unwrap_or(world.now());
     let behind = last.duration_since(world.now()).max(SignedDuration::ZERO);
     world.pass(behind.as_secs() + 25 * 3_600);
@@ -118,11 +113,19 @@ fn converge(world: &mut World, findings: &mut Findings) {
 fn proposed(world: &World, findings: &mut Findings) {
     let judged = peek(world);
     for finding in judged.findings().filter(|finding| finding.lane == Lane::Review && finding.class.as_deref() == Some("color")) {
-        let branch = format!("trueup/{}", finding.place);
-        let mut open = world.forge.pulls.iter().filter(|pull| pull.state == State::Open && pull.branch == branch);
-        let is_asked = open.any(|pull| pull.edit.fingerprint == finding.id);
+        let open = world.forge.pulls.iter().filter(|pull| pull.state == State::Open);
+        let is_asked = open.into_iter().any(|pull| {
+            let is_theirs = pull.head.ends_with(PUSHED);
+            pull.edits.iter().any(|edit| edit.place == finding.place && (is_theirs || edit.fingerprint == finding.id))
+        });
         let is_denied = world.disk.standing.is_denied(&finding.place, &finding.id);
-        findings.look(Invariant::Convergence, is_asked || is_denied, || format!("nobody was asked about {:?}", finding.reasons));
+        // What people left on the branch after they closed its proposal stays theirs, and is in the way.
+        let is_left = |pull: &PullRequest| world.forge.head(&pull.branch).is_some_and(|head| head.ends_with(PUSHED));
+        let of_it = |pull: &&PullRequest| pull.edits.iter().any(|edit| edit.place == finding.place);
+        let is_in_the_way = world.forge.pulls.iter().filter(of_it).any(is_left);
+        findings.look(Invariant::Convergence, is_asked || is_denied || is_in_the_way, || {
+            format!("nobody was asked about {:?}", finding.reasons)
+        });
     }
 }
 
@@ -130,7 +133,8 @@ fn proposed(world: &World, findings: &mut Findings) {
 fn rest(world: &World) -> (BTreeMap<ObjectId, Value>, BTreeSet<String>) {
     let objects = world.server.objects.values().map(|object| (object.id.clone(), object.value.clone())).collect();
     let open = world.forge.pulls.iter().filter(|pull| pull.state == State::Open);
-    (objects, open.map(|pull| format!("{} {}", pull.branch, pull.edit.fingerprint)).collect())
+    let asked = |edit: &Edit| format!("{} {} {:?}", edit.place, edit.fingerprint, edit.what);
+    (objects, open.flat_map(|pull| pull.edits.iter().map(asked)).collect())
 }
 
 /// I14: "two runs equal except secret bytes give byte-identical ledger, PR title/body/branch/patch (masks and ids are compared after

@@ -6,7 +6,7 @@ use trueup_core::finding::{FindingId, Place};
 use trueup_core::run::{Area, Entry, Ruled};
 
 use super::{Findings, Invariant};
-use crate::simulator::forge::State;
+use crate::simulator::forge::{PullRequest, State};
 use crate::simulator::world::World;
 
 /// What was seen at the forge by now.
@@ -21,19 +21,20 @@ pub struct Pulls {
 pub fn check(world: &World, findings: &mut Findings) {
     let open = world.forge.pulls.iter().filter(|pull| pull.state == State::Open);
     let mut places: BTreeSet<&Place> = BTreeSet::new();
-    let once = open.into_iter().all(|pull| places.insert(&pull.edit.place));
+    let once = open.flat_map(|pull| &pull.edits).all(|edit| places.insert(&edit.place));
     findings.look(Invariant::OneProposal, once, || format!("{:?}", world.forge.pulls));
     let records = world.disk.records.len();
     for pull in &world.forge.pulls[findings.pulls.seen..] {
-        let again = world.forge.pulls.iter().find(|earlier| {
-            let since = findings.pulls.closed.get(&earlier.number);
-            earlier.edit.place == pull.edit.place
-                && earlier.edit.fingerprint == pull.edit.fingerprint
-                && since.is_some_and(|since| !is_free(world, *since, &pull.edit.place, &pull.edit.fingerprint))
-        });
-        let number = again.map(|again| again.number);
+        let is_again = |earlier: &&PullRequest| {
+            let Some(since) = findings.pulls.closed.get(&earlier.number) else { return false };
+            pull.edits.iter().any(|edit| {
+                let asked = earlier.edits.iter().any(|other| other.place == edit.place && other.fingerprint == edit.fingerprint);
+                asked && !is_free(world, *since, &edit.place, &edit.fingerprint)
+            })
+        };
+        let again = world.forge.pulls.iter().find(is_again).map(|again| again.number);
         *findings.checks.entry(Invariant::OneProposal).or_default() += 1;
-        if let Some(number) = number {
+        if let Some(number) = again {
             let how = format!("{} asks again what people closed as {number}", pull.number);
             findings.violations.push(super::Violation { invariant: Invariant::OneProposal, how });
         }

@@ -8,11 +8,12 @@ use trueup_core::facts::Evidence;
 use trueup_core::finding::Place;
 use trueup_core::patch::with_preconditions;
 use trueup_core::path::Path;
-use trueup_core::run::{Area, Effect, Entry, PatchEffect, Ruled, Run, RunStatus};
+use trueup_core::run::{Area, Effect, Entry, PatchEffect, Ruled, Run, RunId, RunStatus};
 
 use super::{Findings, Invariant};
 use crate::judge::leaves;
 use crate::simulator::actor::schemas;
+use crate::simulator::forge::{Edit, State};
 use crate::simulator::notes::RoundNote;
 use crate::simulator::server::Accepted;
 use crate::simulator::source::{POLICIES, RULES, Rules, class_of, name};
@@ -67,18 +68,21 @@ fn entry(world: &World, known: &Known<'_>, findings: &mut Findings) {
     findings.look(Invariant::NoWriteWithoutEntry, times == 1, || format!("run {} wrote {times} times", known.run.intent.run));
 }
 
-/// I4: "each Intent ends in exactly one Outcome": the run machine refuses a second one, so what is left is that it is true.
-///
-/// A write whose answer was lost, and whose values somebody else overwrote before they were read, looks as if it had not
-/// been: nothing on the object tells, and the run ends as void.
+/// I4: "each Intent ends in exactly one Outcome": the run machine refuses a second one, so what is left is that it is true. What the
+/// server took ends as no run that never wrote, and what counts as applied the server took.
 fn outcomes(world: &World, findings: &mut Findings) {
     for accepted in &world.server.accepted {
         let Some(run) = world.disk.runs.get(&accepted.write.run) else { continue };
         let denies = matches!(run.status, RunStatus::Void { .. } | RunStatus::Refused { .. } | RunStatus::Inadmissible { .. });
-        let now = world.server.objects.get(&accepted.write.object);
-        let is_there = now.is_some_and(|now| now.version == accepted.after.version && now.uid == accepted.after.uid);
-        findings.look(Invariant::NoWriteWithoutEntry, !(denies && is_there), || {
-            format!("run {} ended as {} and its write is there", run.intent.run, run.status.name())
+        findings.look(Invariant::NoWriteWithoutEntry, !denies, || {
+            format!("run {} ended as {}, and the server took its write", run.intent.run, run.status.name())
+        });
+    }
+    let taken: BTreeSet<&RunId> = world.server.accepted.iter().map(|accepted| &accepted.write.run).collect();
+    for run in world.disk.runs.all().iter().filter(|run| matches!(run.intent.effect, Effect::Patch(_))) {
+        let claims = matches!(run.status, RunStatus::Applied { .. } | RunStatus::Verified(_) | RunStatus::Undone { .. });
+        findings.look(Invariant::NoWriteWithoutEntry, !claims || taken.contains(&run.intent.run), || {
+            format!("run {} ended as {}, and the server took no write of it", run.intent.run, run.status.name())
         });
     }
 }
@@ -123,7 +127,30 @@ fn is_approved(world: &World, known: &Known<'_>, place: &Place) -> bool {
         matches!(entry, Entry::Ruling(ruling) if matches!(&ruling.what, Ruled::Approve(given)
         if given.spot.place == *place && known.run.intent.findings.contains(&given.finding)))
     };
-    world.disk.records.iter().any(|record| before(record.seq) && is_for_it(&record.entry))
+    let by_command = world.disk.records.iter().any(|record| before(record.seq) && is_for_it(&record.entry));
+    by_command || is_merged(world, known, place)
+}
+
+/// Whether people merged an approval of these very values, which no write before has used up.
+fn is_merged(world: &World, known: &Known<'_>, place: &Place) -> bool {
+    let Some(approval) = world.source.commits[known.round.commit].approvals.get(place) else { return false };
+    let is_its =
+        |edit: &Edit| edit.what.approval() == Some(approval.digest()) && known.run.intent.findings.contains(&edit.fingerprint);
+    let mut merged = world.forge.pulls.iter().filter(|pull| pull.state == State::Merged);
+    let is_asked = merged.any(|pull| pull.edits.iter().any(is_its));
+    let first = known.run.records[0];
+    let proposed = world
+        .disk
+        .runs
+        .all()
+        .iter()
+        .find(|run| run.proposals.get(place).is_some_and(|record| record.approval.as_ref() == Some(&approval.digest())));
+    let since = proposed.map_or(0, |run| run.records[0]);
+    let is_used = world.server.accepted.iter().any(|other| {
+        let run = world.disk.runs.get(&other.write.run);
+        run.is_some_and(|run| run.records[0] > since && run.records[0] < first && run.intent.places.contains(place))
+    });
+    is_asked && !is_used
 }
 
 /// I2: "m carries uid and resourceVersion of the object d was computed on; for all accepted m, server rv before = d.rv", and
@@ -188,11 +215,11 @@ fn is_inside(path: &str, around: &str) -> bool {
     path.strip_prefix(around).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
-/// The accepted writes whose runs did not end as if they had never been.
+/// The accepted writes, each with when it was intended.
 fn counted(world: &World) -> impl Iterator<Item = (&Run, Timestamp)> {
     world.server.accepted.iter().filter_map(|accepted| {
         let run = world.disk.runs.get(&accepted.write.run)?;
-        (!matches!(run.status, RunStatus::Void { .. })).then_some((run, run.begun))
+        Some((run, run.begun))
     })
 }
 
@@ -286,9 +313,9 @@ fn fail_closed(known: &Known<'_>, findings: &mut Findings) {
 fn rollback(world: &World, known: &Known<'_>, at: usize, findings: &mut Findings) {
     let Some(undone) = &known.effect.takes_back else { return };
     let earlier = &world.server.accepted[..at];
-    // A run whose answer was lost counts as written where its values are there, whoever put them there: the object does not
-    // tell. Then nobody knows what was there before it.
-    let Some(original) = earlier.iter().find(|other| other.write.run == *undone) else { return };
+    let original = earlier.iter().find(|other| other.write.run == *undone);
+    findings.look(Invariant::Rollback, original.is_some(), || format!("run {undone} is taken back, and never wrote"));
+    let Some(original) = original else { return };
     let (then, now) = (merged(original), merged(known.accepted));
     for text in &known.run.intent.paths {
         let path: Path = text.parse().expect("a path");
