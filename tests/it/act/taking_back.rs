@@ -97,16 +97,13 @@ async fn of_an_undo_without_an_answer_no_second_one_is_made_unless_it_never_happ
             object["metadata"]["resourceVersion"] = json!("9");
             world.repo.write("live/app.json", object.to_string());
         }
-        match told {
-            Some(told) => {
-                let words = refused(&world, &run);
-                assert!(words.contains(told), "{happened}: {words}");
-                assert_eq!(world.runs().await.len(), 2, "{happened}: no further undo");
-            }
-            None => {
-                undo(&world, &json!(run));
-                assert_eq!(value(&world), "2", "{happened}");
-            }
+        if let Some(told) = told {
+            let words = refused(&world, &run);
+            assert!(words.contains(told), "{happened}: {words}");
+            assert_eq!(world.runs().await.len(), 2, "{happened}: no further undo");
+        } else {
+            undo(&world, &json!(run));
+            assert_eq!(value(&world), "2", "{happened}");
         }
     }
 }
