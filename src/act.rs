@@ -28,7 +28,7 @@ use crate::target::Judged;
 pub use basis::{Basis, decided};
 pub use episodes::{Now, end_episodes, now};
 pub use recover::{Guarded, guarded};
-pub use roll_back::{Worse, request, roll_back_worse, untouched};
+pub use roll_back::{request, roll_back_worse, untouched};
 
 /// After this many refusals of the very same act within an hour, it is not asked for again in that hour.
 const REFUSALS: usize = 3;

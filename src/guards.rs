@@ -6,17 +6,18 @@ pub mod source;
 pub mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use trueup_core::decide::{Ground, Guards, Held, HeldPlace, Scope};
 use trueup_core::facts::{Owner, Pair, Problem};
 use trueup_core::object::ObjectId;
 use trueup_core::policy::Policy;
-use trueup_core::run::{Entry, FIELD_MANAGER, RunId, Standing};
+use trueup_core::run::{Entry, FIELD_MANAGER, Histories, RunId, Standing};
 
 use crate::config::TargetKind;
 use crate::failure::{Failure, with_causes};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::session::Session;
 use crate::source::Pinned;
 use crate::target::{Judged, identity};
@@ -25,22 +26,31 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// What a server did not admit is not asked for again for this long: its admission may have changed by then.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// How things stand by the ledger, and what of that is a problem. A ledger that cannot be read is one: what people decided is
-/// not known then, and counts as not decided.
-pub async fn standing(session: &Session, pinned: &Pinned) -> (Standing, Vec<Problem>) {
-    let standing = match Ledger::open_if_there(&session.ledger).await {
-        Ok(Some(ledger)) => ledger.standing().await,
-        Ok(None) => Ok(Standing::default()),
-        Err(error) => Err(error),
+/// What the ledger tells a round before it decides.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// How things stand.
+    pub standing: Standing,
+    /// What happened at each place.
+    pub histories: Arc<Histories>,
+}
+
+/// What was by the ledger, and what of that is a problem. A ledger that cannot be read is one: what people decided is not known
+/// then, and counts as not decided.
+pub async fn past(session: &Session, pinned: &Pinned) -> (Past, Vec<Problem>) {
+    let read = async {
+        let Some(ledger) = Ledger::open_if_there(&session.ledger).await? else { return Ok(Past::default()) };
+        let (standing, runs) = (ledger.standing().await?, ledger.runs().await?);
+        Ok::<_, LedgerError>(Past { standing, histories: Arc::new(Histories::of(&runs, Timestamp::now())) })
     };
-    match standing {
-        Ok(standing) => {
-            let problem = source::problem(&standing, pinned);
-            (standing, problem.into_iter().collect())
+    match read.await {
+        Ok(past) => {
+            let problem = source::problem(&past.standing, pinned);
+            (past, problem.into_iter().collect())
         }
         Err(error) => {
             let message = format!("{}; what people decided is not known", with_causes(&error));
-            (Standing::default(), vec![Problem::note("ledger-unreadable", message, None)])
+            (Past::default(), vec![Problem::note("ledger-unreadable", message, None)])
         }
     }
 }

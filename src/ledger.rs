@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 use trueup_core::policy::Policy;
-use trueup_core::run::{Entry, Record, Runs};
+use trueup_core::run::{Entry, Move, Record, Runs};
 
 mod audit;
 mod chain;
@@ -159,6 +159,20 @@ impl Ledger {
             Ok(recorded) => transaction.commit().await.map(|()| recorded).map_err(error),
             Err(refused) => self.ended(transaction, Err(refused)).await,
         }
+    }
+
+    /// Makes a move of a run: its next state, once its entry is on the disk, with the entry's number where there was one to record.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`]: the run has not moved then.
+    pub async fn make<Next>(&self, step: Move<Next>, at: Timestamp) -> Result<(Next, Option<u64>), LedgerError> {
+        let seq = match step.entry() {
+            Some(entry) => Some(self.append(entry, at).await?.seq),
+            None => None,
+        };
+        #[expect(clippy::disallowed_methods, reason = "the entry was appended right before")]
+        let next = step.durable();
+        Ok((next, seq))
     }
 
     /// Ends the connection, and with it moves SQLite's log into the ledger's file.

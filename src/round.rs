@@ -13,7 +13,7 @@ use crate::act::{self, Acting, Guarded};
 use crate::approvals;
 use crate::bindings;
 use crate::failure::Failure;
-use crate::guards;
+use crate::guards::{self, Past};
 use crate::ledger::Ledger;
 use crate::people::{self, Known};
 use crate::report::RunReport;
@@ -83,9 +83,10 @@ pub async fn look(session: &Session, freshness: Freshness) -> Result<Round, Fail
         commit: pinned.commit.to_string(),
         dirty: pinned.dirty,
     };
-    let (standing, unknown) = guards::standing(session, &pinned).await;
+    let (Past { standing, histories }, unknown) = guards::past(session, &pinned).await;
     guards::state::refuse_before(&standing, &mut targets);
     bindings::join(session, &pinned, &policy, &mut targets);
+    target::remember(&mut targets, &histories);
     let unplaced = approvals::judge(session, &pinned, &mut targets).await;
     let problems = rules::notes(session, &policy, &targets).into_iter().chain(unknown).chain(unplaced).collect();
     Ok(Round { source, pinned, policy, targets, standing, problems, at: Timestamp::now(), took: begun.elapsed() })
@@ -111,19 +112,18 @@ pub async fn act(
             break;
         }
         guards::state::record(ledger, &round.standing, judged).await.map_err(Failure::usage)?;
-        let seen = (judged, &round.policy, &round.pinned);
-        let Guarded { guards, worse, .. } = act::guarded(session, ledger, seen).await?;
+        let Round { pinned, policy, .. } = round;
+        let Guarded { guards, worse, .. } = act::guarded(session, ledger, (judged, policy, pinned)).await?;
         let ledger = &ledger.of_cluster(guards::cluster(session, ledger, judged).await?);
         let requests = &[people::requests(judged, round.known()), judged.approved.requests.clone()].concat()[..];
-        let (basis, decisions) = act::decided(judged, (&guards, &round.policy), requests, only);
-        let (pinned, policy, basis) = (&round.pinned, &round.policy, &basis);
-        let acting = Acting { session, pinned, policy, ledger, basis, requests, only, stop };
+        let (basis, decisions) = act::decided(judged, (&guards, policy), requests, only);
+        let acting = Acting { session, pinned, policy, ledger, basis: &basis, requests, only, stop };
         reports.extend(act::roll_back_worse(acting, judged, &guards, worse).await.map_err(Failure::usage)?);
         reports.extend(act::perform(acting, judged, &guards, decisions).await.map_err(Failure::usage)?);
         guards::head::renew(ledger, judged).await?;
         // Another revision than the source's own tells nothing of what is true by now.
         if session.revision == Revision::Reference {
-            act::end_episodes(ledger, judged).await.map_err(Failure::usage)?;
+            act::end_episodes(ledger, judged, &round.standing).await.map_err(Failure::usage)?;
         }
     }
     Ok(reports)

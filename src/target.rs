@@ -10,6 +10,7 @@ pub(crate) mod terraform;
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use trueup_core::classify::{classify, differences, ignore_problems};
@@ -22,6 +23,7 @@ use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::path::Path;
 use trueup_core::policy::Policy;
 use trueup_core::reach::Topology;
+use trueup_core::run::Histories;
 use trueup_core::seen::DigestKey;
 use trueup_kubernetes::kinds::Kinds;
 use trueup_kubernetes::manifest;
@@ -82,6 +84,8 @@ pub struct Judged {
     pub standing: Standing,
     /// How its objects hang together.
     pub topology: Topology,
+    /// What happened at its places before.
+    pub histories: Arc<Histories>,
     /// What is kept in it of the ledger; absent where nothing is.
     pub head: Option<KeptHead>,
 }
@@ -129,6 +133,7 @@ impl Judged {
             approved: Approved::default(),
             standing: target.standing.clone(),
             topology: Topology::default(),
+            histories: Arc::default(),
             head: None,
         }
     }
@@ -153,6 +158,16 @@ impl Judged {
     #[must_use]
     pub fn case_of(&self, object: &ObjectId) -> Option<&JudgedCase> {
         self.cases.iter().find(|case| case.pair.as_ref().is_some_and(|pair| pair.desired().id.same_object(object)))
+    }
+}
+
+/// Tells the findings what happened at their places, now and whenever they are judged again.
+pub fn remember(targets: &mut [Judged], histories: &Arc<Histories>) {
+    for judged in targets {
+        judged.histories = Arc::clone(histories);
+        for finding in judged.cases.iter_mut().flat_map(|case| &mut case.findings) {
+            histories.tell(finding);
+        }
     }
 }
 

@@ -3,16 +3,18 @@
 use jiff::Timestamp;
 use trueup_core::decide::Correction;
 use trueup_core::facts::{Live, Operation, Owner, Pair};
-use trueup_core::finding::{FindingId, Subject};
+use trueup_core::finding::FindingId;
 use trueup_core::health::Vitals;
 use trueup_core::object::ObjectId;
 use trueup_core::patch::changes_nothing;
 use trueup_core::path::Path;
 use trueup_core::policy::{Class, Ownership};
-use trueup_core::run::{Effect, Entry, HandBack, Hold, Intent, Outcome, Outlook, Owed, PatchEffect, Run, RunId};
+use trueup_core::run::{
+    Circumstances, Effect, Entry, Hold, Outcome, Outlook, Owed, PlanRemediation, ResumeOrRollback, Rollback, Run, RunId, Validate,
+};
 
 use super::resolve::settle;
-use super::verify::{Seen, still_drifting, verify};
+use super::verify::{still_drifting, verify};
 use super::{Acting, new_run, report};
 use crate::failpoint;
 use crate::ledger::LedgerError;
@@ -28,7 +30,9 @@ pub(super) struct Attempt {
     pub(super) report: RunReport,
     pub(super) sent: Sent,
     /// What verification saw, where the write was taken.
-    pub(super) seen: Option<Seen>,
+    pub(super) outlook: Option<Outlook>,
+    /// What is to be taken back.
+    pub(super) rollback: Option<Rollback>,
 }
 
 /// Writes one correction and looks what came of it. `before` is how well things did before it.
@@ -43,85 +47,91 @@ pub(super) async fn attempt(
     let decided = acting.basis.recorded(acting.ledger).await?;
     failpoint::reached("correction: decision recorded");
     let held = hold_before(acting, &run, correction).await?;
+    if held.is_some() {
+        failpoint::reached("taking back: held");
+    }
     let owed = owed(acting, judged, correction);
-    let effect = PatchEffect { health: before, hand_back: owed, ..patch_effect(correction) };
-    let intent = intent(acting, &run, correction, (effect.clone(), decided));
-    let intent = acting.ledger.append(&intent, Timestamp::now()).await?;
+    let circumstances = Circumstances {
+        policy_digest: acting.policy.digest.clone(),
+        commit: acting.pinned.commit.to_string(),
+        decided,
+        health: before.clone(),
+        hand_back: owed.clone(),
+    };
+    let plan = PlanRemediation::of(run.clone(), correction, circumstances);
+    let (repair, intent) = acting.ledger.make(plan.intend(), Timestamp::now()).await?;
     failpoint::reached("correction: intended");
     tracing::info!(run = %run, object = %correction.object, paths = ?correction.paths, "correcting");
     let objection = |after| rewritten(acting, judged, correction, after);
-    let sent = settle(judged, correction, judged.reach.send(&run, correction, objection).await).await;
+    let (unanswered, sent) = judged.reach.send(repair, objection).await;
+    let sent = settle(judged, correction, sent).await;
     failpoint::reached("correction: sent");
-    let entry = Entry::Outcome { run: run.clone(), outcome: outcome(&sent) };
-    let outcome = acting.ledger.append(&entry, Timestamp::now()).await?;
+    let (taken, outcome) = acting.ledger.make(unanswered.ended(outcome(&sent)), Timestamp::now()).await?;
     failpoint::reached("correction: outcome recorded");
     let mut report = RunReport {
         id: Some(run.to_string()),
         patch: Some(correction.patch.clone()),
         inverse: Some(correction.inverse.clone()),
-        records: held.into_iter().chain([intent.seq, outcome.seq]).collect(),
+        records: held.into_iter().chain(intent).chain(outcome).collect(),
         ..report(ActionName::Patch, "", correction.corrected.iter().map(|(id, _)| id.to_string()), &correction.reasons)
     };
-    let mut seen = None;
-    match &sent {
-        Sent::Applied(patched) => {
+    let (mut outlook, mut rollback) = (None, None);
+    match (&sent, taken) {
+        (Sent::Applied(patched), Some(taken)) => {
             report.reasons.extend(patched.warnings.iter().map(|warning| format!("the server warns: {warning}")));
-            if let Some(owed) = &effect.hand_back {
-                let entry = Entry::HandBack(hand_back(judged, &run, &correction.object, owed).await);
-                report.records.push(acting.ledger.append(&entry, Timestamp::now()).await?.seq);
-            }
-            let looked = verify(acting, judged, (correction, &patched.live), &effect.health).await;
-            failpoint::reached("correction: verified");
-            let entry = Entry::Verification { run: run.clone(), outlook: looked.outlook, why: looked.why.clone() };
-            report.records.push(acting.ledger.append(&entry, Timestamp::now()).await?.seq);
-            failpoint::reached("correction: verification recorded");
-            looked.outlook.name().clone_into(&mut report.status);
-            conclude(acting, &run, correction, &looked, &mut report).await?;
-            seen = Some(looked);
+            let written = Written { correction, live: &patched.live, before: &before, owed: owed.as_ref() };
+            let ended = validated(acting, judged, taken, written, &mut report).await?;
+            (outlook, rollback) = (Some(ended.outlook()), ended.rollback());
         }
-        Sent::Refused(message) => report_end(&mut report, "refused", message),
-        Sent::Inadmissible(message) => report_end(&mut report, "inadmissible", message),
-        Sent::Void(message) => report_end(&mut report, "void", message),
-        Sent::Unanswered(message) => report_end(&mut report, "unknown", message),
+        // What was applied has a state behind it.
+        (Sent::Applied(_), None) => {}
+        (Sent::Refused(message), _) => report_end(&mut report, "refused", message),
+        (Sent::Inadmissible(message), _) => report_end(&mut report, "inadmissible", message),
+        (Sent::Void(message), _) => report_end(&mut report, "void", message),
+        (Sent::Unanswered(message), _) => report_end(&mut report, "unknown", message),
     }
     failpoint::reached("correction: ended");
     tracing::info!(run = %run, status = report.status, "corrected");
-    Ok(Attempt { run, report, sent, seen })
+    Ok(Attempt { run, report, sent, outlook, rollback })
+}
+
+/// What a server took.
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    correction: &'a Correction,
+    live: &'a Live,
+    before: &'a [Vitals],
+    owed: Option<&'a Owed>,
+}
+
+/// What is owed goes back to its owner, and what came of the write is looked at.
+async fn validated(
+    acting: Acting<'_>,
+    judged: &Judged,
+    mut taken: Validate,
+    Written { correction, live, before, owed }: Written<'_>,
+    report: &mut RunReport,
+) -> Result<ResumeOrRollback, LedgerError> {
+    if let Some(owed) = owed {
+        let outcome = hand_back(judged, &taken, &correction.object, owed).await;
+        failpoint::reached("hand-back: sent");
+        let (still, seq) = acting.ledger.make(taken.handed_back(owed.to.clone(), outcome), Timestamp::now()).await?;
+        failpoint::reached("hand-back: recorded");
+        report.records.extend(seq);
+        taken = still;
+    }
+    let looked = verify(acting, judged, (correction, live), before).await;
+    failpoint::reached("correction: verified");
+    let (ended, seq) = acting.ledger.make(taken.seen(looked.outlook, looked.why), Timestamp::now()).await?;
+    report.records.extend(seq);
+    failpoint::reached("correction: verification recorded");
+    ended.outlook().name().clone_into(&mut report.status);
+    conclude(acting, ended, correction, report).await
 }
 
 fn report_end(report: &mut RunReport, status: &str, message: &str) {
     status.clone_into(&mut report.status);
     report.reasons.push(message.to_owned());
-}
-
-fn intent(acting: Acting<'_>, run: &RunId, correction: &Correction, (effect, decided): (PatchEffect, u64)) -> Entry {
-    Entry::Intent(Box::new(Intent {
-        run: run.clone(),
-        target: correction.target.clone(),
-        subject: Subject::Object(correction.object.clone()),
-        findings: correction.corrected.iter().map(|(id, _)| id.clone()).collect(),
-        places: correction.corrected.iter().map(|(_, place)| place.clone()).collect(),
-        paths: correction.paths.clone(),
-        classes: correction.classes.clone(),
-        policy_digest: acting.policy.digest.clone(),
-        commit: acting.pinned.commit.to_string(),
-        decided: Some(decided),
-        effect: Effect::Patch(effect),
-        reasons: correction.reasons.clone(),
-    }))
-}
-
-/// What a correction writes, and its way back.
-pub(super) fn patch_effect(correction: &Correction) -> PatchEffect {
-    PatchEffect {
-        uid: correction.uid.clone(),
-        resource_version: correction.resource_version.clone(),
-        patch: correction.patch.clone(),
-        pre_image: correction.pre_image.clone(),
-        inverse: correction.inverse.clone(),
-        takes_back: correction.undoes.as_ref().map(|run| run.parse().expect("an undo names a run of the ledger")),
-        ..PatchEffect::default()
-    }
 }
 
 fn outcome(sent: &Sent) -> Outcome {
@@ -182,19 +192,19 @@ fn owed(acting: Acting<'_>, judged: &Judged, correction: &Correction) -> Option<
     }
 }
 
-/// Gives back what is owed: the second write of a run, which changes no value.
-pub(super) async fn hand_back(judged: &Judged, run: &RunId, object: &ObjectId, owed: &Owed) -> HandBack {
+/// Gives back what is owed: the second write of a run that was applied, which changes no value.
+pub(super) async fn hand_back(judged: &Judged, taken: &Validate, object: &ObjectId, owed: &Owed) -> Outcome {
     let paths: Vec<Path> = owed.paths.iter().filter_map(|path| path.parse().ok()).collect();
     let mut outcome = Outcome::Void { reason: "not sent".to_owned() };
     for _ in 0..HAND_BACKS {
-        let sent = judged.reach.hand_back(run, object, &paths, &owed.to).await;
+        let sent = judged.reach.hand_back(taken, object, &paths, &owed.to).await;
         outcome = self::outcome(&sent);
         // Whoever was faster may have left our fields ours.
         let Sent::Void(reason) = sent else { break };
-        tracing::debug!(run = %run, reason, "handing back again");
+        tracing::debug!(run = %taken.run(), reason, "handing back again");
     }
-    tracing::info!(run = %run, to = owed.to, ?outcome, "handed back");
-    HandBack { run: run.clone(), to: owed.to.clone(), outcome }
+    tracing::info!(run = %taken.run(), to = owed.to, ?outcome, "handed back");
+    outcome
 }
 
 /// What takes something back holds its places, and does so before it writes: cut off in between, a round would put it right
@@ -230,17 +240,20 @@ fn puts_right(runs: &[Run], undone: &str) -> bool {
 /// What follows from an outlook: an undone run is noted as such, a correction that did not hold is left to people.
 async fn conclude(
     acting: Acting<'_>,
-    run: &RunId,
+    ended: ResumeOrRollback,
     correction: &Correction,
-    seen: &Seen,
     report: &mut RunReport,
-) -> Result<(), LedgerError> {
-    report.reasons.extend(seen.why.clone());
+) -> Result<ResumeOrRollback, LedgerError> {
+    report.reasons.extend(ended.why().map(str::to_owned));
     if let Some(undone) = &correction.undoes {
         let undone: RunId = undone.parse().expect("an undo names a run of the ledger");
-        report.records.push(acting.ledger.append(&Entry::Undone { run: undone, by: run.clone() }, Timestamp::now()).await?.seq);
-    } else if seen.outlook == Outlook::Drifting {
+        failpoint::reached("taking back: verified");
+        let (ended, seq) = acting.ledger.make(ended.undid(undone), Timestamp::now()).await?;
+        report.records.extend(seq);
+        return Ok(ended);
+    }
+    if ended.outlook() == Outlook::Drifting {
         report.reasons.push("written back within its window".to_owned());
     }
-    Ok(())
+    Ok(ended)
 }

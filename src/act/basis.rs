@@ -8,6 +8,7 @@ use trueup_core::policy::Policy;
 use trueup_core::run::Entry;
 
 use super::is_wanted;
+use crate::failpoint;
 use crate::ledger::{Ledger, LedgerError};
 use crate::target::Judged;
 
@@ -48,11 +49,14 @@ pub fn decided(
     requests: &[Request],
     only: &[String],
 ) -> (Basis, Vec<Decision>) {
+    failpoint::reached("correction: classified");
     let wanted = |finding: &&Finding| is_wanted(&finding.id, only);
     let findings: Vec<Vec<Finding>> =
         judged.cases.iter().map(|case| case.findings.iter().filter(wanted).cloned().collect()).collect();
     let pairs = judged.cases.iter().map(|case| case.pair.as_ref());
     let cases: Vec<Case<'_>> = pairs.zip(&findings).map(|(pair, findings)| Case { pair, findings }).collect();
     let terms = Terms { target: &judged.name, requests, guards, policy, now: Timestamp::now() };
-    Basis::decide(&Inputs::of(&cases, terms))
+    let inputs = Inputs::of(&cases, terms);
+    failpoint::reached("correction: evidence collected");
+    Basis::decide(&inputs)
 }

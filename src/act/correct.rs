@@ -10,7 +10,7 @@ use trueup_core::policy::Ownership;
 use trueup_core::run::{Outlook, RunStatus};
 
 use super::attempt::{apply_owners, attempt};
-use super::roll_back::roll_back_run;
+use super::roll_back::roll_back;
 use super::verify::{before, classes, judged_again};
 use super::{Acting, Basis, REFUSALS, escalate, held_by_now, is_wanted, left, report};
 use crate::ledger::LedgerError;
@@ -76,11 +76,10 @@ pub(super) async fn correct(
                 guards.inadmissible.extend(refused);
             }
             Sent::Applied(_) | Sent::Refused(_) | Sent::Unanswered(_) => {
-                if let Some(seen) = attempt.seen.as_ref().filter(|seen| seen.outlook == Outlook::Unhealthy) {
-                    let why = seen.why.as_deref().unwrap_or_default();
-                    reports.extend(Box::pin(roll_back_run(acting, judged, &guards, (&attempt.run, why))).await?);
+                if let Some(rollback) = &attempt.rollback {
+                    reports.extend(Box::pin(roll_back(acting, judged, &guards, rollback)).await?);
                 }
-                corrected.outlook = attempt.seen.map(|seen| seen.outlook);
+                corrected.outlook = attempt.outlook;
                 return Ok(corrected);
             }
         }

@@ -5,24 +5,29 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use trueup_core::facts::Pair;
 use trueup_core::finding::{FindingId, Place, Subject};
-use trueup_core::run::{Entry, EpisodeEnd, Hold};
+use trueup_core::run::{Entry, EpisodeEnd, Hold, Standing};
 
 use crate::ledger::{Ledger, LedgerError};
 use crate::target::Judged;
 
-/// Ends the episodes of a target's places that are true again, and the holds of values that are gone. A target that was not wholly seen tells nothing.
+/// Ends the episodes of a target's places that are true again, and the holds of values that are gone. A target that was not wholly seen tells nothing;
+/// nor does the look at it of what began after it, as a hold of what this very round took back: `before` is how things stood then.
 ///
 /// # Errors
 /// When the ledger cannot be read or appended to.
-pub async fn end_episodes(ledger: &Ledger, judged: &Judged) -> Result<(), LedgerError> {
+pub async fn end_episodes(ledger: &Ledger, judged: &Judged, before: &Standing) -> Result<(), LedgerError> {
     if !is_wholly_seen(judged) {
         return Ok(());
     }
     let drifting: BTreeMap<&Place, &FindingId> = judged.findings().map(|finding| (&finding.place, &finding.id)).collect();
     let standing = ledger.standing().await?;
-    let ended = standing.episodes_of(&judged.name).filter(|place| !drifting.contains_key(place)).cloned().collect();
+    let was_running = |place: &&Place| before.episodes_of(&judged.name).any(|known| known == *place);
+    let was_held = |(place, hold): &(&Place, &Hold)| before.holds().get(*place) == Some(*hold);
+    let ended = standing.episodes_of(&judged.name).filter(|place| !drifting.contains_key(place));
+    let ended = ended.filter(was_running).cloned().collect();
     let is_held = |place: &Place, hold: &Hold| drifting.get(place).is_some_and(|id| hold.findings.contains(id));
-    let freed = standing.holds_of(&judged.name).filter(|(place, hold)| !is_held(place, hold)).map(|(place, _)| place.clone());
+    let freed = standing.holds_of(&judged.name).filter(was_held).filter(|(place, hold)| !is_held(place, hold));
+    let freed = freed.map(|(place, _)| place.clone());
     append(ledger, ended, |places| Entry::EpisodeEnded { places, end: EpisodeEnd::SeenTrue }).await?;
     let reason = "Git or a person has changed what was held".to_owned();
     append(ledger, freed.collect(), |places| Entry::Resume { places, reason }).await

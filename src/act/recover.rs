@@ -12,12 +12,11 @@ use trueup_core::object::ObjectId;
 use trueup_core::patch::changes_nothing;
 use trueup_core::policy::Policy;
 use trueup_core::run::{
-    Due, Effect, Entry, Outcome, Outlook, PatchEffect, Resolution, Run, RunId, RunStatus, is_to_be_sighted, may_still_land,
-    resolve,
+    Due, Effect, Entry, Intent, Outcome, Outlook, PatchEffect, Resolution, Rollback, Run, RunId, RunStatus, Unanswered, Validate,
+    is_to_be_sighted, may_still_land, resolve,
 };
 
 use super::attempt::hand_back;
-use super::roll_back::Worse;
 use super::verify::since;
 use crate::failure::Failure;
 use crate::guards;
@@ -34,7 +33,7 @@ struct Recovered {
     /// Objects on which a run's effect is still not known, each with that run.
     unresolved: BTreeMap<ObjectId, RunId>,
     /// Runs whose write made something worse, and was not taken back.
-    worse: Vec<Worse>,
+    worse: Vec<Rollback>,
 }
 
 /// The guards of a target, once what an earlier process left unfinished there is known.
@@ -43,7 +42,7 @@ pub struct Guarded {
     /// What stands against acting.
     pub guards: Guards,
     /// Runs whose write made something worse, and was not taken back.
-    pub worse: Vec<Worse>,
+    pub worse: Vec<Rollback>,
     /// Objects on which a run's effect is still not known, each with that run: they are left alone.
     pub unresolved: BTreeMap<ObjectId, RunId>,
 }
@@ -74,29 +73,29 @@ pub async fn guarded(session: &Session, ledger: &Ledger, seen: (&Judged, &Policy
 /// When the ledger cannot be read or appended to.
 async fn recover(ledger: &Ledger, judged: &Judged, guards: &Guards, now: Timestamp) -> Result<Recovered, LedgerError> {
     let mut recovered = Recovered { records: note(ledger, judged).await?, ..Recovered::default() };
-    for run in ledger.runs().await?.iter().filter(|run| run.intent.target == judged.name) {
+    let runs = ledger.runs().await?;
+    for run in runs.iter().filter(|run| run.intent.target == judged.name) {
         let (Subject::Object(id), Effect::Patch(effect)) = (&run.intent.subject, &run.intent.effect) else { continue };
-        let entries = match run.due() {
+        let completed = match run.due() {
             Due::Nothing | Due::Fate => continue,
-            _ if guards.held_by_people(Some(id), &run.intent.places, now).is_some() => Vec::new(),
-            Due::Resolution | Due::Verification => completed(judged, run, (id, effect), now).await,
+            _ if guards.held_by_people(Some(id), &run.intent.places, now).is_some() => Completed::default(),
+            Due::Resolution | Due::Verification => completed((ledger, now), judged, run, (id, effect)).await?,
         };
-        let is_told = entries.iter().any(|entry| !matches!(entry, Entry::Outcome { outcome: Outcome::Unknown { .. }, .. }));
-        if !is_told && run.due() == Due::Resolution {
+        if !completed.is_told && run.due() == Due::Resolution {
             recovered.unresolved.insert(id.clone(), run.intent.run.clone());
         }
-        for entry in entries {
-            if let Entry::Verification { outlook: Outlook::Unhealthy, why, .. } = &entry {
-                recovered.worse.push(Worse { run: run.clone(), why: why.clone().unwrap_or_default() });
-            }
-            if is_news(run, &entry) {
-                ledger.append(&entry, Timestamp::now()).await?;
-                recovered.records += 1;
-            }
-        }
+        recovered.records += completed.records;
+        recovered.worse.extend(completed.rollback);
     }
     recovered.records += note(ledger, judged).await?;
-    Ok(recovered)
+    // What takes something back may still be on its way to the same object: it is known first what came of that.
+    let is_free = |id: &ObjectId| !recovered.unresolved.keys().any(|other| other.same_object(id));
+    let is_ready = |rollback: &Rollback| match runs.iter().find(|run| run.intent.run == *rollback.run()) {
+        Some(Run { intent: Intent { subject: Subject::Object(id), .. }, .. }) => is_free(id),
+        Some(_) | None => true,
+    };
+    let worse = std::mem::take(&mut recovered.worse).into_iter().filter(is_ready).collect();
+    Ok(Recovered { worse, ..recovered })
 }
 
 /// Notes which runs were taken back, where that was cut off or is known just now; how many records that took.
@@ -122,35 +121,59 @@ fn not_noted(runs: &[Run], run: &Run) -> Option<RunId> {
     can_be.then(|| taken_back.clone())
 }
 
-/// A look that shows what the last one showed is not kept again.
-fn is_news(run: &Run, entry: &Entry) -> bool {
-    !matches!((&run.status, entry), (RunStatus::Verified(last), Entry::Verification { outlook, .. }) if last == outlook)
+/// What a reading of its object added to a run.
+#[derive(Debug, Default)]
+struct Completed {
+    /// How many records.
+    records: usize,
+    /// Whether it is known by now what came of the run.
+    is_told: bool,
+    /// What is to be taken back.
+    rollback: Option<Rollback>,
 }
 
-/// The records that a reading of its object adds to a run; none where it tells nothing. Where only one thing was asked for, the
-/// objects were not looked at, and nobody can say yet whether a difference is gone.
-async fn completed(judged: &Judged, run: &Run, (id, effect): (&ObjectId, &PatchEffect), now: Timestamp) -> Vec<Entry> {
+/// Moves a run on by reading its object. Where only one thing was asked for, the objects were not looked at, and nobody can say
+/// yet whether a difference is gone.
+async fn completed(
+    (ledger, now): (&Ledger, Timestamp),
+    judged: &Judged,
+    run: &Run,
+    (id, effect): (&ObjectId, &PatchEffect),
+) -> Result<Completed, LedgerError> {
+    let mut completed = Completed::default();
     let was_looked_at = !judged.cases.is_empty();
     if run.due() == Due::Verification && !was_looked_at {
-        return Vec::new();
+        return Ok(completed);
     }
     let live = match judged.reach.read(id).await {
         Ok(live) => live,
         Err(error) => {
             tracing::warn!(run = %run.intent.run, error, "what came of it is still not known");
-            return Vec::new();
+            return Ok(completed);
         }
     };
-    if run.due() == Due::Verification {
-        return looked(judged, run, (id, effect), live.as_ref()).await;
+    let taken = match Unanswered::of(run) {
+        Some(unanswered) => {
+            let Some(outcome) = resolved(judged, run, (effect, live.as_ref()), now) else { return Ok(completed) };
+            completed.is_told = !matches!(outcome, Outcome::Unknown { .. });
+            let (taken, recorded) = ledger.make(unanswered.ended(outcome), Timestamp::now()).await?;
+            completed.records += recorded.iter().count();
+            taken
+        }
+        None => Validate::of(run),
+    };
+    let Some(mut taken) = taken.filter(|_| was_looked_at) else { return Ok(completed) };
+    if let Some(owed) = effect.hand_back.as_ref().filter(|_| run.hand_back.is_none()) {
+        let outcome = hand_back(judged, &taken, id, owed).await;
+        let (still, recorded) = ledger.make(taken.handed_back(owed.to.clone(), outcome), Timestamp::now()).await?;
+        completed.records += recorded.iter().count();
+        taken = still;
     }
-    let Some(outcome) = resolved(judged, run, (effect, live.as_ref()), now) else { return Vec::new() };
-    let applied = matches!(outcome, Outcome::Applied { .. });
-    let mut entries = vec![Entry::Outcome { run: run.intent.run.clone(), outcome }];
-    if applied && was_looked_at {
-        entries.extend(looked(judged, run, (id, effect), live.as_ref()).await);
-    }
-    entries
+    let (outlook, why) = looked(judged, run, (id, effect), live.as_ref()).await;
+    let (ended, recorded) = ledger.make(taken.seen(outlook, why), Timestamp::now()).await?;
+    completed.records += recorded.iter().count();
+    completed.rollback = ended.rollback();
+    Ok(completed)
 }
 
 /// How the act of a run ended whose answer is not known; none where it is too early to tell and nothing is to be recorded.
@@ -172,20 +195,19 @@ fn resolved(judged: &Judged, run: &Run, (effect, live): (&PatchEffect, Option<&L
     }
 }
 
-/// What was owed after a write that was taken: the fields go back to their owner, and somebody looks.
-async fn looked(judged: &Judged, run: &Run, (id, effect): (&ObjectId, &PatchEffect), live: Option<&Live>) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    if let Some(owed) = effect.hand_back.as_ref().filter(|_| run.hand_back.is_none()) {
-        entries.push(Entry::HandBack(hand_back(judged, &run.intent.run, id, owed).await));
-    }
+/// What became of a write that was taken.
+async fn looked(
+    judged: &Judged,
+    run: &Run,
+    (id, effect): (&ObjectId, &PatchEffect),
+    live: Option<&Live>,
+) -> (Outlook, Option<String>) {
     let drift = outlook(judged, run, (id, effect), live);
-    let (outlook, why) = match (drift, since(judged, &effect.health).await) {
+    match (drift, since(judged, &effect.health).await) {
         (Outlook::Settled, Change::Worse(why)) => (Outlook::Unhealthy, Some(why)),
         (Outlook::Settled, Change::Open(why)) => (Outlook::Pending, Some(why)),
         (drift, Change::NotWorse | Change::Open(_) | Change::Worse(_)) => (drift, None),
-    };
-    entries.push(Entry::Verification { run: run.intent.run.clone(), outlook, why });
-    entries
+    }
 }
 
 /// What became of a write since: its values are there, or this round's look finds nothing at its places.

@@ -1,10 +1,9 @@
 //! A write whose answer was lost: what came of it is found out by reading, and it is never sent again.
 
 use trueup_core::decide::Correction;
-use trueup_core::run::{Resolution, resolve};
+use trueup_core::run::{PatchEffect, Resolution, resolve};
 use trueup_kubernetes::patch::Patched;
 
-use super::attempt::patch_effect;
 use crate::target::{Judged, Sent};
 
 /// A write without an answer is resolved by reading, never repeated blindly. What does not prove that it happened is left open:
@@ -16,7 +15,7 @@ pub(super) async fn settle(judged: &Judged, correction: &Correction, sent: Sent)
         Err(error) => return Sent::Unanswered(format!("{reason}; reading it again: {error}")),
     };
     let may_still_land = true;
-    match (resolve(live.as_ref(), (&patch_effect(correction), &correction.paths), may_still_land), live) {
+    match (resolve(live.as_ref(), (&PatchEffect::of(correction), &correction.paths), may_still_land), live) {
         (Resolution::Applied, Some(live)) => Sent::Applied(Box::new(Patched { live, warnings: Vec::new() })),
         (Resolution::Applied | Resolution::NoEffect | Resolution::Undetermined(_) | Resolution::TooEarly, _) => {
             Sent::Unanswered(reason)

@@ -6,7 +6,7 @@ use trueup_core::decide::{Correction, Decision, Guards, Inputs, Request, Settled
 use trueup_core::facts::Live;
 use trueup_core::finding::{FindingId, Place, Subject};
 use trueup_core::object::ObjectId;
-use trueup_core::run::{Effect, Run, RunId, perhaps_undone_by};
+use trueup_core::run::{Effect, Rollback, Run, perhaps_undone_by};
 
 use super::attempt::attempt;
 use super::{Acting, Basis, escalate, held_by_now, left};
@@ -17,13 +17,6 @@ use crate::target::{Judged, Sent};
 /// A controller that rolls something out writes the object's status all the time, and each write is a new version.
 const ATTEMPTS: u32 = 5;
 
-/// A run whose write made something worse.
-#[derive(Debug, Clone)]
-pub struct Worse {
-    pub(super) run: Run,
-    pub(super) why: String,
-}
-
 /// Takes back what earlier rounds wrote and this one found to have made something worse.
 ///
 /// # Errors
@@ -32,34 +25,24 @@ pub async fn roll_back_worse(
     acting: Acting<'_>,
     judged: &Judged,
     guards: &Guards,
-    worse: Vec<Worse>,
+    worse: Vec<Rollback>,
 ) -> Result<Vec<RunReport>, LedgerError> {
     let mut reports = Vec::new();
-    for Worse { run, why } in worse {
-        reports.extend(roll_back(acting, judged, guards, (&run, &why)).await?);
+    for rollback in worse {
+        reports.extend(roll_back(acting, judged, guards, &rollback).await?);
     }
     Ok(reports)
 }
 
-/// The same for the run of this id.
-pub(super) async fn roll_back_run(
+/// The same for one run.
+pub(super) async fn roll_back(
     acting: Acting<'_>,
     judged: &Judged,
     guards: &Guards,
-    (run, why): (&RunId, &str),
+    rollback: &Rollback,
 ) -> Result<Vec<RunReport>, LedgerError> {
-    match acting.ledger.run(run).await? {
-        Some(run) => roll_back(acting, judged, guards, (&run, why)).await,
-        None => Ok(Vec::new()),
-    }
-}
-
-async fn roll_back(
-    acting: Acting<'_>,
-    judged: &Judged,
-    guards: &Guards,
-    (run, why): (&Run, &str),
-) -> Result<Vec<RunReport>, LedgerError> {
+    let Some(run) = &acting.ledger.run(rollback.run()).await? else { return Ok(Vec::new()) };
+    let why = rollback.why();
     let mut reports = Vec::new();
     let mut end = format!("run {} made it worse ({why})", run.intent.run);
     let places: Vec<Place> = corrected(run).map(|(_, place)| place).collect();

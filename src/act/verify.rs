@@ -131,5 +131,9 @@ pub(super) fn judged_again(acting: Acting<'_>, judged: &Judged, case: &JudgedCas
         standing: &judged.standing,
         topology: &judged.topology,
     };
-    Some(JudgedCase::of(Pair::Matched(Box::new(matched)), (&judged.name, &judged.kinds), judging))
+    let mut case = JudgedCase::of(Pair::Matched(Box::new(matched)), (&judged.name, &judged.kinds), judging);
+    for finding in &mut case.findings {
+        judged.histories.tell(finding);
+    }
+    Some(case)
 }

@@ -76,6 +76,7 @@ fn whole(run: &Run) -> String {
     );
     add("findings", run.intent.findings.iter().map(|id| id.0.as_str()).collect::<Vec<_>>().join(" "));
     add("reasons", run.intent.reasons.join("; "));
+    add("state", run.status.state().to_string());
     add("status", status(&run.status));
     match &run.intent.effect {
         Effect::Patch(effect) => {
@@ -142,6 +143,7 @@ fn as_json(run: &Run) -> Value {
         "finding": run.intent.findings,
         "paths": run.intent.paths,
         "action": run.intent.effect.kind().name(),
+        "state": run.status.state(),
         "status": status(&run.status),
         "commit": run.intent.commit,
         "classes": run.intent.classes,

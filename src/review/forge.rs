@@ -4,6 +4,7 @@ mod end;
 mod remote;
 
 use jiff::Timestamp;
+use trueup_core::run::Asked;
 
 use super::commit::Author;
 use super::github::GitHub;
@@ -18,6 +19,8 @@ pub use remote::{AppKeyTrouble, Connection, access, app_key, connected};
 /// What is offered, and what is known of its branch.
 #[derive(Debug, Clone, Copy)]
 pub struct Offer<'a> {
+    /// That its intent is recorded.
+    pub asked: &'a Asked,
     /// The proposal.
     pub proposal: &'a Proposal,
     /// Its commit, in the source's repository or its cache.

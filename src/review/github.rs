@@ -3,7 +3,6 @@
 mod error;
 mod access;
 mod app;
-mod gate;
 mod limit;
 mod wire;
 mod pull;
@@ -20,9 +19,9 @@ use octocrab::Octocrab;
 use serde_json::json;
 use tokio::sync::Mutex;
 use trueup_core::facts::Problem;
+use trueup_kubernetes::gate::{Gate, Pauses};
 
 use self::app::Minted;
-use self::gate::Gate;
 use self::ownership::Found;
 use self::pull::PullRequest;
 use self::wire::{Method, Request};
@@ -35,6 +34,9 @@ pub use self::app::{App, AppKey};
 pub use self::end::{close, head, look};
 pub use self::error::GitHubError;
 pub use self::rights::{Asker, Left, Rights, rights};
+
+/// What GitHub asks for where a secondary limit names no time.
+const PAUSES: Pauses = Pauses { first: Duration::from_mins(1), longest: Duration::from_hours(1) };
 
 /// Where proposals go.
 #[derive(Debug, Clone)]
@@ -98,7 +100,7 @@ pub fn connect(settings: &Settings) -> Result<GitHub, GitHubError> {
     Ok(GitHub {
         client,
         api: settings.api.clone(),
-        gate: Gate::of(&settings.api),
+        gate: Gate::of(&settings.api, PAUSES),
         access: settings.access.clone(),
         minted: Arc::default(),
         owner: owner.to_owned(),

@@ -10,7 +10,7 @@ use trueup_core::object::ObjectId;
 use trueup_core::patch::{values_under, with_preconditions};
 use trueup_core::path::Path;
 use trueup_core::policy::Watched;
-use trueup_core::run::RunId;
+use trueup_core::run::{ExecuteRepair, RunId, Unanswered, Validate};
 use trueup_kubernetes::cluster::Cluster;
 use trueup_kubernetes::discovery::{Catalog, Lookup, Resource, Scope};
 use trueup_kubernetes::health;
@@ -139,9 +139,9 @@ impl Reach {
         Some(ObjectId { api_version, kind, namespace, name })
     }
 
-    /// Gives what is ours at these paths back to whoever applies the object server-side. Nothing but the object's managers
-    /// changes; `Void` where nothing there is ours any more, or somebody was faster.
-    pub async fn hand_back(&self, run: &RunId, id: &ObjectId, paths: &[Path], owner: &str) -> Sent {
+    /// Gives what an applied run made ours at these paths back to whoever applies the object server-side. Nothing but the
+    /// object's managers changes; `Void` where nothing there is ours any more, or somebody was faster.
+    pub async fn hand_back(&self, taken: &Validate, id: &ObjectId, paths: &[Path], owner: &str) -> Sent {
         let whole = match self.read_whole(id).await {
             Ok(Some(whole)) => whole,
             Ok(None) => return Sent::Void("the object is gone".to_owned()),
@@ -150,7 +150,7 @@ impl Reach {
         let nothing = || Sent::Void("nothing there is trueup's any more".to_owned());
         match self {
             Self::Cluster(cluster, catalog) => {
-                let (resource, named) = match (resource(catalog, id), named(cluster, run)) {
+                let (resource, named) = match (resource(catalog, id), named(cluster, taken.run())) {
                     (Ok(resource), Ok(named)) => (resource, named),
                     (Err(reason), _) | (_, Err(reason)) => return Sent::Refused(reason),
                 };
@@ -188,9 +188,16 @@ impl Reach {
         }
     }
 
-    /// Writes a correction: on a cluster first as a dry run, so that admission is heard before anything changes. `objection`
-    /// says what speaks against the object as the dry run shows it; then nothing is written.
-    pub async fn send(&self, run: &RunId, correction: &Correction, objection: impl Fn(Live) -> Option<String>) -> Sent {
+    /// Writes the correction of a run whose intent is recorded, once: on a cluster first as a dry run, so that admission is
+    /// heard before anything changes. `objection` says what speaks against the object as the dry run shows it; then nothing is
+    /// written.
+    pub async fn send(&self, repair: ExecuteRepair<'_>, objection: impl Fn(Live) -> Option<String>) -> (Unanswered, Sent) {
+        let sent = self.write(&repair, objection).await;
+        (repair.go_out(), sent)
+    }
+
+    async fn write(&self, repair: &ExecuteRepair<'_>, objection: impl Fn(Live) -> Option<String>) -> Sent {
+        let (run, correction) = (repair.run(), repair.correction());
         match self {
             Self::Cluster(cluster, catalog) => {
                 let (uid, version) = (correction.uid.as_deref(), correction.resource_version.as_deref());
@@ -295,8 +302,10 @@ mod tests {
     use trueup_core::finding::FindingId;
     use trueup_core::object::TargetName;
     use trueup_core::policy::Policy;
+    use trueup_core::run::{Circumstances, PlanRemediation};
 
     use super::*;
+    use crate::ledger::Ledger;
 
     #[tokio::test]
     async fn a_file_that_was_edited_since_it_was_judged_is_left_alone_though_it_carries_no_version() {
@@ -311,7 +320,7 @@ mod tests {
         let reach = Reach::Snapshot(folder.path().to_owned());
         let undo = Undo {
             target: TargetName("t".to_owned()),
-            run: "r".to_owned(),
+            run: "01JD00000000000000000000ZZ".to_owned(),
             live: reach.read(&id).await.expect("read").expect("there"),
             uid: None,
             patch: json!({"data": {"a": "1"}}),
@@ -325,12 +334,25 @@ mod tests {
         let terms = Terms { target: &target, requests: &requests, guards: &guards, policy: &policy, now };
         let decided = decide(&Inputs::of(&[], terms));
         let [Decision::Correct(correction)] = &decided[..] else { panic!("{decided:?}") };
-        let run: RunId = "01JD0000000000000000000000".parse().expect("an id");
+        let kept = tempfile::tempdir().expect("a folder");
+        let ledger = Ledger::open(&kept.path().join("ledger.sqlite")).await.expect("a ledger");
+        let send = async |run: &str| {
+            let circumstances = Circumstances {
+                policy_digest: String::new(),
+                commit: String::new(),
+                decided: 1,
+                health: Vec::new(),
+                hand_back: None,
+            };
+            let plan = PlanRemediation::of(run.parse().expect("an id"), correction, circumstances);
+            let (repair, _) = ledger.make(plan.intend(), now).await.expect("recorded");
+            reach.send(repair, |_| None).await.1
+        };
 
         write(json!({"a": "3", "b": "1"}));
-        assert!(matches!(reach.send(&run, correction, |_| None).await, Sent::Void(_)));
+        assert!(matches!(send("01JD0000000000000000000000").await, Sent::Void(_)));
         write(json!({"a": "1", "b": "2"}));
-        let Sent::Applied(patched) = reach.send(&run, correction, |_| None).await else { panic!("another value is no reason") };
+        let Sent::Applied(patched) = send("01JD0000000000000000000001").await else { panic!("another value is no reason") };
         assert_eq!(patched.live.value["data"], json!({"a": "2", "b": "2"}));
     }
 }

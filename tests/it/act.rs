@@ -1,12 +1,13 @@
 //! From decision to write and record: the real program on a real repository, a folder of live objects and a real ledger.
 
 mod approved;
+mod before;
 mod state;
 mod bound;
 mod disk;
 mod limits;
 mod stopped;
-mod taking_back;
+pub mod taking_back;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -21,6 +22,7 @@ use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::run::{Due, Effect, Entry, Intent, Outcome, Outlook, PatchEffect, Record, Run, RunStatus};
 
 use crate::git::Repo;
+use crate::world::killed_at;
 
 const SETTINGS: &str = "[source]\nrepo = \".\"\nref = \"main\"\n\n[review]\nforge = \"local\"\n\n\
     [[target]]\nname = \"prod\"\nkind = \"snapshot\"\nlive = \"live\"\npaths = [\"manifests\"]\n";
@@ -32,14 +34,14 @@ const POLICY: &str = "[[class]]\nname = \"data\"\nmatch = { kind = \"ConfigMap\"
     path = \"data.a\"\ndesired = \"1\"\nlive = \"2\"\nclass = \"data\"\nlane = \"auto\"\nstage = \"auto\"\ndecision = \"correct\"\n";
 
 /// A repository with its configuration, its live objects (not in Git) and a state folder.
-struct World {
-    repo: Repo,
+pub struct World {
+    pub repo: Repo,
     state: TempDir,
 }
 
 impl World {
     /// One `ConfigMap` with these data, in Git and live.
-    fn of(git: &Value, live: &Value) -> Self {
+    pub fn of(git: &Value, live: &Value) -> Self {
         let world = Self { repo: Repo::new(), state: TempDir::new().unwrap() };
         world.repo.write("trueup.toml", SETTINGS);
         world.repo.write("policies/drift.toml", POLICY);
@@ -59,7 +61,7 @@ impl World {
     }
 
     /// The same as a server shows it: with its managers, who are somebody else yet.
-    fn live_managed(&self, data: &Value, version: &str) {
+    pub fn live_managed(&self, data: &Value, version: &str) {
         let mut object = config_map(data, Some(version));
         let fields: serde_json::Map<_, _> = data.as_object().unwrap().keys().map(|key| (format!("f:{key}"), json!({}))).collect();
         object["metadata"]["managedFields"] = json!([{"manager": "kubectl-edit", "operation": "Update", "apiVersion": "v1",
@@ -67,7 +69,7 @@ impl World {
         self.repo.write("live/app.json", object.to_string());
     }
 
-    fn read_live(&self) -> Value {
+    pub fn read_live(&self) -> Value {
         serde_json::from_slice(&std::fs::read(self.repo.path().join("live/app.json")).unwrap()).unwrap()
     }
 
@@ -78,14 +80,19 @@ impl World {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["-o", "json"]].concat());
         serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|_| panic!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Kills a command as soon as it says that it came to a step; whether it did.
+    pub fn kill_at(&self, arguments: &[&str], step: &str) -> bool {
+        killed_at(self.command(arguments), step)
     }
 
     fn ledger_path(&self) -> PathBuf {
@@ -93,13 +100,13 @@ impl World {
     }
 
     /// All records; the chain holds.
-    async fn records(&self) -> Vec<Record> {
+    pub async fn records(&self) -> Vec<Record> {
         let ledger = Ledger::open_to_read(&self.ledger_path()).await.unwrap();
         assert!(matches!(ledger.verify().await.unwrap(), Audit::Whole { .. }));
         ledger.entries(0).await.unwrap()
     }
 
-    async fn runs(&self) -> Vec<Run> {
+    pub async fn runs(&self) -> Vec<Run> {
         Ledger::open_to_read(&self.ledger_path()).await.unwrap().runs().await.unwrap()
     }
 
@@ -112,7 +119,7 @@ impl World {
         ledger.close().await.unwrap();
     }
 
-    fn kinds(records: &[Record]) -> Vec<&'static str> {
+    pub fn kinds(records: &[Record]) -> Vec<&'static str> {
         records.iter().map(|record| record.entry.kind()).collect()
     }
 }

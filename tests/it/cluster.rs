@@ -7,7 +7,7 @@ mod forged;
 mod fresh;
 mod going;
 mod head;
-mod health;
+pub(crate) mod health;
 mod immutable;
 mod leftover;
 mod line;

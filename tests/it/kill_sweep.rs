@@ -2,18 +2,40 @@
 //! once. Effects are counted where they are: at the forge, in the live object, by `git`.
 
 mod cluster;
+mod taking_back;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use trueup::ledger::{Audit, Ledger};
-use trueup_core::run::{Due, Effect, RunStatus};
+use trueup_core::run::{Due, Effect, RunStatus, State};
 
 use crate::git::git;
 use crate::github::server::{Fault, GitHubServer};
 use crate::review_world::{Forge, ReviewWorld};
 
-/// Each step that the program names, by its kind: `offer` or `correction`.
+/// The steps of a correction, each with the state in which it is cut off there.
+const STATES: [(&str, State); 10] = [
+    ("correction: classified", State::ClassifyFailure),
+    ("correction: evidence collected", State::CollectEvidence),
+    ("correction: decided", State::PlanRemediation),
+    ("correction: decision recorded", State::PlanRemediation),
+    ("correction: intended", State::ExecuteRepair),
+    ("correction: sent", State::ExecuteRepair),
+    ("correction: outcome recorded", State::Validate),
+    ("correction: verified", State::Validate),
+    ("correction: verification recorded", State::ResumeOrRollback),
+    ("correction: ended", State::ResumeOrRollback),
+];
+
+/// The states in which the ledger has the runs that wrote, or would have.
+async fn recorded_states(world: &ReviewWorld) -> Vec<State> {
+    let ledger = Ledger::open_to_read(&world.state().join("ledger.sqlite")).await.unwrap();
+    let runs = ledger.runs().await.unwrap();
+    runs.iter().filter(|run| matches!(run.intent.effect, Effect::Patch(_))).map(|run| run.status.state()).collect()
+}
+
+/// Each step that the program names, by its kind: `offer`, `correction`, `hand-back` or `taking back`.
 fn steps(kind: &str) -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut left = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
@@ -152,12 +174,22 @@ async fn an_offer_that_is_killed_at_any_step_is_made_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_correction_that_is_killed_at_any_step_is_made_once() {
-    let steps = steps("correction");
-    assert!(steps.len() >= 6, "{steps:?}");
-    for step in &steps {
-        let met = sweep(&ReviewWorld::start(Forge::Local, "").await, step).await;
-        println!("{step:32} {:>10}", format!("{met:?}"));
-        assert_ne!(met, Met::Never, "no round comes to {step}");
+    let named: BTreeSet<String> = STATES.iter().map(|(step, _)| (*step).to_owned()).collect();
+    assert_eq!(named, steps("correction").into_iter().collect(), "each step has its state");
+    assert_eq!(STATES.map(|(_, state)| state).into_iter().collect::<BTreeSet<_>>(), State::ALL.into_iter().collect());
+    for (step, state) in STATES {
+        let world = ReviewWorld::start(Forge::Local, "").await;
+        world.live_managed("debug", "red", 7);
+        assert!(world.kill_at(step).await, "no round comes to {step}");
+        // A run begins with its intent: what was cut off before left none.
+        let expected: Vec<State> = Some(state).filter(|state| *state >= State::ExecuteRepair).into_iter().collect();
+        assert_eq!(recorded_states(&world).await, expected, "{step}");
+        for round in 0..2 {
+            world.sync().await;
+            assert_eq!(effects(&world, "red", 7).await, once(&world, 1), "{step}, round {round} after it");
+            assert_eq!(recorded_states(&world).await.last(), Some(&State::ResumeOrRollback), "{step}");
+        }
+        println!("{step:36} {state}");
     }
 }
 

@@ -209,13 +209,7 @@ impl World {
 
     /// Kills a round as soon as it says that it came to a step; whether it did.
     pub fn kill_at(&self, step: &str) -> bool {
-        let mut command = self.command(&["sync"]);
-        let mut child = command.env("FAILPOINT", step).stdout(Stdio::null()).spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let came = lines.map_while(Result::ok).any(|said| said == format!("failpoint: {step}"));
-        let _ended = child.kill();
-        child.wait().unwrap();
-        came
+        killed_at(self.command(&["sync"]), step)
     }
 
     pub fn state_dir(&self) -> PathBuf {
@@ -237,6 +231,16 @@ impl World {
     pub fn records(&self) -> u64 {
         self.json(&["audit", "verify"], 0)["records"].as_u64().unwrap()
     }
+}
+
+/// Kills a command as soon as it says that it came to a step; whether it did.
+pub fn killed_at(mut command: Command, step: &str) -> bool {
+    let mut child = command.env("FAILPOINT", step).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let came = lines.map_while(Result::ok).any(|said| said == format!("failpoint: {step}"));
+    let _ended = child.kill();
+    child.wait().unwrap();
+    came
 }
 
 pub fn ended(mut command: Command) -> Ended {

@@ -188,6 +188,11 @@ struct Correctable<'a> {
     approved_by: Option<&'a str>,
 }
 
+/// What another policy than the one that was decided by would make of a finding, where it cannot be told.
+const UNASKED_CORRECTION: &str = "it would be corrected; what would be written was not recorded, as nobody asked for it";
+const UNASKED_RESTORE: &str = "people would be asked to restore it if a patch can put Git's value back: whether one can was not \
+                               recorded, as nobody asked for it";
+
 fn course<'a>(finding: &'a Weighed, object: &'a Considered, inputs: &'a Inputs, budget: &Budget<'_>) -> Course<'a> {
     let given = approval(&inputs.requests, &finding.place, (&finding.digests.desired, &finding.digests.live), inputs.now);
     let void = match &given {
@@ -211,6 +216,9 @@ fn course<'a>(finding: &'a Weighed, object: &'a Considered, inputs: &'a Inputs, 
         (What::Field { .. }, Some(live)) if asks || (finding.lane == Lane::Review && remedy == Remedy::Restore) => {
             match (objection((finding, object, live), inputs, budget), finding.mend()) {
                 (Objection::None | Objection::Hold(_), Some(_)) if !asks => (finding.lane, format!("lane {}", finding.lane)),
+                (Objection::None | Objection::Hold(_), None) if !asks && finding.is_unasked() => {
+                    return settle(Decision::Hold, UNASKED_RESTORE.to_owned());
+                }
                 (Objection::None | Objection::Hold(_), None) if !asks => {
                     (Lane::Escalate, "Git's value cannot be put back by a patch".to_owned())
                 }
@@ -222,8 +230,7 @@ fn course<'a>(finding: &'a Weighed, object: &'a Considered, inputs: &'a Inputs, 
                 }
                 // Of another policy than the one that was decided by.
                 (Objection::None, None) if finding.stage == Stage::Auto && finding.is_unasked() => {
-                    let reason = "it would be corrected; what would be written was not recorded, as nobody asked for it";
-                    return settle(Decision::Hold, reason.to_owned());
+                    return settle(Decision::Hold, UNASKED_CORRECTION.to_owned());
                 }
                 (Objection::None, _) => (Lane::Review, "its stage is `recommend`: proposed, not corrected".to_owned()),
                 (Objection::Hold(reason), _) => return settle(Decision::Hold, reason),

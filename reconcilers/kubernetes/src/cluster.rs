@@ -12,7 +12,7 @@ use kube::api::PostParams;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::Deserialize;
 
-use crate::gate::Gate;
+use crate::gate::{Gate, Pauses};
 use crate::request::{Call, RequestError, ask};
 use crate::rescan::Memory;
 
@@ -21,6 +21,9 @@ const ANONYMOUS: &str = "system:anonymous";
 
 /// How long a connection may take to come up.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What is waited where the server has too much to do and does not say for how long.
+const PAUSES: Pauses = Pauses { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 
 /// A connection to an API server. Clones share it; all connections to one server share the pause that it asked for.
 #[derive(Clone)]
@@ -171,7 +174,7 @@ fn connect_with(mut config: Config, agent: &str) -> Result<Cluster, ClusterError
     let (server, default_namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
     match kube::Client::try_from(config) {
         Ok(client) => {
-            let gate = Gate::of(&server);
+            let gate = Gate::of(&server, PAUSES);
             Ok(Cluster { client, agent, gate, memory: None, server, default_namespace })
         }
         Err(source) => Err(ClusterError::Setup { server, source: Box::new(source) }),

@@ -1,7 +1,7 @@
 //! Kubernetes for trueup: read manifests, observe, expect, patch. Modules stand in reading order.
 
 pub mod manifest;
-mod gate;
+pub mod gate;
 pub mod request;
 pub mod cluster;
 pub mod discovery;

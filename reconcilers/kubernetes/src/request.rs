@@ -7,10 +7,10 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::cluster::Cluster;
-use crate::gate::with_jitter;
+use crate::gate::{Pause, back_off};
 
 /// How long one request may take; a slow list of a large cluster takes half of this.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -20,6 +20,8 @@ pub(crate) const WITHHELD: &str = "(the server's words are not shown: they may r
 const ATTEMPTS: u32 = 4;
 /// The first pause between two tries; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// No request waits longer than this; where the server asks for more, it is not sent at all.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// One request. There is no create and no apply but a dry run, no update and no delete.
 #[derive(Debug, Clone, Copy)]
@@ -305,7 +307,7 @@ pub(crate) async fn ask<T: DeserializeOwned>(cluster: &Cluster, call: Call<'_>) 
         match send(cluster, call).await {
             Err(error) if attempt < ATTEMPTS && error.is_passing() => {
                 tracing::debug!(attempt, %error, "trying again");
-                sleep(with_jitter(FIRST_PAUSE * 2_u32.pow(attempt - 1))).await;
+                back_off(FIRST_PAUSE, attempt).await;
                 attempt += 1;
             }
             answer => return answer.map(|answer| answer.value),
@@ -316,7 +318,7 @@ pub(crate) async fn ask<T: DeserializeOwned>(cluster: &Cluster, call: Call<'_>) 
 /// Sends one request exactly once, after any pause that the server has asked for.
 pub(crate) async fn send<T: DeserializeOwned>(cluster: &Cluster, call: Call<'_>) -> Result<Answer<T>, RequestError> {
     let waiting = |left| RequestError::AskedToWait { server: cluster.server().to_owned(), left };
-    cluster.gate.pass().await.map_err(waiting)?;
+    cluster.gate.pass(LONGEST_WAIT).await.map_err(waiting)?;
     let (status, headers, body) = timeout(DEADLINE, exchange(cluster, call))
         .await
         .map_err(|_| RequestError::TimedOut { server: cluster.server().to_owned(), call: call.to_string() })?
@@ -324,7 +326,7 @@ pub(crate) async fn send<T: DeserializeOwned>(cluster: &Cluster, call: Call<'_>)
     if !status.is_success() {
         let refusal = Refusal::read(status, &headers, &body);
         if status == StatusCode::TOO_MANY_REQUESTS || refusal.retry_after.is_some() {
-            cluster.gate.close(refusal.retry_after);
+            cluster.gate.close(refusal.retry_after.map_or(Pause::Unsaid, Pause::For));
         }
         return Err(RequestError::Refused { call: call.to_string(), refusal: Box::new(refusal) });
     }

@@ -3,7 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use trueup_core::finding::{Finding, FindingId};
 use trueup_core::policy::Remedy;
-use trueup_core::run::{Due, Effect, Entry, Fate, Intent, Outcome, Proposal as Record, Run, RunId, RunStatus};
+use trueup_core::run::{
+    Asked, Due, Effect, Entry, Fate, Intent, Outcome, PlanProposal, Proposal as Record, Run, RunId, RunStatus,
+};
 
 use super::edit::{Drafted, drafted};
 use super::end::{ended_by_people, found_again, look, tidy};
@@ -108,8 +110,8 @@ async fn offer_these(
         let is_it = newest(open).is_some_and(|record| record.head_commit == commit.as_str());
         is_it && open.runs().len() == 1 && !about.has_moved() && open.withdrawal.is_none()
     });
-    let run = if let Some(record) = same.and_then(newest) {
-        record.run.clone()
+    let asked = if let Some(record) = same.and_then(newest) {
+        Asked::before(record)
     } else {
         if refused_lately(findings, &commit, runs) >= REFUSALS {
             report.reasons.push(format!("refused {REFUSALS} times within the hour: tried again later"));
@@ -117,14 +119,16 @@ async fn offer_these(
         }
         let run = new_run();
         let decided = acting.basis.recorded(acting.ledger).await?;
-        let intent = about.intent((acting, decided), &run, &commit);
-        report.records.push(acting.ledger.append(&intent, Timestamp::now()).await?.seq);
+        let plan = about.plan((acting, decided), &run, &commit);
+        let (asked, seq) = acting.ledger.make(plan.intend(), Timestamp::now()).await?;
+        report.records.extend(seq);
         failpoint::reached("offer: intended");
-        run
+        asked
     };
+    let run = asked.run().clone();
     report.id = Some(run.to_string());
     let earlier: Vec<&Run> = runs_of(branch, runs).into_iter().filter(|earlier| earlier.intent.run != run).collect();
-    let (offered, known, interrupted) = ask(acting, (&proposal, &commit), known(about.open, &earlier)).await;
+    let (offered, known, interrupted) = ask(acting, &asked, (&proposal, &commit), known(about.open, &earlier)).await;
     failpoint::reached("offer: answered");
     let found = interrupted.map(|run| {
         let head = offered.as_ref().ok().and_then(|opened| opened.head.as_deref()).unwrap_or_default();
@@ -170,7 +174,7 @@ impl About<'_> {
         reported(status, self.ids(), &reasons)
     }
 
-    fn intent(&self, (acting, decided): (Acting<'_>, u64), run: &RunId, commit: &CommitId) -> Entry {
+    fn plan(&self, (acting, decided): (Acting<'_>, u64), run: &RunId, commit: &CommitId) -> PlanProposal {
         let first = &self.findings[0].difference;
         let path = |finding: &Finding| {
             let Finding { difference, .. } = finding;
@@ -180,7 +184,7 @@ impl About<'_> {
         let mut classes: Vec<String> = self.findings.iter().filter_map(|finding| finding.class.clone()).collect();
         classes.sort();
         classes.dedup();
-        Entry::Intent(Box::new(Intent {
+        PlanProposal::of(Intent {
             run: run.clone(),
             target: first.target.clone(),
             subject: first.subject.clone(),
@@ -193,7 +197,7 @@ impl About<'_> {
             decided: Some(decided),
             effect: Effect::PullRequest { branch: self.branch.to_owned(), head_commit: commit.to_string() },
             reasons: self.report("").reasons,
-        }))
+        })
     }
 }
 
@@ -301,12 +305,13 @@ fn is_same_at(acting: Acting<'_>, base: &CommitId, edits: &[Edit]) -> bool {
 /// Offers with what is likeliest known of the branch; where that makes it somebody else's, with the next.
 async fn ask<'a>(
     acting: Acting<'_>,
+    asked: &Asked,
     (proposal, commit): (&review::Proposal, &CommitId),
     all_known: Vec<(Known, Option<&'a Run>)>,
 ) -> (Result<Opened, Failed>, Known, Option<&'a Run>) {
     let mut answer = (Err(Failed::Refused("nothing is known of its branch".to_owned())), Known::Nothing, None);
     for (known, left_by) in all_known {
-        let offer = Offer { proposal, commit, known: &known };
+        let offer = Offer { asked, proposal, commit, known: &known };
         answer = (forge::offer(acting.session, acting.pinned, &offer).await, known, left_by);
         if !matches!(&answer.0, Ok(Opened { standing: Standing::Foreign(_), .. })) {
             break;

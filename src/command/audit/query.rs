@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 use trueup_core::finding::{Place, Subject};
-use trueup_core::run::{Entry, Intent, Record, RunId};
+use trueup_core::run::{Entry, Record, RunId, Runs, State};
 
 use crate::cli::{Output, Query};
 use crate::command::{no_form, print};
@@ -16,7 +16,8 @@ use crate::session::Session;
 use crate::visible::visible;
 
 /// The columns of a row, in order.
-const COLUMNS: [&str; 11] = ["seq", "at", "kind", "run", "target", "object", "paths", "classes", "actors", "cluster", "says"];
+const COLUMNS: [&str; 12] =
+    ["seq", "at", "kind", "run", "target", "object", "paths", "classes", "actors", "cluster", "says", "state"];
 
 /// A record with what its run or its place adds to it.
 struct Found {
@@ -25,6 +26,8 @@ struct Found {
     subject: Option<Subject>,
     paths: Vec<String>,
     classes: Vec<String>,
+    /// Where the record left its run.
+    state: Option<State>,
 }
 
 pub(in crate::command) async fn query(session: &Session, query: &Query, output: Output) -> Result<Exit, Failure> {
@@ -54,43 +57,29 @@ pub(in crate::command) async fn query(session: &Session, query: &Query, output: 
 /// What earlier records told about runs and places.
 #[derive(Default)]
 struct Known {
-    runs: BTreeMap<RunId, Intent>,
+    runs: Runs,
     places: BTreeMap<Place, RunId>,
 }
 
 impl Known {
     fn place(&mut self, kept: Kept) -> Found {
-        if let Entry::Intent(intent) = &kept.record.entry {
-            self.places.extend(intent.places.iter().map(|place| (place.clone(), intent.run.clone())));
-            self.runs.insert(intent.run.clone(), intent.as_ref().clone());
+        // The rest of a run whose intent went behind a checkpoint is shown as it is.
+        if let Err(error) = self.runs.apply(&kept.record) {
+            tracing::debug!(seq = kept.record.seq, %error, "no state is told");
         }
-        let entry = &kept.record.entry;
-        let (target, places): (_, &[Place]) = match entry {
-            Entry::Escalation(escalation) => (Some(&escalation.target), std::slice::from_ref(&escalation.place)),
-            Entry::EpisodeEnded { places, .. } | Entry::Resume { places, .. } => (None, places),
-            Entry::Hold(hold) => (None, &hold.places),
-            Entry::Identity { target, .. } => (Some(target), &[]),
-            Entry::Decided(record) => (Some(&record.inputs.target), &[]),
-            Entry::State(seen) => (Some(&seen.target), &[]),
-            Entry::Ruling(ruling) => (ruling.what.target(), ruling.what.place().map(std::slice::from_ref).unwrap_or_default()),
-            Entry::Intent(_)
-            | Entry::Outcome { .. }
-            | Entry::HandBack(_)
-            | Entry::Verification { .. }
-            | Entry::Proposal(_)
-            | Entry::Withdrawal { .. }
-            | Entry::ProposalClosed { .. }
-            | Entry::Undone { .. }
-            | Entry::Pin(_)
-            | Entry::Checkpoint(_) => (None, &[]),
-        };
-        let run = entry.run().or_else(|| places.iter().find_map(|place| self.places.get(place)));
-        let intent = run.and_then(|run| self.runs.get(run));
+        let about = kept.record.entry.about();
+        if let Some(run) = about.run {
+            self.places.extend(about.places.iter().map(|place| (place.clone(), run.clone())));
+        }
+        let named = about.run.or_else(|| about.places.iter().find_map(|place| self.places.get(place)));
+        let known = named.and_then(|run| self.runs.get(run));
+        let intent = known.map(|run| &run.intent);
         Found {
-            target: target.or(intent.map(|intent| &intent.target)).map(|target| target.0.clone()),
+            target: about.target.or(intent.map(|intent| &intent.target)).map(|target| target.0.clone()),
             subject: intent.map(|intent| intent.subject.clone()),
             paths: intent.map(|intent| intent.paths.clone()).unwrap_or_default(),
             classes: intent.map(|intent| intent.classes.clone()).unwrap_or_default(),
+            state: about.run.and(known).map(|run| run.status.state()),
             kept,
         }
     }
@@ -109,26 +98,7 @@ impl Found {
 
     /// The instance that recorded it, and the person that it names.
     fn actors(&self) -> Vec<&str> {
-        let person = match &self.kept.record.entry {
-            Entry::Proposal(proposal) => Some(proposal.author.as_str()).filter(|author| !author.is_empty()),
-            Entry::Ruling(ruling) => Some(ruling.by.name.as_str()),
-            Entry::Decided(_)
-            | Entry::Intent(_)
-            | Entry::Outcome { .. }
-            | Entry::HandBack(_)
-            | Entry::Verification { .. }
-            | Entry::Withdrawal { .. }
-            | Entry::ProposalClosed { .. }
-            | Entry::Undone { .. }
-            | Entry::Escalation(_)
-            | Entry::EpisodeEnded { .. }
-            | Entry::Hold(_)
-            | Entry::Resume { .. }
-            | Entry::Identity { .. }
-            | Entry::Pin(_)
-            | Entry::State(_)
-            | Entry::Checkpoint(_) => None,
-        };
+        let person = self.kept.record.entry.about().person;
         self.kept.by.iter().map(|by| by.instance.as_str()).chain(person).collect()
     }
 
@@ -145,7 +115,8 @@ impl Found {
         let Record { seq, at, entry } = &self.kept.record;
         let mut text = format!("{seq:>6}  {}  {:<15}", at.strftime("%Y-%m-%dT%H:%M:%SZ"), entry.kind());
         if let Some(run) = entry.run() {
-            write!(text, "  {run}").expect("writing to a String cannot fail");
+            let state = self.state.map(|state| format!(" {state}")).unwrap_or_default();
+            write!(text, "  {run}{state}").expect("writing to a String cannot fail");
         }
         if let Some(target) = &self.target {
             let object = self.subject.as_ref().map(|subject| format!(" {subject} {}", self.paths.join(", "))).unwrap_or_default();
@@ -171,6 +142,7 @@ impl Found {
             "at": at,
             "kind": entry.kind(),
             "run": entry.run(),
+            "state": self.state,
             "target": self.target,
             "object": self.subject,
             "paths": self.paths,
@@ -197,6 +169,7 @@ impl Found {
             self.actors().join(" "),
             self.kept.by.as_ref().and_then(|by| by.cluster.clone()).unwrap_or_default(),
             self.says().to_string(),
+            self.state.map(|state| state.to_string()).unwrap_or_default(),
         ];
         cells.map(|cell| no_formula(&cell))
     }

@@ -6,15 +6,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
-
-/// How long to ask nothing more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pause {
-    /// As long as GitHub says.
-    For(Duration),
-    /// GitHub does not say: a minute at least, and longer each time.
-    Unsaid,
-}
+use trueup_kubernetes::gate::Pause;
 
 /// The limit that a refusal speaks of; `None` where it is another refusal.
 pub fn limit(status: StatusCode, headers: &HeaderMap, message: &str, now: Timestamp) -> Option<Pause> {

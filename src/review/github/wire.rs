@@ -5,10 +5,9 @@ use axum::http::{self, HeaderMap, HeaderValue, StatusCode, Uri, header};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::sleep;
+use trueup_kubernetes::gate::{Pause, back_off};
 
-use super::gate::with_jitter;
-use super::limit::{self, Pause};
+use super::limit;
 use super::{GitHub, GitHubError, access};
 
 /// No answer that we need comes near this.
@@ -82,7 +81,7 @@ pub async fn ask_as(github: &GitHub, request: &Request, bearer: &str) -> Result<
                 tracing::debug!(step = request.step, attempt, %error, "asking again");
                 // Where a limit is, the gate waits.
                 if !matches!(error, GitHubError::Limited { .. }) {
-                    sleep(with_jitter(github.pause * 2_u32.pow(attempt - 1))).await;
+                    back_off(github.pause, attempt).await;
                 }
             }
             Ok(_) | Err(_) => return outcome,

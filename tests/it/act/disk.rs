@@ -85,7 +85,7 @@ fn world() -> World {
 
 /// A value that somebody wrote, under this version.
 fn drift(world: &World, version: usize) {
-    world.live(&json!({"a": "2"}), Some(&version.to_string()));
+    world.live_managed(&json!({"a": "2"}), &version.to_string());
 }
 
 /// The live value, and how often it was written since this version.

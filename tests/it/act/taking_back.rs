@@ -108,12 +108,12 @@ async fn of_an_undo_without_an_answer_no_second_one_is_made_unless_it_never_happ
     }
 }
 
-const HANDS_BACK: &str = "[[class]]\nname = \"data\"\nmatch = { path = \"data.*\" }\nlane = \"auto\"\nstage = \"auto\"\nownership = \"hand-back\"\n\n\
+pub(crate) const HANDS_BACK: &str = "[[class]]\nname = \"data\"\nmatch = { path = \"data.*\" }\nlane = \"auto\"\nstage = \"auto\"\nownership = \"hand-back\"\n\n\
     [[case]]\nname = \"a value by hand\"\nobject = { apiVersion = \"v1\", kind = \"ConfigMap\", namespace = \"shop\", name = \"a\" }\n\
     path = \"data.a\"\ndesired = \"1\"\nlive = \"2\"\nclass = \"data\"\nlane = \"auto\"\nstage = \"auto\"\ndecision = \"correct\"\n";
 
 /// `a` was the team's until somebody edited it; `b` still is.
-fn applied(world: &World, others: &[Value]) {
+pub(crate) fn applied(world: &World, others: &[Value]) {
     let entry = |manager: &str, operation: &str, fields: Value| {
         json!({"manager": manager, "operation": operation, "apiVersion": "v1", "time": "2026-11-21T02:31:40Z", "fieldsType": "FieldsV1",
             "fieldsV1": {"f:data": fields}})

@@ -75,7 +75,7 @@ fn records_are_printed_in_each_form() {
     let world = world();
     let records = json(&world, &["audit", "query"]).as_array().unwrap().len();
     let csv = world.run(&["audit", "query", "-o", "csv"]);
-    assert!(csv.stdout.starts_with("seq,at,kind,run,target,object,paths,classes,actors,cluster,says\n1,"), "{csv:?}");
+    assert!(csv.stdout.starts_with("seq,at,kind,run,target,object,paths,classes,actors,cluster,says,state\n1,"), "{csv:?}");
     assert_eq!(csv.stdout.lines().count(), records + 1);
     assert_eq!(world.run(&["audit", "query"]).stdout.lines().count(), 2 * records);
     assert_eq!(world.run(&["audit", "query", "--class", "none"]).stdout, "no such records\n");

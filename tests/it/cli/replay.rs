@@ -83,3 +83,26 @@ fn another_policy_tells_what_it_would_have_decided() {
     let told = json(&world, &["replay", &patch, "--policy", "stricter.toml"], 1);
     assert!(told["decided"].to_string().contains("stricter.toml:1: class all"), "{told:#}");
 }
+
+/// Of a value that nobody asked to put right no patch was recorded: whether there is one is not guessed.
+#[test]
+fn what_another_policy_would_write_and_nobody_recorded_is_said_to_be_unknown() {
+    let world = World::small();
+    assert_eq!(world.run(&["sync"]).code, 1);
+    let patch = runs(&world).iter().find(|run| run["action"] == "patch").unwrap()["id"].as_str().unwrap().to_owned();
+    let case = "[[case]]\nname = \"an image\"\nobject = { apiVersion = \"apps/v1\", kind = \"Deployment\", namespace = \"shop\", name = \"checkout\" }\n\
+        path = \"spec.template.spec.containers[name=app].image\"\ndesired = \"a:1\"\nlive = \"a:2\"\nclass = \"all\"\nlane = \"auto\"\nstage = \"auto\"\ndecision = \"correct\"\n";
+    for (class, reason) in [
+        (
+            "lane = \"review\"\nstage = \"recommend\"\nreview = \"restore\"\n",
+            "people would be asked to restore it if a patch can put",
+        ),
+        ("lane = \"auto\"\nstage = \"auto\"\n", "it would be corrected; what would be written was not recorded"),
+    ] {
+        world.write("other.toml", format!("[[class]]\nname = \"all\"\n{class}\n{case}"));
+        let told = world.run(&["replay", &patch, "--policy", "other.toml"]).stdout;
+        let (_, image) = told.split_once("propose → hold  Deployment shop/checkout ").unwrap_or_else(|| panic!("{told}"));
+        assert!(image.contains(reason), "{told}");
+        assert!(!told.contains("→ escalate"), "{told}");
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Rights, World, is_dry_run, within};
 
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What is corrected is watched beside a Deployment.
 fn policy(window: &str) -> String {
@@ -25,7 +25,7 @@ fn config(world: &World, name: &str) -> Value {
 }
 
 /// Some `ConfigMap`s in Git and live, and a Deployment that is rolled out and in nobody's Git.
-fn world(window: &str, configs: &[&str]) -> Option<World> {
+pub(crate) fn world(window: &str, configs: &[&str]) -> Option<World> {
     let world = World::new(Rights::Baseline)?;
     world.repo.write("policies/drift.toml", policy(window));
     for name in configs {
@@ -55,21 +55,21 @@ fn say(world: &World, ready: &str, state: &Value) {
     world.kubectl(&["patch", &pods(world)[0], "--subresource=status", "--type=merge", "-p", &status.to_string()]);
 }
 
-fn works(world: &World) {
+pub(crate) fn works(world: &World) {
     say(world, "True", &json!({"running": {"startedAt": "2026-11-21T02:31:40Z"}}));
     let rolled_out = || world.kubectl(&["rollout", "status", "deployment/app", "--watch=false"]);
     within(PATIENCE, rolled_out, |words| words.contains("successfully rolled out"));
 }
 
-fn crashes(world: &World) {
+pub(crate) fn crashes(world: &World) {
     say(world, "False", &json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}));
 }
 
-fn edit(world: &World, name: &str, value: &str) {
+pub(crate) fn edit(world: &World, name: &str, value: &str) {
     world.kubectl(&["patch", "configmap", name, "--type=merge", "-p", &json!({"data": {"a": value}}).to_string()]);
 }
 
-fn value(world: &World, name: &str) -> Value {
+pub(crate) fn value(world: &World, name: &str) -> Value {
     world.live(&format!("configmap/{name}"), "/data/a")
 }
 

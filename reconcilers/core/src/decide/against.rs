@@ -56,9 +56,10 @@ pub(super) fn objection(
         return Objection::To(Lane::Review, format!("the server does not admit the correction: {message}"));
     }
     match &finding.what {
-        What::Field { way: Way::Mend(_), .. } => {}
+        // Of another policy than the one that was decided by: what a patch would be was not recorded.
+        What::Field { way: Way::Mend(_) | Way::Unasked, .. } => {}
         What::Field { way: Way::None(reason) | Way::Secret(reason), .. } => return Objection::To(Lane::Review, reason.clone()),
-        What::Field { way: Way::Unasked, .. } | What::Object(_) | What::Expectation { .. } => {
+        What::Object(_) | What::Expectation { .. } => {
             return Objection::To(Lane::Review, "nobody asks for a correction".to_owned());
         }
     }

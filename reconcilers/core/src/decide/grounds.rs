@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::inputs::{ClassTerms, Considered, Inputs, Weighed, What};
 use crate::classify::judged;
 use crate::direction::Direction;
-use crate::finding::{Cause, Difference, Divergence, Drift, Expectation, Finding, Inside, Standing, Subject, Surroundings};
+use crate::finding::{
+    Cause, Difference, Divergence, Drift, Expectation, Finding, History, Inside, Standing, Subject, Surroundings,
+};
 use crate::object::TargetName;
 use crate::policy::{Facts, Freeze, Policy};
 use crate::security::Category;
@@ -40,6 +42,9 @@ pub struct Grounds {
     pub masked: bool,
     /// Where it was declared before, or by whom.
     pub formerly: Option<String>,
+    /// What happened there before.
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub history: History,
 }
 
 impl Grounds {
@@ -62,6 +67,7 @@ impl Grounds {
             inside: surroundings.inside.clone(),
             masked: difference.is_masked(),
             formerly: difference.cause.formerly.clone(),
+            history: surroundings.history,
         }
     }
 
@@ -94,6 +100,7 @@ impl Grounds {
                 owners: self.owners.clone(),
                 inside: self.inside.clone(),
                 standing: Standing { environment: self.environment.clone(), tier: self.tier },
+                history: self.history,
                 ..Surroundings::default()
             },
         }

@@ -1,25 +1,14 @@
-//! What one record of the ledger says, and its stored form.
-//!
-//! **No secret value may be in an entry.** Two places guard that: `decide` sends an action whose patch or pre-image would
-//! hold a secret value to review, so that no patch of it is ever made; whoever writes texts (reasons, messages) takes them
-//! from [`Seen`](crate::seen::Seen), whose masks cannot become values. [`Entry::secret_at`] is the last look before the
-//! ledger, and it knows only what a Secret's fields are called, and what [`secret`] knows by its name.
+//! What one record of the ledger says.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{EffectKind, Event, Fate, Outcome, Outlook, Ruling, RunId, Standing};
+use super::{Event, Fate, HandBack, Intent, Outcome, Outlook, Ruling, RunId, Standing};
 use crate::decide::DecisionRecord;
 use crate::finding::{FindingId, Place, Subject};
-use crate::health::Vitals;
-use crate::object::{ObjectId, TargetName};
-use crate::secret;
-
-/// The version of the stored form. A reader refuses a later one rather than guess.
-pub const FORMAT: u32 = 1;
+use crate::object::TargetName;
 
 /// One entry of the ledger as it was recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,96 +104,6 @@ pub enum Entry {
     Ruling(Box<Ruling>),
     /// Old records went; this one stands for them.
     Checkpoint(Box<Checkpoint>),
-}
-
-/// What a run is about to do, and all that is needed to undo or to judge it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Intent {
-    /// The run.
-    pub run: RunId,
-    /// In which target.
-    pub target: TargetName,
-    /// To which object or output.
-    pub subject: Subject,
-    /// Which findings it settles.
-    pub findings: Vec<FindingId>,
-    /// Where they are.
-    pub places: Vec<Place>,
-    /// Their paths, for people.
-    pub paths: Vec<String>,
-    /// The policy classes that allow it, each of which counts it against its limit; none where a person asked for it.
-    #[serde(default)]
-    pub classes: Vec<String>,
-    /// The digest of the policy that was judged by.
-    pub policy_digest: String,
-    /// The pinned commit.
-    pub commit: String,
-    /// The number of the record of its decision; absent in runs from before such records.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decided: Option<u64>,
-    /// What will be done.
-    pub effect: Effect,
-    /// Why: never empty.
-    pub reasons: Vec<String>,
-}
-
-/// What a run will do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Effect {
-    /// A merge patch of one object.
-    Patch(PatchEffect),
-    /// A proposal on the forge.
-    PullRequest {
-        /// Its branch.
-        branch: String,
-        /// The commit that the branch is to hold.
-        head_commit: String,
-    },
-}
-
-/// A merge patch (RFC 7386) and its way back.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct PatchEffect {
-    /// The object's `metadata.uid`, a precondition; absent in a snapshot that has none.
-    pub uid: Option<String>,
-    /// The object's `metadata.resourceVersion`, a precondition; absent in a snapshot that has none.
-    pub resource_version: Option<String>,
-    /// The patch, byte for byte as it is sent.
-    pub patch: Value,
-    /// What the patched paths held before.
-    pub pre_image: Value,
-    /// The merge patch that restores the pre-image.
-    pub inverse: Value,
-    /// How well the object and what its classes name did before it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub health: Vec<Vitals>,
-    /// To whom which paths go back after it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hand_back: Option<Owed>,
-    /// The run that it takes back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub takes_back: Option<RunId>,
-}
-
-/// Fields that go back to whoever applies them server-side.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owed {
-    /// The field manager.
-    pub to: String,
-    /// Which paths.
-    pub paths: Vec<String>,
-}
-
-/// A run's fields went back to their server-side apply owner, or did not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HandBack {
-    /// The run.
-    pub run: RunId,
-    /// The field manager.
-    pub to: String,
-    /// How it ended; `Void` where nothing was ours any more.
-    pub outcome: Outcome,
 }
 
 /// A run's proposal at one place.
@@ -317,85 +216,89 @@ pub struct Checkpoint {
     pub standing: Standing,
 }
 
-/// Why stored bytes are no entry.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// A later trueup wrote it.
-    #[error("an entry of format `{0}`, and this trueup knows `{FORMAT}`: use the trueup that wrote it, or a later one")]
-    Later(u32),
-    /// The bytes do not read.
-    #[error("bytes that do not read as an entry")]
-    Malformed(#[source] serde_json::Error),
+/// What an entry is about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct About<'a> {
+    /// The kind's name in the stored form.
+    pub kind: &'static str,
+    /// The run.
+    pub run: Option<&'a RunId>,
+    /// The target, where the entry names it.
+    pub target: Option<&'a TargetName>,
+    /// The places, where they are not those of its run.
+    pub places: &'a [Place],
+    /// The person whom it names.
+    pub person: Option<&'a str>,
 }
 
-#[derive(Deserialize)]
-struct Version {
-    format: u32,
-}
+impl<'a> About<'a> {
+    fn kind(kind: &'static str) -> Self {
+        Self { kind, run: None, target: None, places: &[], person: None }
+    }
 
-#[derive(Deserialize)]
-struct Stored {
-    entry: Entry,
-}
+    fn run(kind: &'static str, run: &'a RunId) -> Self {
+        Self { run: Some(run), ..Self::kind(kind) }
+    }
 
-#[derive(Serialize)]
-struct ToStore<'a> {
-    format: u32,
-    entry: &'a Entry,
+    fn target(kind: &'static str, target: &'a TargetName) -> Self {
+        Self { target: Some(target), ..Self::kind(kind) }
+    }
+
+    fn places(kind: &'static str, places: &'a [Place]) -> Self {
+        Self { places, ..Self::kind(kind) }
+    }
 }
 
 impl Entry {
+    /// What it is about.
+    #[must_use]
+    pub fn about(&self) -> About<'_> {
+        match self {
+            Self::Decided(record) => About::target("decided", &record.inputs.target),
+            Self::Intent(intent) => {
+                About { target: Some(&intent.target), places: &intent.places, ..About::run("intent", &intent.run) }
+            }
+            Self::Outcome { run, .. } => About::run("outcome", run),
+            Self::HandBack(back) => About::run("hand-back", &back.run),
+            Self::Verification { run, .. } => About::run("verification", run),
+            Self::Proposal(proposal) => {
+                let person = Some(proposal.author.as_str()).filter(|author| !author.is_empty());
+                About { person, ..About::run("proposal", &proposal.run) }
+            }
+            Self::Withdrawal { run, .. } => About::run("withdrawal", run),
+            Self::ProposalClosed { run, .. } => About::run("proposal-closed", run),
+            Self::Undone { run, .. } => About::run("undone", run),
+            Self::Escalation(escalation) => {
+                let places = std::slice::from_ref(&escalation.place);
+                About { places, ..About::target("escalation", &escalation.target) }
+            }
+            Self::EpisodeEnded { places, .. } => About::places("episode-ended", places),
+            Self::Hold(hold) => About::places("hold", &hold.places),
+            Self::Resume { places, .. } => About::places("resume", places),
+            Self::Identity { target, .. } => About::target("identity", target),
+            Self::Pin(_) => About::kind("pin"),
+            Self::State(seen) => About::target("state", &seen.target),
+            Self::Ruling(ruling) => {
+                let places = ruling.what.place().map(std::slice::from_ref).unwrap_or_default();
+                About { target: ruling.what.target(), person: Some(&ruling.by.name), ..About::places("ruling", places) }
+            }
+            Self::Checkpoint(_) => About::kind("checkpoint"),
+        }
+    }
+
     /// The kind's name in the stored form.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Decided(_) => "decided",
-            Self::Intent(_) => "intent",
-            Self::Outcome { .. } => "outcome",
-            Self::HandBack(_) => "hand-back",
-            Self::Verification { .. } => "verification",
-            Self::Proposal(_) => "proposal",
-            Self::Withdrawal { .. } => "withdrawal",
-            Self::ProposalClosed { .. } => "proposal-closed",
-            Self::Undone { .. } => "undone",
-            Self::Escalation(_) => "escalation",
-            Self::EpisodeEnded { .. } => "episode-ended",
-            Self::Hold(_) => "hold",
-            Self::Resume { .. } => "resume",
-            Self::Identity { .. } => "identity",
-            Self::Pin(_) => "pin",
-            Self::State(_) => "state",
-            Self::Ruling(_) => "ruling",
-            Self::Checkpoint(_) => "checkpoint",
-        }
+        self.about().kind
     }
 
     /// The run that it is about.
     #[must_use]
     pub fn run(&self) -> Option<&RunId> {
-        match self {
-            Self::Intent(intent) => Some(&intent.run),
-            Self::Proposal(proposal) => Some(&proposal.run),
-            Self::HandBack(back) => Some(&back.run),
-            Self::Outcome { run, .. }
-            | Self::Verification { run, .. }
-            | Self::Withdrawal { run, .. }
-            | Self::ProposalClosed { run, .. }
-            | Self::Undone { run, .. } => Some(run),
-            Self::Decided(_)
-            | Self::Escalation(_)
-            | Self::EpisodeEnded { .. }
-            | Self::Hold(_)
-            | Self::Resume { .. }
-            | Self::Identity { .. }
-            | Self::Pin(_)
-            | Self::State(_)
-            | Self::Ruling(_)
-            | Self::Checkpoint(_) => None,
-        }
+        self.about().run
     }
 
-    /// What it makes happen to that run; `None` for a run's intent and for entries about no run.
+    /// What it makes happen to that run; `None` for a run's intent, for what is beside its way, and for entries about no run.
     #[must_use]
     pub fn event(&self) -> Option<Event> {
         match self {
@@ -417,60 +320,6 @@ impl Entry {
             | Self::State(_)
             | Self::Ruling(_)
             | Self::Checkpoint(_) => None,
-        }
-    }
-
-    /// The stored form: JSON with the format's version.
-    ///
-    /// # Errors
-    /// Where a value has no JSON form.
-    pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(&ToStore { format: FORMAT, entry: self })
-    }
-
-    /// Reads the stored form.
-    ///
-    /// # Errors
-    /// [`DecodeError::Later`] for a later format, [`DecodeError::Malformed`] for anything else that is no entry.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let Version { format } = serde_json::from_slice(bytes).map_err(DecodeError::Malformed)?;
-        if format != FORMAT {
-            return Err(DecodeError::Later(format));
-        }
-        let Stored { entry } = serde_json::from_slice(bytes).map_err(DecodeError::Malformed)?;
-        Ok(entry)
-    }
-
-    /// The field whose secret value this entry would keep, if there is one. Such an entry is a defect of its maker
-    /// and is never recorded.
-    #[must_use]
-    pub fn secret_at(&self) -> Option<&'static str> {
-        match self {
-            Self::Decided(record) => record.inputs.kept().find_map(|(id, kept)| secret_in(id, &kept)),
-            Self::Intent(intent) => {
-                let (Subject::Object(id), Effect::Patch(effect)) = (&intent.subject, &intent.effect) else { return None };
-                secret_in(id, &[&effect.patch, &effect.pre_image, &effect.inverse])
-            }
-            _ => None,
-        }
-    }
-}
-
-/// The field of this object whose secret value is in what is to be kept of it.
-fn secret_in(id: &ObjectId, kept: &[&Value]) -> Option<&'static str> {
-    if !id.is_secret() {
-        return kept.iter().copied().any(secret::is_within).then_some("env");
-    }
-    ["data", "stringData"].into_iter().find(|field| kept.iter().any(|value| value.get(field).is_some()))
-}
-
-impl Effect {
-    /// Its kind.
-    #[must_use]
-    pub fn kind(&self) -> EffectKind {
-        match self {
-            Self::Patch(_) => EffectKind::Patch,
-            Self::PullRequest { .. } => EffectKind::PullRequest,
         }
     }
 }

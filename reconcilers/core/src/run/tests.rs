@@ -55,6 +55,15 @@ fn is_told(effect: EffectKind, story: &str) -> bool {
     }
 }
 
+/// The state after a story, by its last letter: an answer is waited for, somebody is to look, or it is known what came of it.
+fn state_told(effect: EffectKind, story: &str) -> State {
+    match (effect, story.chars().last()) {
+        (EffectKind::Patch | EffectKind::PullRequest, None | Some('u' | 'p')) => State::ExecuteRepair,
+        (EffectKind::Patch, Some('a' | 'n' | 'o')) | (EffectKind::PullRequest, Some('m' | 'n' | 'o')) => State::Validate,
+        (EffectKind::Patch | EffectKind::PullRequest, Some(_)) => State::ResumeOrRollback,
+    }
+}
+
 fn is_looked(story: &str) -> bool {
     let rest = story.trim_start_matches(['n', 'o', 'h']);
     let rest = rest.strip_prefix(['s', 'f']).unwrap_or(rest);
@@ -72,6 +81,10 @@ fn walk(effect: EffectKind, status: &RunStatus, story: &mut String, left: usize,
                 taken += 1;
                 assert!(is_told(effect, story), "{effect} {story} gave {next:?}");
                 assert_eq!(next.name(), event(letter).name(), "{effect} {story}");
+                assert_eq!(next.state(), state_told(effect, story), "{effect} {story}");
+                // What made something worse is looked at again until it is taken back; nothing else goes back to a former state.
+                let may_go_back = *status == RunStatus::Verified(Outlook::Unhealthy);
+                assert!(next.state() >= status.state() || may_go_back, "{effect} {story}");
                 if left > 1 {
                     walk(effect, &next, story, left - 1, steps);
                 }
@@ -443,7 +456,46 @@ mod told {
         assert!(matches!(Entry::decode(b"\x00\xff"), Err(DecodeError::Malformed(_))));
     }
 
+    /// All that can be recorded of a run of this id.
+    fn of_run(run: &'static str) -> impl Strategy<Value = Entry> {
+        let propose = || Effect::PullRequest { branch: "trueup/p-1".into(), head_commit: "c0ffee".into() };
+        let events =
+            prop::sample::select(super::LETTERS.chars().collect::<Vec<_>>()).prop_map(move |letter| match super::event(letter) {
+                Event::Outcome(outcome) => Entry::Outcome { run: id(run), outcome },
+                Event::Looked(outlook) => Entry::Verification { run: id(run), outlook, why: None },
+                Event::Proposed { .. } => proposal(run, "f-1"),
+                Event::Closed(fate) => Entry::ProposalClosed { run: id(run), fate },
+                Event::Undone { by } => Entry::Undone { run: id(run), by },
+            });
+        let void = || Outcome::Void { reason: "nothing there".into() };
+        let beside = prop_oneof![
+            Just(Entry::Withdrawal { run: id(run), reason: "true again".into() }),
+            Just(Entry::HandBack(HandBack { run: id(run), to: "team".into(), outcome: void() })),
+        ];
+        prop_oneof![2 => Just(patch(run)), 1 => Just(intent(run, "ConfigMap", propose())), 12 => events, 1 => beside]
+    }
+
     proptest! {
+        #[test]
+        fn whatever_is_recorded_each_run_is_in_one_state_and_has_its_moves(
+            entries in prop::collection::vec(prop_oneof![of_run(FIRST), of_run(SECOND)], 0..24)
+        ) {
+            let mut runs = Runs::default();
+            for record in records(entries) {
+                let stored = record.entry.encode().expect("JSON");
+                let record = Record { entry: Entry::decode(&stored).expect("an entry"), ..record };
+                let _refused = runs.apply(&record);
+                for run in runs.all() {
+                    let is_patch = run.intent.effect.kind() == EffectKind::Patch;
+                    let (state, worse) = (run.status.state(), run.status == RunStatus::Verified(Outlook::Unhealthy));
+                    prop_assert!(state >= State::ExecuteRepair, "its intent is recorded");
+                    prop_assert_eq!(Unanswered::of(run).is_some(), is_patch && state == State::ExecuteRepair);
+                    prop_assert_eq!(Validate::of(run).is_some(), is_patch && (state == State::Validate || worse));
+                    prop_assert_eq!(run.due() == Due::Nothing, state == State::ResumeOrRollback && !worse);
+                }
+            }
+        }
+
         #[test]
         fn what_is_encoded_reads_back(texts in prop::collection::vec(".{0,12}", 4), number in any::<i64>()) {
             let entry = intent(FIRST, &texts[0], Effect::Patch(PatchEffect {
