@@ -201,8 +201,12 @@ async fn create(github: &GitHub, proposal: &Proposal, head: String) -> Result<(O
     let unknown = |lost| GitHubError::Unanswered { branch: proposal.branch.clone(), source: Box::new(lost) };
     let pushed = Known::Intended { head: head.clone() };
     let opened = match (look_up(github, proposal, &pushed).await.map_err(unknown)?, lost) {
-        (Found::Open(pull), GitHubError::Refused { .. }) => (update(github, proposal, &pull, head).await?, pull),
-        (Found::Open(pull), _) => (created(&pull, head), pull),
+        (Found::Open(pull), lost) => {
+            let updated = update(github, proposal, &pull, head.clone()).await?;
+            // One with another text is older than this question: the list before it did not have it yet.
+            let is_new = matches!(updated.standing, Standing::Unchanged(_)) && !matches!(lost, GitHubError::Refused { .. });
+            (if is_new { created(&pull, head) } else { updated }, pull)
+        }
         (Found::Foreign(pull, reason), _) => return Ok(settled(Some(&pull), Standing::Foreign(reason))),
         (_, refused @ GitHubError::Refused { .. }) => return Err(refused),
         (_, lost) => return Err(unknown(lost)),
