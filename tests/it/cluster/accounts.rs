@@ -138,8 +138,9 @@ fn every_write_has_one_record_and_every_record_of_a_write_is_one() {
         assert!(is_as_answered, "{status}: {event:#}");
     }
     let unwritten: Vec<&Value> = runs.iter().filter(|(id, _)| !written.contains_key(*id)).map(|(_, run)| *run).collect();
-    assert!(unwritten.iter().all(|run| run["status"].as_str().unwrap().starts_with("void")), "{unwritten:#?}");
-    assert_eq!(unwritten.len(), 1, "killed between intent and write: {unwritten:#?}");
+    // Killed between intent and write; somebody's edit since then hides that nothing went out, so it counts as a write.
+    assert!(unwritten.iter().all(|run| run["status"].as_str().unwrap().starts_with("undetermined")), "{unwritten:#?}");
+    assert_eq!(unwritten.len(), 1, "{unwritten:#?}");
     println!("{} runs in the ledger, {} writes in the audit log", runs.len(), patches.len());
     assert_eq!((runs.len(), patches.len()), (11, 10));
 }
