@@ -13,7 +13,7 @@ use trueup_core::patch::changes_nothing;
 use trueup_core::policy::Policy;
 use trueup_core::run::{
     Due, Effect, Entry, Intent, Outcome, Outlook, PatchEffect, Resolution, Rollback, Run, RunId, RunStatus, Unanswered, Validate,
-    is_to_be_sighted, may_still_land, resolve,
+    is_to_be_sighted, may_still_land, resolve_after,
 };
 
 use super::attempt::hand_back;
@@ -79,7 +79,7 @@ async fn recover(ledger: &Ledger, judged: &Judged, guards: &Guards, now: Timesta
         let completed = match run.due() {
             Due::Nothing | Due::Fate => continue,
             _ if guards.held_by_people(Some(id), &run.intent.places, now).is_some() => Completed::default(),
-            Due::Resolution | Due::Verification => completed((ledger, now), judged, run, (id, effect)).await?,
+            Due::Resolution | Due::Verification => completed((ledger, now), judged, (run, &runs), (id, effect)).await?,
         };
         if !completed.is_told && run.due() == Due::Resolution {
             recovered.unresolved.insert(id.clone(), run.intent.run.clone());
@@ -137,7 +137,7 @@ struct Completed {
 async fn completed(
     (ledger, now): (&Ledger, Timestamp),
     judged: &Judged,
-    run: &Run,
+    (run, runs): (&Run, &[Run]),
     (id, effect): (&ObjectId, &PatchEffect),
 ) -> Result<Completed, LedgerError> {
     let mut completed = Completed::default();
@@ -154,7 +154,7 @@ async fn completed(
     };
     let taken = match Unanswered::of(run) {
         Some(unanswered) => {
-            let Some(outcome) = resolved(judged, run, (effect, live.as_ref()), now) else { return Ok(completed) };
+            let Some(outcome) = resolved(judged, (run, runs), (effect, live.as_ref()), now) else { return Ok(completed) };
             completed.is_told = !matches!(outcome, Outcome::Unknown { .. });
             let (taken, recorded) = ledger.make(unanswered.ended(outcome), Timestamp::now()).await?;
             completed.records += recorded.iter().count();
@@ -177,10 +177,15 @@ async fn completed(
 }
 
 /// How the act of a run ended whose answer is not known; none where it is too early to tell and nothing is to be recorded.
-fn resolved(judged: &Judged, run: &Run, (effect, live): (&PatchEffect, Option<&Live>), now: Timestamp) -> Option<Outcome> {
+fn resolved(
+    judged: &Judged,
+    (run, runs): (&Run, &[Run]),
+    (effect, live): (&PatchEffect, Option<&Live>),
+    now: Timestamp,
+) -> Option<Outcome> {
     let bound = judged.reach.in_flight();
     let is_under_way = bound.is_some_and(|bound| may_still_land(run, now, bound));
-    match resolve(live, (effect, &run.intent.paths), is_under_way) {
+    match resolve_after(live, (run, effect), runs, is_under_way) {
         Resolution::TooEarly => bound.filter(|bound| is_to_be_sighted(run, now, *bound)).map(|_| Outcome::Unknown {
             reason: "read again, late: the object is as it was; read once more after as long again".to_owned(),
         }),

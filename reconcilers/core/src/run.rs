@@ -39,7 +39,7 @@ pub use intent::{Effect, HandBack, Intent, Owed, PatchEffect};
 pub use moves::{
     Asked, Circumstances, ExecuteRepair, Move, PlanProposal, PlanRemediation, ResumeOrRollback, Rollback, Unanswered, Validate,
 };
-pub use resolve::{FIELD_MANAGER, Resolution, is_to_be_sighted, may_still_land, resolve};
+pub use resolve::{FIELD_MANAGER, Resolution, is_to_be_sighted, may_still_land, resolve, resolve_after};
 pub use ruling::{Approval, Area, AreaHold, Denial, Grant, KnownBy, Person, Ruled, Ruling, Spot};
 pub use standing::{Failure, Fight, Inadmissible, People, Said, Standing, Write};
 pub use state::State;

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{PatchEffect, Run};
+use super::{Effect, PatchEffect, Run, RunStatus};
 use crate::facts::{Live, Operation, Owner};
 use crate::patch::changes_nothing;
 use crate::path::Path;
@@ -42,6 +42,42 @@ pub fn resolve(live: Option<&Live>, (effect, paths): (&PatchEffect, &[String]), 
         (true, false) => Resolution::Undetermined("its values are there, and who wrote them cannot be told"),
         (false, _) => Resolution::Undetermined("the object moved on, and does not have its values"),
     }
+}
+
+/// Resolves a write of a run by its object as it is now, and by the runs before it.
+///
+/// A list may show what was there a while ago. A write that was decided by such a list is refused, and the values that it was to make
+/// may be there all the same, and trueup's: by an earlier run.
+#[must_use]
+pub fn resolve_after(live: Option<&Live>, (run, effect): (&Run, &PatchEffect), runs: &[Run], may_still_land: bool) -> Resolution {
+    let mut earlier = runs.iter().take_while(|earlier| earlier.intent.run != run.intent.run);
+    match resolve(live, (effect, &run.intent.paths), may_still_land) {
+        Resolution::Applied if earlier.any(|earlier| may_have_come_after(earlier, run, effect)) => {
+            Resolution::Undetermined("its values are there, and an earlier run may have written them")
+        }
+        resolution => resolution,
+    }
+}
+
+/// Whether an earlier run may have written to the version of a later one, or to one after it. Of one object they are decimal numbers
+/// that grow: <https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>.
+fn may_have_come_after(earlier: &Run, run: &Run, effect: &PatchEffect) -> bool {
+    let Effect::Patch(wrote) = &earlier.intent.effect else { return false };
+    let number = |effect: &PatchEffect| effect.resource_version.as_deref().and_then(|version| version.parse::<u64>().ok());
+    let is_before = number(wrote).zip(number(effect)).is_some_and(|(earlier, later)| earlier < later);
+    let is_there = match &earlier.status {
+        RunStatus::Void { .. } | RunStatus::Refused { .. } | RunStatus::Inadmissible { .. } => false,
+        RunStatus::Intended(_)
+        | RunStatus::Unknown { .. }
+        | RunStatus::Undetermined { .. }
+        | RunStatus::Applied { .. }
+        | RunStatus::Verified(_)
+        | RunStatus::Undone { .. }
+        | RunStatus::Proposed { .. }
+        | RunStatus::Closed(_) => true,
+    };
+    let is_same = earlier.intent.target == run.intent.target && earlier.intent.subject == run.intent.subject;
+    is_same && wrote.uid == effect.uid && is_there && !is_before
 }
 
 /// Whether trueup owns each value that the patch has written. What it has taken out leaves no trace.
@@ -88,7 +124,7 @@ mod tests {
     use super::*;
     use crate::facts::{FieldSet, Tracking};
     use crate::object::ObjectId;
-    use crate::run::{EffectKind, Intent, RunStatus};
+    use crate::run::{EffectKind, Intent, Outlook};
 
     const PATHS: [&str; 2] = ["data.a", "data.gone"];
 
@@ -170,6 +206,46 @@ mod tests {
             hand_back: None,
             unanswered: unanswered.iter().copied().map(at).collect(),
             records: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_run_may_have_written_is_not_taken_for_this_ones() {
+        let patched = |id: &str, version: &str, status: RunStatus| {
+            let mut run = run(&[]);
+            run.intent.run = id.parse().expect("an id");
+            run.intent.paths = PATHS.map(str::to_owned).to_vec();
+            let version = Some(version.to_owned());
+            let effect = PatchEffect { resource_version: version, ..effect(json!({"data": {"a": "1", "gone": null}})) };
+            run.intent.effect = Effect::Patch(effect);
+            Run { status, ..run }
+        };
+        const FIRST: &str = "01JD0000000000000000000001";
+        const SECOND: &str = "01JD0000000000000000000002";
+        let settled = || RunStatus::Verified(Outlook::Settled);
+        let void = || RunStatus::Void { reason: "r".to_owned() };
+        let undetermined = || RunStatus::Undetermined { reason: "r".to_owned() };
+        let now = live("9", "1", &[("trueup", Operation::Update, "data.a")]);
+        for (version, status, is_told) in [
+            ("5", settled(), true),
+            ("6", settled(), false),
+            ("7", settled(), false),
+            ("10", settled(), false),
+            ("opaque", settled(), false),
+            ("7", undetermined(), false),
+            ("7", void(), true),
+        ] {
+            let cut_off = patched(SECOND, "6", RunStatus::Intended(EffectKind::Patch));
+            let Effect::Patch(effect) = &cut_off.intent.effect else { panic!("a patch") };
+            let runs = [patched(FIRST, version, status), cut_off.clone()];
+            let resolution = resolve_after(Some(&now), (&cut_off, effect), &runs, false);
+            assert_eq!(resolution == Resolution::Applied, is_told, "{:?}: {resolution:?}", runs[0]);
+            let later = [cut_off.clone(), patched(FIRST, version, settled())];
+            assert_eq!(
+                resolve_after(Some(&now), (&cut_off, effect), &later, false),
+                Resolution::Applied,
+                "only what came before"
+            );
         }
     }
 

@@ -10,7 +10,7 @@ use trueup_core::object::ObjectId;
 use trueup_core::patch::changes_nothing;
 use trueup_core::run::{
     Due, Effect, Entry, Outcome, Outlook, PatchEffect, Resolution, Run, RunId, RunStatus, is_to_be_sighted, may_still_land,
-    resolve,
+    resolve_after,
 };
 
 use super::guards;
@@ -110,7 +110,7 @@ fn completed(world: &mut World, judged: &Judged, run: &Run, (id, effect): (&Obje
     }
     let one_look = world.is_broken(Mutation::TrustsOneLookAtTheClock);
     let is_under_way = if one_look { now.duration_since(run.begun) < IN_FLIGHT } else { may_still_land(run, now, IN_FLIGHT) };
-    let outcome = match resolve(live.as_ref(), (effect, &run.intent.paths), is_under_way) {
+    let outcome = match resolve_after(live.as_ref(), (run, effect), world.disk.runs.all(), is_under_way) {
         Resolution::TooEarly if is_to_be_sighted(run, now, IN_FLIGHT) => {
             Outcome::Unknown { reason: "nothing is seen of it".to_owned() }
         }
