@@ -25,6 +25,8 @@ use crate::source::Pinned;
 use crate::stop::Stop;
 use crate::target::Judged;
 
+use propose::{Turn, Verdict};
+
 pub use basis::{Basis, decided};
 pub use episodes::{Now, end_episodes, now};
 pub use recover::{Guarded, guarded};
@@ -81,7 +83,7 @@ pub async fn perform(
             Decision::Hold(_) | Decision::Leave(_) => reports.push((number, vec![previewed(&decision)])),
         }
     }
-    let reviewed = Box::pin(propose::review(acting, judged, &verdicts)).await?;
+    let reviewed = Box::pin(propose::review(acting, judged, &verdicts, Turn::All)).await?;
     reports.extend(reviewed.into_iter().map(|(number, report)| (number, vec![report])));
     let (corrected, left) = batch::correct_all(acting, judged, guards, corrections).await?;
     reports.extend(corrected);
@@ -89,9 +91,9 @@ pub async fn perform(
         if acting.stop.is_requested() {
             break;
         }
-        verdicts.insert(finding.clone(), propose::Verdict::Propose(number, remedy, reasons));
+        verdicts.insert(finding.clone(), Verdict::Propose(number, remedy, reasons));
         let acting = Acting { basis: &basis, ..acting };
-        let reviewed = Box::pin(propose::review(acting, judged, &verdicts)).await?;
+        let reviewed = Box::pin(propose::review(acting, judged, &verdicts, Turn::Late(&finding))).await?;
         let is_late = |report: &RunReport| report.finding.contains(&finding.0);
         reports.extend(reviewed.into_iter().filter(|(_, report)| is_late(report)).map(|(number, report)| (number, vec![report])));
     }

@@ -20,8 +20,8 @@ use trueup_core::run::Run;
 use super::{Acting, report};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
-use crate::review::forge;
 use crate::review::group::{Fit, Key, branch, fit, groups};
+use crate::review::{Became, forge};
 use crate::source::Revision;
 use crate::target::{Judged, JudgedCase};
 
@@ -84,11 +84,31 @@ impl Wanted<'_> {
     }
 }
 
+/// Which findings that are in no open proposal get one.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Turn<'a> {
+    /// All.
+    All,
+    /// The one that is known to be for people only since it could not be corrected. The others had their turn in this round: what
+    /// people answered since would be asked again.
+    Late(&'a FindingId),
+}
+
+impl Turn<'_> {
+    fn is_of(self, finding: &FindingId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Late(late) => finding == late,
+        }
+    }
+}
+
 /// Brings the proposals of a target to what is decided about its findings; each report with a number among the decisions.
 pub(super) async fn review(
     acting: Acting<'_>,
     judged: &Judged,
     verdicts: &Verdicts,
+    turn: Turn<'_>,
 ) -> Result<Vec<(usize, RunReport)>, LedgerError> {
     // Nothing was looked at: a person asks for one thing alone.
     if judged.cases.is_empty() {
@@ -108,8 +128,12 @@ pub(super) async fn review(
     outlook::verify_merged(acting, judged, &runs).await?;
     let mut plans: Vec<Plan<'_>> = open.iter().map(|proposal| plan(acting, judged, verdicts, proposal)).collect();
     let is_open = |place: &Place| open.iter().any(|proposal| proposal.has(place));
-    let fresh = all.into_iter().filter(|wanted| !is_open(&wanted.finding.place)).collect();
-    let alone = join(&mut plans, fresh);
+    let is_fresh = |wanted: &Wanted<'_>| !is_open(&wanted.finding.place) && turn.is_of(&wanted.finding.id);
+    let mut alone = join(&mut plans, all.into_iter().filter(is_fresh).collect());
+    for plan in &mut plans {
+        alone.append(&mut not_taken(acting, plan, &runs).await);
+    }
+    alone.sort_by_key(|wanted| wanted.number);
     let mut reports = Vec::new();
     for plan in plans {
         if acting.stop.is_requested() {
@@ -125,6 +149,8 @@ pub(super) async fn review(
 struct Plan<'a> {
     open: &'a Open,
     wanted: Vec<Wanted<'a>>,
+    /// What is in no proposal yet, and joins it.
+    joining: Vec<Wanted<'a>>,
     /// Why it stays as it is in this round.
     waits: Vec<String>,
     /// Why places leave it.
@@ -134,7 +160,7 @@ struct Plan<'a> {
 }
 
 fn plan<'a>(acting: Acting<'_>, judged: &'a Judged, verdicts: &'a Verdicts, open: &'a Open) -> Plan<'a> {
-    let mut plan = Plan { open, wanted: Vec::new(), waits: Vec::new(), over: Vec::new(), keys: Vec::new() };
+    let mut plan = Plan { open, wanted: Vec::new(), joining: Vec::new(), waits: Vec::new(), over: Vec::new(), keys: Vec::new() };
     for place in open.places() {
         match member_of(judged, verdicts, (&place, open.subject(&place)), is_asked_for_all(acting)) {
             // One proposal asks for one thing: what is to be asked otherwise is asked in the next round.
@@ -158,16 +184,29 @@ fn join<'a>(plans: &mut [Plan<'a>], fresh: Vec<Wanted<'a>>) -> Vec<Wanted<'a>> {
         let can_take = |plan: &&mut Plan<'a>| plan.waits.is_empty() && !plan.wanted.is_empty();
         let nearest = plans.iter_mut().filter(can_take).max_by_key(|plan| fit(&wanted.key(), &plan.keys));
         match nearest.filter(|plan| fit(&wanted.key(), &plan.keys) > Fit::No) {
-            Some(plan) => plan.wanted.push(wanted),
+            Some(plan) => plan.joining.push(wanted),
             None => alone.push(wanted),
         }
     }
     alone
 }
 
+/// What cannot join an open proposal after all: nothing is pushed to a branch that people have pushed to, so what joins would wait
+/// until they are done with it.
+async fn not_taken<'a>(acting: Acting<'_>, plan: &mut Plan<'a>, runs: &[Run]) -> Vec<Wanted<'a>> {
+    if plan.joining.is_empty() || acting.stop.is_requested() {
+        return Vec::new();
+    }
+    match end::look(acting, plan.open, runs).await.became {
+        Ok(Became::Foreign(_)) => std::mem::take(&mut plan.joining),
+        Ok(_) | Err(_) => Vec::new(),
+    }
+}
+
 /// An open proposal: brought up to date, looked after, or ended.
 async fn keep(acting: Acting<'_>, judged: &Judged, plan: Plan<'_>, runs: &[Run]) -> Result<Vec<(usize, RunReport)>, LedgerError> {
-    let Plan { open, mut wanted, waits, over, .. } = plan;
+    let Plan { open, mut wanted, joining, waits, over, .. } = plan;
+    wanted.extend(joining);
     // Whatever order they joined in: the same findings are the same commit.
     wanted.sort_by_key(|wanted| wanted.number);
     let number = wanted.iter().map(|wanted| wanted.number).min().unwrap_or(usize::MAX);

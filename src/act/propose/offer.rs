@@ -225,7 +225,11 @@ async fn answered(acting: Acting<'_>, about: &About<'_>, runs: &[Run]) -> Result
             let ours: Vec<&str> = runs_of(about.branch, runs).into_iter().filter_map(head).collect();
             forge::in_the_way(acting.session, about.branch, &ours).await.unwrap_or_default()
         }
-        Ok(_) | Err(_) => None,
+        Ok(_) => None,
+        // It may have ended: then this would ask again what people have answered.
+        Err(Failed::Refused(why) | Failed::Unanswered(why) | Failed::Later(why)) => {
+            return Ok(Some(RunReport { reasons: vec![why], ..about.report("not answered") }));
+        }
     };
     Ok(why.map(|why| RunReport { reasons: vec![why], ..about.report("foreign") }))
 }

@@ -304,14 +304,14 @@ fn perform(
             Decision::Propose(_) | Decision::Hold(_) | Decision::Leave(_) => {}
         }
     }
-    propose::review(world, judged, &verdicts, basis)?;
+    propose::review(world, judged, (&verdicts, None), basis)?;
     let mut left = Vec::new();
     for correction in corrections {
         correct::correct(world, (judged, guards, requests), (correction, basis), &mut left)?;
     }
     for (number, (mut basis, proposal)) in (count..).zip(left) {
-        verdicts.insert(proposal.finding, Verdict::Propose(number, proposal.remedy));
-        propose::review(world, judged, &verdicts, &mut basis)?;
+        verdicts.insert(proposal.finding.clone(), Verdict::Propose(number, proposal.remedy));
+        propose::review(world, judged, (&verdicts, Some(&proposal.finding)), &mut basis)?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use trueup_core::policy::Remedy;
 use trueup_core::run::{Due, Entry, Outlook, Run};
 
 use super::{Basis, Judged};
+use crate::simulator::forge::Became;
 use crate::simulator::world::{Cut, World};
 use open::{Member, Open, branch_of, is_seen, member_of};
 
@@ -64,10 +65,17 @@ impl Wanted<'_> {
 struct Plan<'a> {
     open: Open,
     wanted: Vec<Wanted<'a>>,
+    joining: Vec<Wanted<'a>>,
     waits: bool,
 }
 
-pub fn review(world: &mut World, judged: &Judged, verdicts: &Verdicts, basis: &mut Basis) -> Result<(), Cut> {
+/// Brings the proposals to what is decided; what is in none gets one, or of it only what could not be corrected.
+pub fn review(
+    world: &mut World,
+    judged: &Judged,
+    (verdicts, late): (&Verdicts, Option<&FindingId>),
+    basis: &mut Basis,
+) -> Result<(), Cut> {
     let all = judged.findings().filter_map(|finding| match verdicts.get(&finding.id) {
         Some(Verdict::Propose(number, remedy)) => Some(Wanted { number: *number, finding, remedy: *remedy }),
         Some(Verdict::Waits | Verdict::Over) | None => None,
@@ -79,16 +87,26 @@ pub fn review(world: &mut World, judged: &Judged, verdicts: &Verdicts, basis: &m
     let taken: BTreeSet<Place> = open.iter().flat_map(Open::places).collect();
     let mut plans: Vec<Plan<'_>> = open.into_iter().map(|open| plan(judged, verdicts, open)).collect();
     let mut alone = Vec::new();
-    for wanted in all.into_iter().filter(|wanted| !taken.contains(&wanted.finding.place)) {
+    let is_fresh =
+        |wanted: &Wanted<'_>| !taken.contains(&wanted.finding.place) && late.is_none_or(|late| wanted.finding.id == *late);
+    for wanted in all.into_iter().filter(is_fresh) {
         let can_take = |plan: &&mut Plan<'_>| {
             !plan.waits && !plan.wanted.is_empty() && plan.wanted.iter().all(|other| other.key() == wanted.key())
         };
         match plans.iter_mut().filter(can_take).last() {
-            Some(plan) => plan.wanted.push(wanted),
+            Some(plan) => plan.joining.push(wanted),
             None => alone.push(wanted),
         }
     }
-    for Plan { open, mut wanted, waits } in plans {
+    let runs = world.disk.runs.all().to_vec();
+    for plan in plans.iter_mut().filter(|plan| !plan.joining.is_empty()) {
+        if end::look(world, &plan.open, &runs)? == Some(Became::Foreign) {
+            alone.append(&mut plan.joining);
+        }
+    }
+    alone.sort_by_key(|wanted| wanted.number);
+    for Plan { open, mut wanted, joining, waits } in plans {
+        wanted.extend(joining);
         wanted.sort_by_key(|wanted| wanted.number);
         match () {
             () if waits => end::look_after(world, &open)?,
@@ -109,7 +127,7 @@ fn plan<'a>(judged: &'a Judged, verdicts: &Verdicts, open: Open) -> Plan<'a> {
             Member::Over => {}
         }
     }
-    Plan { open, wanted, waits }
+    Plan { open, wanted, joining: Vec::new(), waits }
 }
 
 fn begin(world: &mut World, judged: &Judged, alone: Vec<Wanted<'_>>, basis: &mut Basis) -> Result<(), Cut> {

@@ -159,7 +159,8 @@ fn answered(world: &mut World, about: &About<'_>, runs: &[Run]) -> Result<bool, 
             let there = world.at_forge(|forge| forge.head(about.branch))?.flatten();
             Ok(there.is_some_and(|there| runs_of(about.branch, runs).into_iter().all(|run| head_of(run) != Some(&there))))
         }
-        Some(_) | None => Ok(false),
+        Some(_) => Ok(false),
+        None => Ok(true),
     }
 }
 

@@ -139,9 +139,10 @@ pub fn known(open: Option<&Open>, earlier: &[&Run]) -> Vec<(Known, Option<Run>)>
     };
     let record = open.and_then(Open::newest).or(last);
     let recorded = record.map(|record| (opened(record, &record.head_commit), None));
+    let is_cut_off = earlier.iter().any(|run| run.due() == Due::Resolution);
     let unrecorded = unrecorded.filter_map(|run| {
         let head = head_of(run)?;
-        match open.and_then(Open::newest) {
+        match open.and_then(Open::newest).or(last.filter(|_| !is_cut_off)) {
             Some(record) => Some((opened(record, head), None)),
             None => Some((Known::Intended(head.to_owned()), (run.due() == Due::Resolution).then(|| (*run).clone()))),
         }
