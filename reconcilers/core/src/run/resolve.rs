@@ -209,6 +209,9 @@ mod tests {
         }
     }
 
+    const FIRST: &str = "01JD0000000000000000000001";
+    const SECOND: &str = "01JD0000000000000000000002";
+
     #[test]
     fn what_an_earlier_run_may_have_written_is_not_taken_for_this_ones() {
         let patched = |id: &str, version: &str, status: RunStatus| {
@@ -220,8 +223,6 @@ mod tests {
             run.intent.effect = Effect::Patch(effect);
             Run { status, ..run }
         };
-        const FIRST: &str = "01JD0000000000000000000001";
-        const SECOND: &str = "01JD0000000000000000000002";
         let settled = || RunStatus::Verified(Outlook::Settled);
         let void = || RunStatus::Void { reason: "r".to_owned() };
         let undetermined = || RunStatus::Undetermined { reason: "r".to_owned() };

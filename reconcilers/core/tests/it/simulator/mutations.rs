@@ -29,13 +29,11 @@ pub enum Mutation {
     OverlooksWhatIsGone,
     TakesLostWritesForNone,
     TakesAnyValuesForItsOwn,
-    UndoesBeforeItRecovers,
-    TrustsOneLookAtTheClock,
     OffersToPeoplesBranches,
 }
 
 /// What is broken, and which invariant says so.
-pub const MUTATIONS: [(Mutation, Invariant); 30] = [
+pub const MUTATIONS: [(Mutation, Invariant); 28] = [
     (Mutation::WritesWhatIsForPeople, Invariant::PolicyGate),
     (Mutation::LeavesOutPreconditions, Invariant::NoStaleWrite),
     (Mutation::ServerIgnoresVersions, Invariant::ReadYourWrites),
@@ -63,7 +61,5 @@ pub const MUTATIONS: [(Mutation, Invariant); 30] = [
     (Mutation::KnowsTheFirstObjectAlone, Invariant::Convergence),
     (Mutation::TakesLostWritesForNone, Invariant::NoWriteWithoutEntry),
     (Mutation::TakesAnyValuesForItsOwn, Invariant::NoWriteWithoutEntry),
-    (Mutation::UndoesBeforeItRecovers, Invariant::Rollback),
-    (Mutation::TrustsOneLookAtTheClock, Invariant::NoWriteWithoutEntry),
     (Mutation::OffersToPeoplesBranches, Invariant::Convergence),
 ];

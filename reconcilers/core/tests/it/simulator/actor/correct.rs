@@ -278,13 +278,11 @@ pub fn undo(world: &mut World, run: &Run) -> Result<(), Cut> {
     let (Subject::Object(id), Effect::Patch(effect)) = (&run.intent.subject, &run.intent.effect) else { return Ok(()) };
     // A person asks for one thing alone: nothing else is looked at.
     let judged = Judged { cases: Vec::new(), ..look(world)? };
-    let hasty = world.is_broken(Mutation::UndoesBeforeItRecovers);
-    let (guards, unresolved) =
-        if hasty { (guards::of(world, &judged), BTreeMap::new()) } else { recover::guarded(world, &judged)? };
+    let (guards, unresolved) = recover::guarded(world, &judged)?;
     let runs = &world.disk.runs;
     let is_standing = |run: &Run| matches!(run.status, RunStatus::Applied { .. } | RunStatus::Verified(_));
     let is_open = unresolved.contains_key(id) || perhaps_undone_by(runs.all(), &run.intent.run).is_some();
-    if (is_open && !hasty) || !runs.get(&run.intent.run).is_some_and(is_standing) {
+    if is_open || !runs.get(&run.intent.run).is_some_and(is_standing) {
         return Ok(());
     }
     let Ok(Some(object)) = world.read(id)? else { return Ok(()) };

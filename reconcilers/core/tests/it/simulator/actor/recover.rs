@@ -108,8 +108,7 @@ fn completed(world: &mut World, judged: &Judged, run: &Run, (id, effect): (&Obje
         live.owners[0].fields.paths.extend(run.intent.paths.iter().filter_map(|path| path.parse().ok()));
         live.owners[0].fields.paths.sort();
     }
-    let one_look = world.is_broken(Mutation::TrustsOneLookAtTheClock);
-    let is_under_way = if one_look { now.duration_since(run.begun) < IN_FLIGHT } else { may_still_land(run, now, IN_FLIGHT) };
+    let is_under_way = may_still_land(run, now, IN_FLIGHT);
     let outcome = match resolve_after(live.as_ref(), (run, effect), world.disk.runs.all(), is_under_way) {
         Resolution::TooEarly if is_to_be_sighted(run, now, IN_FLIGHT) => {
             Outcome::Unknown { reason: "nothing is seen of it".to_owned() }
