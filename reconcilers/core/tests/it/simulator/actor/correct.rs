@@ -1,7 +1,5 @@
 //! One object put right, as `src/act/correct.rs`, `src/act/attempt.rs` and `src/act/verify.rs` do it.
 
-use std::collections::BTreeMap;
-
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use trueup_core::decide::{Case, Correction, Decision, Guards, Inputs, Proposal, Request, Settled, Terms, Undo};
@@ -12,7 +10,7 @@ use trueup_core::run::{
     Effect, Entry, Hold, Intent, Outcome, Outlook, PatchEffect, Resolution, Run, RunId, RunStatus, perhaps_undone_by, resolve,
 };
 
-use super::{Basis, Judged, Judgement, REFUSALS, escalate, guards, held_by_now, judge, live, look, managed, matched, recover};
+use super::{Basis, Judged, Judgement, REFUSALS, escalate, held_by_now, judge, live, look, managed, matched, recover};
 use crate::simulator::mutations::Mutation;
 use crate::simulator::server::{Object, Reply, Write};
 use crate::simulator::source::name;

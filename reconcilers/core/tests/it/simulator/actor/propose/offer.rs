@@ -154,13 +154,13 @@ fn answered(world: &mut World, about: &About<'_>, runs: &[Run]) -> Result<bool, 
         return Ok(true);
     }
     match became {
-        Some(Became::Foreign) => Ok(true),
+        // Where nobody answered what became of it, it may be theirs.
+        Some(Became::Foreign) | None => Ok(true),
         Some(Became::Gone | Became::Closed | Became::Merged) if was_refused => {
             let there = world.at_forge(|forge| forge.head(about.branch))?.flatten();
             Ok(there.is_some_and(|there| runs_of(about.branch, runs).into_iter().all(|run| head_of(run) != Some(&there))))
         }
         Some(_) => Ok(false),
-        None => Ok(true),
     }
 }
 
