@@ -23,7 +23,7 @@ use mutations::{MUTATIONS, Mutation};
 use world::World;
 
 /// The worlds of a run without `TRUEUP_SEEDS`.
-const SEEDS: u64 = 8_000;
+const SEEDS: u64 = 10_000;
 /// Steps of a world, each a round of the program or something that others do.
 const STEPS: usize = 14;
 /// Each so many worlds is run twice, with other secret bytes.
