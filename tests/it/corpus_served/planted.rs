@@ -125,6 +125,15 @@ impl Field<'_> {
         for one in planted.keys() {
             self.live.put_back(self.schemas, &before[one], latest.get(one), &self.object(one).value);
         }
+        // A controller follows an edit: an autoscaler, its new range.
+        let moved = |(one, now): &(&String, &Value)| {
+            let is_other = |before: &Value| !changes(self.schemas, before, now).is_empty();
+            !planted.contains_key(*one) && before.get(*one).is_some_and(is_other)
+        };
+        for (one, now) in latest.iter().filter(moved) {
+            println!("  {one} has moved by itself");
+            self.live.put_back(self.schemas, &before[one], Some(now), &self.object(one).value);
+        }
         println!("seed {seed}: {} planted, {} faults, {:.1} s", planted.len(), faults.len(), begun.elapsed().as_secs_f32());
         for fault in &faults {
             println!("  {fault}");

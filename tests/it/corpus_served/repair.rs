@@ -21,7 +21,7 @@ use trueup_kubernetes::table::Table;
 
 use super::api::{path_of, text};
 use super::call::MERGE;
-use super::judge::changes;
+use super::judge::{changes, is_said};
 use super::live::Live;
 use super::objects::Object;
 use super::schema::Schemas;
@@ -73,7 +73,7 @@ impl Repairing<'_> {
         due: &BTreeSet<Path>,
     ) -> Result<Repaired, String> {
         let left = edited(self.schemas, &repair.patch.to_string(), (case.before, answer)).into_iter();
-        let left = left.filter(|path| !case.is_returned(answer, path) && !is_allocated_anew(case.before, path, due));
+        let left = left.filter(|path| !case.is_returned(answer, path) && !is_allocated_anew(case.declared, path, due));
         let left: Vec<String> = left.map(|path| path.to_string()).collect();
         // What else differs is a controller's.
         let others: BTreeSet<String> = changes(self.schemas, case.before, now).difference(due).map(Path::to_string).collect();
@@ -83,7 +83,7 @@ impl Repairing<'_> {
         let mut undone = answer.clone();
         json_patch::merge(&mut undone, &repair.inverse);
         let mut beside = edited(self.schemas, &repair.inverse.to_string(), (now, &undone));
-        beside.retain(|path| !is_allocated_anew(now, path, due));
+        beside.retain(|path| due.contains(path) || !is_allocated_anew(case.declared, path, due));
         if beside.is_empty() { Ok(Repaired::LeadsBack) } else { Err(format!("the inverse {} leaves {beside:?}", repair.inverse)) }
     }
 
@@ -102,10 +102,10 @@ impl Repairing<'_> {
     }
 }
 
-/// A node port that a patch takes away with something else is allocated anew, and it is another one.
-fn is_allocated_anew(object: &Value, path: &Path, due: &BTreeSet<Path>) -> bool {
+/// A node port that a patch takes away, with something else or because Git says none, is allocated anew, and it is another one.
+fn is_allocated_anew(declared: &Value, path: &Path, due: &BTreeSet<Path>) -> bool {
     let is_node_port = matches!(path.0.last(), Some(Segment::Key(key)) if key == "nodePort");
-    object["kind"] == "Service" && is_node_port && !due.contains(path)
+    declared["kind"] == "Service" && is_node_port && (!due.contains(path) || !is_said(declared, path))
 }
 
 /// A refusal is the server's word on the field, not on the form of the patch.
