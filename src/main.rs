@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// A look makes and drops values by the hundred thousand: with the system's allocator it takes twice as long.
+/// A look makes and drops values by the hundred thousand: with the system's allocator it takes up to twice as long.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -82,16 +82,16 @@ fn sync_by(world: &World, proxy: &Proxy) -> (Vec<Value>, Vec<String>) {
     (runs, statuses)
 }
 
+/// Somebody leads the Service's first port elsewhere.
+fn edit_port(world: &World) {
+    let edit = r#"[{"op": "replace", "path": "/spec/ports/0/targetPort", "value": 9999}]"#;
+    world.kubectl(&["patch", "service/web", "--type=json", "-p", edit]);
+}
+
 #[test]
 fn a_list_that_grew_meanwhile_is_patched_as_it_is_by_then() {
     let Some(world) = world() else { return };
-    world.kubectl(&[
-        "patch",
-        "service/web",
-        "--type=json",
-        "-p",
-        r#"[{"op": "replace", "path": "/spec/ports/0/targetPort", "value": 9999}]"#,
-    ]);
+    edit_port(&world);
     let mesh = json!([{"op": "add", "path": "/spec/ports/-", "value": {"name": "mesh", "port": 15090, "protocol": "TCP", "targetPort": 15090}}]);
     let proxy = racing(&world, 1, &["patch", "service/web", "--type=json", "-p", &mesh.to_string()]);
     let (runs, statuses) = sync_by(&world, &proxy);
@@ -119,13 +119,7 @@ fn a_list_that_grew_meanwhile_is_patched_as_it_is_by_then() {
 #[test]
 fn an_object_that_is_written_all_the_time_waits_for_the_next_round() {
     let Some(world) = world() else { return };
-    world.kubectl(&[
-        "patch",
-        "service/web",
-        "--type=json",
-        "-p",
-        r#"[{"op": "replace", "path": "/spec/ports/0/targetPort", "value": 9999}]"#,
-    ]);
+    edit_port(&world);
     let proxy = racing(&world, usize::MAX, &["annotate", "service/web", "--overwrite", "written={n}"]);
     let (runs, statuses) = sync_by(&world, &proxy);
     assert_eq!(statuses, ["void", "void", "void"], "{runs:#?}");
