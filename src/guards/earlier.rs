@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use trueup_core::decide::{FIGHT_WRITES, Guards, HeldPlace};
-use trueup_core::facts::Pair;
 use trueup_core::finding::{Divergence, Finding, Place, Subject};
 use trueup_core::policy::Policy;
 use trueup_core::run::{RunId, Standing};
-use trueup_core::seen::Seen;
 
 use crate::target::Judged;
 
@@ -43,15 +41,7 @@ fn wants(judged: &Judged, finding: &Finding, written: &Value) -> bool {
     let (Subject::Object(id), Divergence::Field(drift)) = (&finding.difference.subject, &finding.difference.divergence) else {
         return false;
     };
-    let expected = match judged.case_of(id).and_then(|case| case.pair.as_ref()) {
-        Some(Pair::Matched(matched)) => drift.path.find(&matched.expected.value),
-        Some(Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..)) | None => None,
-    };
-    match &drift.desired {
-        Some(Seen::Plain(desired)) => desired == written || expected == Some(written),
-        Some(Seen::Masked(_)) => false,
-        None => written.is_null(),
-    }
+    drift.wants(judged.case_of(id).and_then(|case| case.pair.as_ref()), written)
 }
 
 /// Holds what a class would correct that has made something worse twice under this very policy.

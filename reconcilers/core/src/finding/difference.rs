@@ -3,9 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{FindingId, Place, Subject, Surroundings};
-use crate::facts::{Evidence, Operation, Origin};
+use crate::facts::{Evidence, Operation, Origin, Pair};
 use crate::object::TargetName;
 use crate::path::Path;
 use crate::seen::{DigestKey, Seen};
@@ -120,6 +121,23 @@ pub struct Drift {
     pub desired: Option<Seen>,
     /// What is there.
     pub live: Option<Seen>,
+}
+
+impl Drift {
+    /// Whether this value is still the one that should be there, as Git spells it or as the server keeps it. Of a secret value
+    /// that cannot be told.
+    #[must_use]
+    pub fn wants(&self, pair: Option<&Pair>, value: &Value) -> bool {
+        let expected = match pair {
+            Some(Pair::Matched(matched)) => self.path.find(&matched.expected.value),
+            Some(Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..)) | None => None,
+        };
+        match &self.desired {
+            Some(Seen::Plain(desired)) => desired == value || expected == Some(value),
+            Some(Seen::Masked(_)) => false,
+            None => value.is_null(),
+        }
+    }
 }
 
 /// What happened at a path.

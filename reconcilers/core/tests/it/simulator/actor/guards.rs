@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use trueup_core::decide::{FIGHT_WRITES, Ground, Guards, Held, HeldPlace, Scope};
-use trueup_core::facts::Pair;
 use trueup_core::finding::{Divergence, Finding, Place};
 use trueup_core::object::ObjectId;
 use trueup_core::run::RunId;
-use trueup_core::seen::Seen;
 
 use super::Judged;
 use crate::simulator::mutations::Mutation;
@@ -82,15 +80,7 @@ fn fights(world: &World, judged: &Judged) -> BTreeMap<Place, u32> {
 fn wants(judged: &Judged, finding: &Finding, written: &serde_json::Value) -> bool {
     let Divergence::Field(drift) = &finding.difference.divergence else { return false };
     let case = judged.cases.iter().find(|case| case.findings.iter().any(|one| one.id == finding.id));
-    let expected = match case.map(|case| &case.pair) {
-        Some(Pair::Matched(matched)) => drift.path.find(&matched.expected.value),
-        Some(Pair::Missing(_) | Pair::Unseen(..) | Pair::Skipped(..)) | None => None,
-    };
-    match &drift.desired {
-        Some(Seen::Plain(desired)) => desired == written || expected == Some(written),
-        Some(Seen::Masked(_)) => false,
-        None => written.is_null(),
-    }
+    drift.wants(case.map(|case| &case.pair), written)
 }
 
 /// Holds every finding of the objects on which an earlier run's effect is not known yet.
