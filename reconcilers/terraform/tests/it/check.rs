@@ -143,8 +143,13 @@ fn two_expectations_of_one_output_are_a_problem() {
 }
 
 /// A JSON value that TOML can say.
+///
+/// Where two shortest decimals of one float lie equally near, as `.2812` and `.2813` of `-903740942488.28125`, the two
+/// crates write different ones: two numbers, for Terraform as for us.
 fn value() -> impl Strategy<Value = Value> {
-    let number = prop_oneof![any::<i64>().prop_map(Value::from), (-1e12..1e12).prop_map(Value::from)];
+    let float = (-1e12..1e12).prop_map(Value::from);
+    let float = float.prop_filter("one text in TOML and JSON", |float| toml_text(float) == float.to_string());
+    let number = prop_oneof![any::<i64>().prop_map(Value::from), float];
     let leaf = prop_oneof![any::<bool>().prop_map(Value::from), number, any::<String>().prop_map(Value::from)];
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
