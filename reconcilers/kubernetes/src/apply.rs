@@ -15,6 +15,7 @@ use crate::cluster::Cluster;
 use crate::discovery::{Resource, Server};
 use crate::normal;
 use crate::request::{Call, RequestError, ask};
+use crate::table::Table;
 
 /// An apply that the server is to answer and not to carry out. There is no other kind of apply in trueup.
 #[derive(Debug, Clone)]
@@ -36,7 +37,10 @@ impl DryRunApply {
             "rbac.authorization.k8s.io" => return Err(NoDryRun::Rbac),
             _ => {}
         }
-        let mut body = without_nulls(normal::expected(&desired.id, desired.value.clone()));
+        let body = without_nulls(normal::expected(&desired.id, desired.value.clone()));
+        // Of the one name alone the server would say what somebody wrote at the other.
+        let table = Table::load();
+        let mut body = table.with_both_names(&table.root_shape(&desired.id), body);
         // Of an object that was replaced meanwhile, and of one that is gone, nothing is asked.
         if let (Some(metadata), Some(uid)) = (body.get_mut("metadata").and_then(Value::as_object_mut), &live.uid) {
             metadata.insert("uid".to_owned(), uid.clone().into());
@@ -123,7 +127,6 @@ fn without_nulls(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Table;
     use serde_json::json;
     use trueup_core::object::ObjectId;
 

@@ -21,6 +21,7 @@ use rule::Rule;
 pub mod rule;
 mod image;
 mod place;
+mod alias;
 mod said;
 mod completed;
 
