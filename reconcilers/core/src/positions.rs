@@ -1,7 +1,5 @@
 //! Where values stand in their files.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 /// A value's place in its file: where it starts, and the bytes it spans (of the file as it stands in Git).
@@ -79,22 +77,60 @@ fn packed_number(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// The last one of a pointer counts.
-impl FromIterator<(String, Position)> for Positions {
-    fn from_iter<I: IntoIterator<Item = (String, Position)>>(positions: I) -> Self {
-        let ordered: BTreeMap<String, Position> = positions.into_iter().collect();
-        let mut pointers = String::new();
-        let places = ordered.into_iter().map(|(pointer, Position { line, column, start, end })| {
-            pointers.push_str(&pointer);
-            Packed(packed_number(pointers.len()), line, column, packed_number(start), packed_number(end))
-        });
-        let places = places.collect();
-        Self { pointers: pointers.into(), places }
+/// Positions as they are found, in any order: all pointers in one text.
+#[derive(Debug, Default)]
+pub struct Found {
+    pointers: String,
+    /// Where each pointer ends in the text, and its position.
+    places: Vec<(usize, Position)>,
+}
+
+impl Found {
+    /// The position of the value at this pointer; the last one of a pointer counts.
+    pub fn add(&mut self, pointer: &str, position: Position) {
+        self.pointers.push_str(pointer);
+        self.places.push((self.pointers.len(), position));
+    }
+
+    fn pointer(&self, at: usize) -> &str {
+        let start = if at == 0 { 0 } else { self.places[at - 1].0 };
+        &self.pointers[start..self.places[at].0]
+    }
+}
+
+impl From<Found> for Positions {
+    fn from(found: Found) -> Self {
+        let mut order: Vec<usize> = (0..found.places.len()).collect();
+        order.sort_by_key(|at| found.pointer(*at));
+        let mut pointers = String::with_capacity(found.pointers.len());
+        let mut places = Vec::with_capacity(order.len());
+        for (next, at) in order.iter().enumerate() {
+            let pointer = found.pointer(*at);
+            if order.get(next + 1).is_some_and(|next| found.pointer(*next) == pointer) {
+                continue;
+            }
+            pointers.push_str(pointer);
+            let Position { line, column, start, end } = found.places[*at].1;
+            places.push(Packed(packed_number(pointers.len()), line, column, packed_number(start), packed_number(end)));
+        }
+        Self { pointers: pointers.into(), places: places.into() }
+    }
+}
+
+impl<Pointer: AsRef<str>> FromIterator<(Pointer, Position)> for Positions {
+    fn from_iter<I: IntoIterator<Item = (Pointer, Position)>>(positions: I) -> Self {
+        let mut found = Found::default();
+        for (pointer, position) in positions {
+            found.add(pointer.as_ref(), position);
+        }
+        found.into()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;

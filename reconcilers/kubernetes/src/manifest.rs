@@ -13,6 +13,7 @@ mod node;
 mod scalar;
 mod number;
 mod compose;
+mod entries;
 mod template;
 mod metadata;
 mod object;

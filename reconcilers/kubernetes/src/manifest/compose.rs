@@ -1,12 +1,13 @@
 //! From written nodes to values: scalars resolved, aliases and merge keys followed, in the order in which Kubernetes' reader
 //! does it (`yaml.v2`): entries are set one after the other, so that a `<<` below a key overrides that key.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
 
 use serde_json::Value;
-use trueup_core::positions::{Position, Positions};
+use trueup_core::positions::{Found, Position, Positions};
 
 use super::document::Dialect;
+use super::entries::Entries;
 use super::fault::{Fault, Flaw};
 use super::node::{Content, NodeId, Tree};
 use super::scalar::{self, Scalar, Written};
@@ -23,7 +24,7 @@ pub(super) struct Placed {
 pub(super) enum Shape {
     Leaf(Value),
     List(Vec<Placed>),
-    Map(BTreeMap<String, Placed>),
+    Map(Entries),
 }
 
 impl Placed {
@@ -60,13 +61,13 @@ impl Placed {
 
     /// The value, and the position of each value in it by JSON pointer.
     pub(super) fn into_value(self) -> (Value, Positions) {
-        let mut positions = Vec::new();
+        let mut positions = Found::default();
         let value = self.flatten(&mut String::new(), &mut positions);
-        (value, positions.into_iter().collect())
+        (value, positions.into())
     }
 
-    fn flatten(self, pointer: &mut String, positions: &mut Vec<(String, Position)>) -> Value {
-        positions.push((pointer.clone(), self.position));
+    fn flatten(self, pointer: &mut String, positions: &mut Found) -> Value {
+        positions.add(pointer, self.position);
         let length = pointer.len();
         let mut child = |token: &str, placed: Self| {
             pointer.push('/');
@@ -84,13 +85,18 @@ impl Placed {
                 entries
                     .into_iter()
                     .map(|(key, placed)| {
-                        let value = child(&key.replace('~', "~0").replace('/', "~1"), placed);
+                        let value = child(&escaped(&key), placed);
                         (key, value)
                     })
                     .collect(),
             ),
         }
     }
+}
+
+/// A key as a token of a JSON pointer (RFC 6901).
+fn escaped(key: &str) -> Cow<'_, str> {
+    if key.contains(['~', '/']) { key.replace('~', "~0").replace('/', "~1").into() } else { key.into() }
 }
 
 /// What one pass over a tree keeps.
@@ -122,7 +128,9 @@ pub(super) fn compose(tree: &Tree, dialect: Dialect) -> Result<Option<Placed>, V
         duplicates: Vec::new(),
     };
     let placed = composer.value(root).map_err(|flaw| vec![flaw])?;
-    if composer.duplicates.is_empty() { Ok(Some(placed)) } else { Err(composer.duplicates) }
+    let mut duplicates = composer.duplicates;
+    duplicates.sort_by_key(|flaw| (flaw.line, flaw.column));
+    if duplicates.is_empty() { Ok(Some(placed)) } else { Err(duplicates) }
 }
 
 impl Composer<'_> {
@@ -138,9 +146,9 @@ impl Composer<'_> {
                 self.deeper(id, |composer| items.iter().map(|item| composer.value(*item)).collect()).map(Shape::List)?
             }
             Content::Mapping(_) => {
-                let mut entries = BTreeMap::new();
+                let mut entries = Vec::new();
                 self.deeper(id, |composer| composer.fill(id, &mut entries))?;
-                Shape::Map(entries)
+                Shape::Map(Entries::set(entries))
             }
             Content::Alias(target) => self.inside_alias(id, |composer| composer.value(*target))?.shape,
         };
@@ -148,25 +156,35 @@ impl Composer<'_> {
     }
 
     /// Sets the entries of a mapping, those of its merge keys included.
-    fn fill(&mut self, id: NodeId, into: &mut BTreeMap<String, Placed>) -> Result<(), Flaw> {
+    fn fill(&mut self, id: NodeId, into: &mut Vec<(String, Placed)>) -> Result<(), Flaw> {
         let Content::Mapping(entries) = &self.tree.node(id).content else { return Ok(()) };
-        let mut lines: HashMap<String, u32> = HashMap::with_capacity(entries.len());
+        into.reserve_exact(entries.len());
+        let mut own = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             if self.is_merge_key(*key) {
                 self.merge(*value, into)?;
                 continue;
             }
-            let position = self.tree.node(*key).position;
+            own.push((into.len(), self.tree.node(*key).position));
             let name = self.key(*key)?;
             let placed = self.value(*value)?;
-            let first = lines.insert(name.clone(), position.line);
-            if let Some(first) = first.filter(|_| self.duplicates.len() < DUPLICATES_LIMIT) {
-                let fault = Fault::DuplicateKey { key: name.clone(), first, second: position.line };
-                self.duplicates.push(Flaw::at(position, fault));
-            }
-            into.insert(name, placed);
+            into.push((name, placed));
         }
+        self.find_duplicates(own, into);
         Ok(())
+    }
+
+    /// The keys that stand in one mapping more than once; each stands at an index of `entries`, and in the file.
+    fn find_duplicates(&mut self, mut own: Vec<(usize, Position)>, entries: &[(String, Placed)]) {
+        own.sort_by(|(one, _), (other, _)| entries[*one].0.cmp(&entries[*other].0));
+        let pairs = own.windows(2).filter(|pair| entries[pair[0].0].0 == entries[pair[1].0].0);
+        let mut found: Vec<_> = pairs.map(|pair| (pair[1], pair[0].1.line)).collect();
+        found.sort_by_key(|((at, _), _)| *at);
+        let room = DUPLICATES_LIMIT.saturating_sub(self.duplicates.len());
+        self.duplicates.extend(found.into_iter().take(room).map(|((at, position), first)| {
+            let fault = Fault::DuplicateKey { key: entries[at].0.clone(), first, second: position.line };
+            Flaw::at(position, fault)
+        }));
     }
 
     fn is_merge_key(&self, id: NodeId) -> bool {
@@ -190,14 +208,14 @@ impl Composer<'_> {
     }
 
     /// A mapping, an alias of one, or a list of those, of which the first has the last word.
-    fn merge(&mut self, id: NodeId, into: &mut BTreeMap<String, Placed>) -> Result<(), Flaw> {
+    fn merge(&mut self, id: NodeId, into: &mut Vec<(String, Placed)>) -> Result<(), Flaw> {
         match &self.tree.node(id).content {
             Content::Sequence(items) => items.iter().rev().try_for_each(|item| self.merge_one(*item, into)),
             Content::Scalar(_) | Content::Mapping(_) | Content::Alias(_) => self.merge_one(id, into),
         }
     }
 
-    fn merge_one(&mut self, id: NodeId, into: &mut BTreeMap<String, Placed>) -> Result<(), Flaw> {
+    fn merge_one(&mut self, id: NodeId, into: &mut Vec<(String, Placed)>) -> Result<(), Flaw> {
         let node = self.tree.node(id);
         match &node.content {
             Content::Mapping(_) => {

@@ -13,7 +13,7 @@ use trueup_core::secret;
 use trueup_core::seen::DigestKey;
 
 /// The reader's own text, and that of the libraries' versions: with any change of it, nothing kept counts.
-const READER: [&str; 14] = [
+const READER: [&str; 15] = [
     include_str!("../manifest.rs"),
     include_str!("document.rs"),
     include_str!("refused.rs"),
@@ -21,6 +21,7 @@ const READER: [&str; 14] = [
     include_str!("scalar.rs"),
     include_str!("number.rs"),
     include_str!("compose.rs"),
+    include_str!("entries.rs"),
     include_str!("template.rs"),
     include_str!("object.rs"),
     include_str!("metadata.rs"),

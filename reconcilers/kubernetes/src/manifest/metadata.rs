@@ -56,7 +56,7 @@ fn misplaced(value: &Placed, holds: Holds) -> Option<(Option<String>, &Placed)> 
         (Holds::Text, _) if is_text(value) => None,
         (Holds::Number, Shape::Leaf(Value::Number(number))) if number.is_i64() => None,
         (Holds::TextByKey, Shape::Map(entries)) => {
-            entries.iter().find(|(_, value)| !is_text(value)).map(|(key, value)| (Some(key.clone()), value))
+            entries.iter().find(|(_, value)| !is_text(value)).map(|(key, value)| (Some(key.to_owned()), value))
         }
         (Holds::Texts, Shape::List(items)) => first(items, is_text),
         (Holds::Mappings, Shape::List(items)) => first(items, is_mapping),

@@ -48,11 +48,13 @@ fn with_list_type(mut item: Placed, list_kind: &str, version: Option<&Placed>) -
     let kind = list_kind.strip_suffix("List").unwrap_or(list_kind);
     if let Shape::Map(entries) = &mut item.shape
         && !kind.is_empty()
-        && !entries.contains_key("kind")
-        && !entries.contains_key("apiVersion")
+        && entries.get("kind").is_none()
+        && entries.get("apiVersion").is_none()
     {
-        entries.insert("kind".to_owned(), Placed { position, shape: Shape::Leaf(kind.into()) });
-        entries.extend(version.map(|version| ("apiVersion".to_owned(), version.clone())));
+        entries.insert("kind", Placed { position, shape: Shape::Leaf(kind.into()) });
+        if let Some(version) = version {
+            entries.insert("apiVersion", version.clone());
+        }
     }
     item
 }
