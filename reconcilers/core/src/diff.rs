@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::equal::{entry_names, is_in_order, same_field};
+use crate::equal::{entry_names, is_in_order, same, same_field};
 use crate::facts::{Extent, Matched};
 use crate::finding::{Change, Drift};
 use crate::leftover::Traces;
@@ -18,7 +18,7 @@ use crate::seen::DigestKey;
 use crate::shape::{Merge, Shape, Types};
 use crate::tracking;
 
-use entries::Entries;
+use entries::{Entries, in_step};
 
 pub use account::{Account, Silence, Spelling, Verdict};
 
@@ -73,8 +73,10 @@ fn walk(matched: &Matched, (types, shape): (&Types, &Shape), key: &DigestKey, de
         live: Some(&matched.live.value),
     };
     // Whatever their shape, equal values are the same.
-    if depth == Depth::Everything || matched.expected.value != matched.live.value {
+    if depth == Depth::Everything {
         walk.value(&Path::root(), shape, sides);
+    } else if matched.expected.value != matched.live.value {
+        walk.inside(&Path::root(), shape, sides);
     }
     let mut found = walk.found;
     let differs = found.iter().any(|account| matches!(account.verdict, Verdict::Differs(_)));
@@ -129,6 +131,11 @@ impl Walk<'_> {
         if same_field(self.types, shape, field_name(at), sides.expected, sides.live) {
             return self.silent(at, shape, sides);
         }
+        self.inside(at, shape, sides);
+    }
+
+    /// A value of which it is not known that live is what is expected.
+    fn inside(&mut self, at: &Path, shape: &Shape, sides: Sides<'_>) {
         // Live is what Git says, whatever admission would make of it today.
         if present(sides.declared).is_some() && same_field(self.types, shape, field_name(at), sides.declared, sides.live) {
             return self.silent(at, shape, sides);
@@ -155,7 +162,15 @@ impl Walk<'_> {
         }
         let shapes = self.types.fields(shape);
         for key in keys {
-            self.value(&at.key(key), shapes.of(key), sides.field(key));
+            let (at, shape, sides) = (at.key(key), shapes.of(key), sides.field(key));
+            // An object of so many fields is the same if each of them is: to ask that of the whole first, at each level, would
+            // compare what is deep as often as it is deep.
+            let is_object = matches!(shape, Shape::Object(_)) && sides.expected.or(sides.live).is_some_and(Value::is_object);
+            if is_object && self.depth == Depth::Differences {
+                self.inside(&at, shape, sides);
+            } else {
+                self.value(&at, shape, sides);
+            }
         }
     }
 
@@ -174,22 +189,32 @@ impl Walk<'_> {
         let Merge::Keyed(keys) = merge else { return self.leaf(at, sides) };
         // Admission adds entries to keyed lists; a whole one is put right with them.
         let whole = Sides { declared: present(sides.declared).and(sides.expected), ..sides };
-        let (Some(expected_names), Some(live_names)) = (entry_names(expected, keys), entry_names(live, keys)) else {
-            return self.leaf(at, whole);
-        };
+        let Some(expected_names) = entry_names(expected, keys) else { return self.leaf(at, whole) };
+        if let Some(all) = in_step(keys, sides.declared, expected, live) {
+            for (name, entry) in expected_names.into_iter().zip(all) {
+                self.entry(|| at.child(name), item, entry);
+            }
+            return;
+        }
+        let Some(live_names) = entry_names(live, keys) else { return self.leaf(at, whole) };
         if !is_in_order(shape, field_name(at), sides.expected, sides.live) {
             return self.leaf(at, whole);
         }
         let by_name = Entries::of(sides.declared, (&expected_names, expected), (&live_names, live));
         let added = live_names.iter().filter(|name| !by_name.expected.contains_key(name));
         for name in expected_names.iter().chain(added) {
-            let entry = by_name.sides(name);
-            let path = at.child(name.clone());
-            if entry.expected.is_some() && entry.live.is_some() {
-                self.value(&path, item, entry);
-            } else {
-                self.leaf(&path, entry);
-            }
+            self.entry(|| at.child(name.clone()), item, by_name.sides(name));
+        }
+    }
+
+    /// One entry of a keyed list; of most of them no path is needed.
+    fn entry(&mut self, at: impl FnOnce() -> Path, item: &Shape, sides: Sides<'_>) {
+        if sides.expected.is_none() || sides.live.is_none() {
+            self.leaf(&at(), sides);
+        } else if self.depth == Depth::Everything {
+            self.value(&at(), item, sides);
+        } else if !same(self.types, item, sides.expected, sides.live) {
+            self.inside(&at(), item, sides);
         }
     }
 

@@ -7,6 +7,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -166,14 +167,25 @@ pub fn observe(
         held.object.positions = Positions::default();
         by_key.entry(key(id, id.namespace.as_deref())).or_default().push(held);
     }
+    let mut wanted: BTreeMap<Key, usize> = BTreeMap::new();
+    for desired in &desired {
+        *wanted.entry(place(&by_key, &desired.id)).or_default() += 1;
+    }
     for desired in desired {
         let desired = normal::shared(desired);
         if secrets == SecretsMode::Off && desired.id.is_secret() {
             seen.pairs.push(Pair::Skipped(desired, SECRETS_OFF.to_owned()));
             continue;
         }
-        seen.pairs.push(match (find(&by_key, &desired.id), &blind) {
-            ([held], _) => judge(desired, held, expecting, &autoscalers),
+        let place = place(&by_key, &desired.id);
+        let found = by_key.get_mut(&place).map_or(&mut [][..], Vec::as_mut_slice);
+        seen.pairs.push(match (found, &blind) {
+            ([held], _) => {
+                // A large one is not copied for the only one that asks for it.
+                let is_only = wanted.get(&place) == Some(&1);
+                let value = if is_only { mem::take(&mut held.object.value) } else { held.object.value.clone() };
+                judge(desired, (&held.object.id, value), expecting, &autoscalers)
+            }
             ([], None) => absent(desired),
             ([], Some(reason)) => Pair::Unseen(desired, format!("a part of the snapshot cannot be read: {reason}")),
             ([first, second, ..], _) => {
@@ -246,17 +258,21 @@ fn check(held: &Held, preconditions: Preconditions<'_>) -> Result<(), SnapshotEr
     }
 }
 
-fn judge(mut desired: Shared<Desired>, held: &Held, expecting: &Expecting<'_>, autoscalers: &[Autoscaler]) -> Pair {
-    let same_version = held.object.id.api_version == desired.id.api_version;
-    let value = if same_version { Some(held.object.value.clone()) } else { converted(&held.object.value, &desired.id) };
+fn judge(
+    mut desired: Shared<Desired>,
+    (held, value): (&ObjectId, Value),
+    expecting: &Expecting<'_>,
+    autoscalers: &[Autoscaler],
+) -> Pair {
+    let value = if held.api_version == desired.id.api_version { Some(value) } else { converted(&value, &desired.id) };
     let Some(value) = value else {
-        let reason = format!("the snapshot holds `{}` as `{}`, which is not converted", desired.id, held.object.id.api_version);
+        let reason = format!("the snapshot holds `{}` as `{}`, which is not converted", desired.id, held.api_version);
         return Pair::Unseen(desired, reason);
     };
-    if desired.id.namespace != held.object.id.namespace {
-        desired.id.namespace.clone_from(&held.object.id.namespace);
+    if desired.id.namespace != held.namespace {
+        desired.id.namespace.clone_from(&held.namespace);
     }
-    let id = ObjectId { api_version: desired.id.api_version.clone(), ..held.object.id.clone() };
+    let id = ObjectId { api_version: desired.id.api_version.clone(), ..held.clone() };
     let mut matched: Matched = expecting.by_table(desired, normal::live(id, value));
     if autoscaling::is_scaled(&matched) {
         matched.expected.allowances.extend(autoscaling::allowance(&matched.live, autoscalers));
@@ -282,12 +298,12 @@ fn key(id: &ObjectId, namespace: Option<&str>) -> Key {
     (id.group().to_owned(), id.kind.clone(), namespace.map(str::to_owned), id.name.clone())
 }
 
-/// The object of this id. There is no discovery here: an id without a namespace may be cluster-scoped or in `default`, and
-/// one with a namespace may be cluster-scoped all the same.
-fn find<'a>(by_key: &'a BTreeMap<Key, Vec<Held>>, id: &ObjectId) -> &'a [Held] {
+/// Where the object of this id is held. There is no discovery here: an id without a namespace may be cluster-scoped or in
+/// `default`, and one with a namespace may be cluster-scoped all the same.
+fn place(by_key: &BTreeMap<Key, Vec<Held>>, id: &ObjectId) -> Key {
     let other = if id.namespace.is_some() { None } else { Some("default") };
-    let at = |namespace| by_key.get(&key(id, namespace)).map(Vec::as_slice);
-    at(id.namespace.as_deref()).or_else(|| at(other)).unwrap_or_default()
+    let (own, other) = (key(id, id.namespace.as_deref()), key(id, other));
+    if !by_key.contains_key(&own) && by_key.contains_key(&other) { other } else { own }
 }
 
 fn locate(folder: &Path, id: &ObjectId) -> Result<Option<Held>, SnapshotError> {

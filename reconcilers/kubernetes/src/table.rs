@@ -149,7 +149,7 @@ impl Table {
     pub fn expected(&self, id: &ObjectId, desired: &Value) -> Value {
         let shape = self.root_shape(id);
         match self.said(&shape, desired) {
-            Some(said) => self.completed(&shape, Cow::Owned(said), None, None),
+            Some(said) => self.completed(&shape, said, None, None),
             None => desired.clone(),
         }
     }
@@ -197,7 +197,7 @@ impl Table {
 
     /// An object's metadata as the server keeps it, of whatever kind the object is.
     pub(crate) fn metadata(&self, metadata: &Value) -> Option<Value> {
-        self.said(&Shape::Object(METADATA.to_owned()), metadata)
+        self.said(&Shape::Object(METADATA.to_owned()), metadata).map(Cow::into_owned)
     }
 
     /// An object of which nothing but its metadata is known: the rest, and metadata of unknown names, stay as they are.

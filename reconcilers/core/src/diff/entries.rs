@@ -7,6 +7,21 @@ use serde_json::Value;
 use super::Sides;
 use crate::path::Segment;
 
+/// The entries of a keyed list that has the same ones in the same order on each side, as most lists have: then no name is needed
+/// to find them.
+pub(super) fn in_step<'a>(
+    keys: &[String],
+    declared: Option<&'a Value>,
+    expected: &'a [Value],
+    live: &'a [Value],
+) -> Option<impl Iterator<Item = Sides<'a>>> {
+    let declared = declared?.as_array()?;
+    let is_same = |(one, other): (&Value, &Value)| keys.iter().all(|key| one.get(key) == other.get(key));
+    let are_same = |others: &[Value]| others.len() == expected.len() && expected.iter().zip(others).all(is_same);
+    let sides = |((declared, expected), live)| Sides { declared: Some(declared), expected: Some(expected), live: Some(live) };
+    (are_same(declared) && are_same(live)).then(|| declared.iter().zip(expected).zip(live).map(sides))
+}
+
 /// A keyed list's entries on each side.
 pub(super) struct Entries<'n, 'a> {
     pub(super) declared: HashMap<&'n Segment, &'a Value>,
@@ -41,6 +56,9 @@ fn declared_entries<'n, 'a>(
     expected: &'n [Segment],
     live: &'n [Segment],
 ) -> HashMap<&'n Segment, &'a Value> {
+    if let Some(by_name) = all_named(declared, expected, live) {
+        return by_name;
+    }
     let all = Names::of(expected.iter().chain(live));
     let expected = Names::of(expected);
     let mut by_name = HashMap::new();
@@ -61,6 +79,29 @@ fn declared_entries<'n, 'a>(
     by_name
 }
 
+/// The declared entries by their names, where each of them has all keys of one.
+fn all_named<'n, 'a>(
+    declared: &'a [Value],
+    expected: &'n [Segment],
+    live: &'n [Segment],
+) -> Option<HashMap<&'n Segment, &'a Value>> {
+    let names: HashSet<&Segment> = expected.iter().chain(live).collect();
+    let keys = keys_of(names.iter().copied());
+    let named = |entry: &'a Value| Some((*names.get(&Segment::Entry(values_of(&keys, entry)))?, entry));
+    declared.iter().map(named).collect()
+}
+
+/// The keys that names have.
+fn keys_of<'n>(names: impl Iterator<Item = &'n Segment>) -> BTreeSet<&'n str> {
+    let entries = names.filter_map(|name| if let Segment::Entry(keys) = name { Some(keys) } else { None });
+    entries.flatten().map(|(key, _)| key.as_str()).collect()
+}
+
+/// Those of these keys that an entry has, each with its value as JSON text.
+fn values_of(keys: &BTreeSet<&str>, entry: &Value) -> Vec<(String, String)> {
+    keys.iter().filter_map(|key| Some(((*key).to_owned(), entry.get(key)?.to_string()))).collect()
+}
+
 /// Names by the values of their keys: to try each name on each entry takes minutes for some thousand entries.
 struct Names<'n> {
     keys: BTreeSet<&'n str>,
@@ -70,33 +111,28 @@ struct Names<'n> {
 
 impl<'n> Names<'n> {
     fn of(names: impl IntoIterator<Item = &'n Segment>) -> Self {
-        let mut found = Self { keys: BTreeSet::new(), exact: HashSet::new(), by_value: HashMap::new() };
+        let names: Vec<&Segment> = names.into_iter().collect();
+        let mut found = Self { keys: keys_of(names.iter().copied()), exact: HashSet::new(), by_value: HashMap::new() };
         for (order, name) in names.into_iter().enumerate() {
             let Segment::Entry(keys) = name else { continue };
             if !found.exact.insert(name) {
                 continue;
             }
             for (key, text) in keys {
-                found.keys.insert(key);
                 found.by_value.entry((key, text)).or_default().push((order, name));
             }
         }
         found
     }
 
-    /// The entry's keys, each with its value as JSON text.
-    fn values_of(&self, entry: &Value) -> Vec<(String, String)> {
-        self.keys.iter().filter_map(|key| Some(((*key).to_owned(), entry.get(key)?.to_string()))).collect()
-    }
-
     /// The name that has all of the entry's keys.
     fn named_by(&self, entry: &Value) -> Option<&'n Segment> {
-        self.exact.get(&Segment::Entry(self.values_of(entry))).copied()
+        self.exact.get(&Segment::Entry(values_of(&self.keys, entry))).copied()
     }
 
     /// The names that share a key's value with the entry, in their order.
     fn alike(&self, entry: &Value) -> impl Iterator<Item = &'n Segment> + use<'n> {
-        let values = self.values_of(entry);
+        let values = values_of(&self.keys, entry);
         let names = values.iter().filter_map(|(key, text)| self.by_value.get(&(key.as_str(), text.as_str())));
         names.flatten().copied().collect::<BTreeMap<usize, &Segment>>().into_values()
     }
