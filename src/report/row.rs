@@ -133,9 +133,8 @@ impl Change {
             Self::Word(word) => return (*word).to_owned(),
             Self::Values { desired, live, counted } => (desired, live, counted),
         };
-        let whole = format!("{desired} → {live}");
-        if length(&whole) <= room {
-            return whole;
+        if length(desired) + length(live) + 3 <= room {
+            return format!("{desired} → {live}");
         }
         if let Some(counted) = counted {
             return counted.clone();
@@ -158,17 +157,18 @@ pub(super) fn shown(seen: &Seen) -> String {
 
 /// Two long values without what they begin with in common: `…checkout:1.4.2`, `…:1.4.3-hot`.
 fn from_where_they_part(desired: &str, live: &str) -> (String, String) {
-    let (left, right): (Vec<char>, Vec<char>) = (desired.chars().collect(), live.chars().collect());
-    let common = left.iter().zip(&right).take_while(|(a, b)| a == b).count();
-    let boundary = left[..common].iter().rposition(|character| "/:@=, ".contains(*character));
-    let parting = boundary.filter(|at| common - at <= CONTEXT).unwrap_or(common.saturating_sub(CONTEXT));
-    if parting <= CONTEXT {
+    let common: usize = desired.chars().zip(live.chars()).take_while(|(a, b)| a == b).map(|(same, _)| same.len_utf8()).sum();
+    // So many characters before a place, or the beginning.
+    let before = |end: usize, count: usize| desired[..end].char_indices().rev().take(count).last().map_or(end, |(at, _)| at);
+    let earliest = before(common, CONTEXT);
+    let boundary = desired[earliest..common].rfind(['/', ':', '@', '=', ',', ' ']);
+    let parting = earliest + boundary.unwrap_or_default();
+    if before(parting, CONTEXT) == 0 {
         return (desired.to_owned(), live.to_owned());
     }
-    let word = left[..parting].iter().rposition(|character| "/ ".contains(*character)).map_or(0, |at| at + 1);
-    let from = if parting - word <= 2 * CONTEXT && word > 0 { word } else { parting };
-    let tail = |characters: &[char], from: usize| format!("…{}", characters[from..].iter().collect::<String>());
-    (tail(&left, from), tail(&right, parting))
+    let word = desired[before(parting, 2 * CONTEXT + 1)..parting].rfind(['/', ' ']);
+    let from = word.map_or(parting, |at| before(parting, 2 * CONTEXT + 1) + at + 1);
+    (format!("…{}", &desired[from..]), format!("…{}", &live[parting..]))
 }
 
 /// `desired → live` in so much room.
