@@ -127,12 +127,19 @@ fn test(key: &str, value: &DeValue<'_>) -> Result<Test, Fault> {
     }
 }
 
+/// In bytes. To read a longer one takes more memory than a state.
+const LONGEST_PATTERN: usize = 10_000;
+
 fn wrong_type(message: String) -> Fault {
     Fault { code: "wrong-type", message }
 }
 
 fn matches(value: &DeValue<'_>) -> Result<Test, Fault> {
     let text = value.as_str().ok_or_else(|| wrong_type(format!("`matches` is a string, not {}", a(value))))?;
+    if text.len() > LONGEST_PATTERN {
+        let message = format!("`matches` has {} bytes; a regular expression has at most {LONGEST_PATTERN}", text.len());
+        return Err(Fault { code: "bad-pattern", message });
+    }
     Pattern::new(text).map(Test::Matches).map_err(|error| {
         let reason = error.to_string();
         let last = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
