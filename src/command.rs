@@ -20,6 +20,8 @@ pub(crate) use sync::sync;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use clap::CommandFactory;
 
@@ -34,7 +36,12 @@ use crate::{daemon, demo, doctor, explain, import, init, session, stop, watch};
 pub fn run(cli: Cli) -> ExitCode {
     log::choose_colour(cli.global.color);
     log::to_stderr(&cli.global, &cli.command);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // The thread that waits for the command works, too.
+    let workers = thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // What a thread that has read a file has given back, others can use only once it has ended.
+    runtime.worker_threads(workers).thread_keep_alive(Duration::ZERO);
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::usage(error)),
     };
