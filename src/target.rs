@@ -13,12 +13,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use trueup_core::classify::{classify, differences, ignore_problems};
+use trueup_core::classify::classify;
 use trueup_core::decide::Ground;
 use trueup_core::diff::{Comparison, compare};
+use trueup_core::difference::differences;
 use trueup_core::facts::{Desired, Matched, Observation, Origin, Pair, Problem};
 use trueup_core::finding::{Change, Difference, Finding, Standing, Subject};
-use trueup_core::ignore::look_inside;
+use trueup_core::ignore::{ignore_problems, look_inside};
 use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::path::Path;
 use trueup_core::policy::Policy;
