@@ -57,7 +57,7 @@ pub enum Effect {
     },
 }
 
-/// What kind of effect a run is to have.
+/// Which of the two effects a run is to have, without what it writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EffectKind {
@@ -129,7 +129,7 @@ pub struct HandBack {
 }
 
 impl Effect {
-    /// Its kind.
+    /// Which of the two it is.
     #[must_use]
     pub fn kind(&self) -> EffectKind {
         match self {
