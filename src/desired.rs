@@ -2,6 +2,8 @@
 //! that goes on, in memory. What is rendered goes through its program first.
 
 mod kept;
+mod problems;
+pub mod twice;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,7 +19,6 @@ use crate::config::{ManifestPath, RenderSettings};
 use crate::render::{self, Bench, Record, Rendered};
 use crate::source::{self, CommitId, Found, Pinned, SourceFile};
 use crate::state::StateFolder;
-use crate::target;
 use kept::{Kept, Known, Line, Remembered};
 
 /// Fewer files than this are not worth a thread.
@@ -91,6 +92,21 @@ pub fn read(readings: &Readings, pinned: &Pinned, paths: &[ManifestPath]) -> Dec
     declared
 }
 
+/// The objects that these files declare, and what is wrong with them.
+#[must_use]
+pub fn objects<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> (Vec<Desired>, Vec<Problem>) {
+    let mut desired = Vec::new();
+    let mut problems = Vec::new();
+    for (path, bytes) in files {
+        let (objects, found) = manifest::read(path, bytes);
+        desired.extend(objects);
+        problems.extend(found);
+    }
+    problems.extend(twice::declared_twice(&desired));
+    problems.extend(problems::in_order(desired.iter().flat_map(problems::notes).collect()));
+    (desired, problems)
+}
+
 /// What is declared, and how many files were parsed for it.
 fn read_or_recall(readings: &Readings, pinned: &Pinned, paths: &[ManifestPath]) -> (Declared, usize) {
     let is_plain = |path: &&ManifestPath| path.rendering.is_none();
@@ -112,7 +128,7 @@ fn read_or_recall(readings: &Readings, pinned: &Pinned, paths: &[ManifestPath]) 
     for path in paths.iter().filter(|path| path.rendering.is_some()) {
         match render_path(readings, pinned, path) {
             Ok(rendered) => {
-                notes.extend(rendered.objects.iter().flat_map(|object| target::notes(object)));
+                notes.extend(rendered.objects.iter().flat_map(|object| problems::notes(object)));
                 declared.objects.extend(rendered.objects.iter().cloned());
                 declared.problems.extend(rendered.problems.iter().cloned());
                 declared.rendered.push(rendered.record.clone());
@@ -120,8 +136,8 @@ fn read_or_recall(readings: &Readings, pinned: &Pinned, paths: &[ManifestPath]) 
             Err(problem) => declared.problems.push(problem),
         }
     }
-    declared.problems.extend(target::declared_twice(&declared.objects));
-    declared.problems.extend(target::in_order(notes));
+    declared.problems.extend(twice::declared_twice(&declared.objects));
+    declared.problems.extend(problems::in_order(notes));
     if let (Some(tree), true) = (tree, is_whole) {
         wholes.insert(paths.to_vec(), (tree, declared.clone()));
     }
@@ -206,7 +222,7 @@ struct Walked {
 
 impl Walked {
     fn of(objects: Vec<Desired>, problems: Vec<Problem>, size: usize) -> Self {
-        let notes = objects.iter().flat_map(target::notes).collect();
+        let notes = objects.iter().flat_map(problems::notes).collect();
         Self { objects: objects.into_iter().map(Shared::from).collect(), problems, notes, size, parsed: false }
     }
 }

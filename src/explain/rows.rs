@@ -1,8 +1,8 @@
 //! An object's paths, each with its verdict: what comparing it showed, joined with what policy made of that.
 
 use serde_json::Value;
-use trueup_core::classify::cause_at;
 use trueup_core::diff::{Account, Silence, Verdict, accounts};
+use trueup_core::difference::cause_at;
 use trueup_core::facts::{Allowance, Evidence, Matched, Origin, Pair, Secrecy};
 use trueup_core::finding::{Cause, Change, Divergence, Finding};
 use trueup_core::object::ObjectId;

@@ -1,9 +1,9 @@
 //! What is said of a path: why it is as it is, in one sentence, and what would change that.
 
-use trueup_core::classify::IGNORE_ANNOTATION;
 use trueup_core::diff::{Silence, Spelling};
 use trueup_core::facts::{Allowance, Evidence, Extent, Rule};
 use trueup_core::finding::{Cause, Change, Confidence, Finding, Lane};
+use trueup_core::ignore::IGNORE_ANNOTATION;
 use trueup_core::seen::Seen;
 use trueup_kubernetes::normal::Uncompared;
 

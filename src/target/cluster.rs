@@ -18,7 +18,8 @@ use trueup_kubernetes::schema;
 use trueup_kubernetes::table::Table;
 use trueup_kubernetes::verdicts::Ground;
 
-use super::{Freshness, Judged, Judging, KeptHead, Reach, judged};
+use super::judging::judged;
+use super::{Freshness, Judged, Judging, KeptHead, Reach};
 use crate::config::{Secrets, Target, TargetKind};
 use crate::failure::with_causes;
 use crate::session::Session;

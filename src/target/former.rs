@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use trueup_core::classify;
 use trueup_core::diff::Comparison;
+use trueup_core::difference;
 use trueup_core::facts::{Desired, Former, Pair, Problem};
 use trueup_core::finding::Change;
 use trueup_core::object::{ObjectId, TargetName};
@@ -144,7 +144,7 @@ impl<'a> History<'a> {
                     let until = Timestamp::from_second(file.until_seconds).unwrap_or(Timestamp::MAX);
                     let files = || all_files.get_or_init(|| source::files(self.pinned, &[".".to_owned()]).0);
                     if is_left(&former.desired, until, &live) && !is_declared(files(), &id) {
-                        let difference = classify::extra(&judged.name, &former, &live);
+                        let difference = difference::extra(&judged.name, &former, &live);
                         let findings = vec![judging.classify(difference)];
                         judged.cases.push(JudgedCase { pair: None, comparison: Comparison::default(), findings });
                     }

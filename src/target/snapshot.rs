@@ -12,7 +12,8 @@ use trueup_kubernetes::snapshot::{Contents, observe};
 use trueup_kubernetes::table::Table;
 
 use super::cluster::secrets_mode;
-use super::{Judged, Judging, Reach, judged};
+use super::judging::judged;
+use super::{Judged, Judging, Reach};
 use crate::config::{Secrets, Target};
 
 /// What the folder holds, read on a thread of its own from now on: that takes as long as to read what is declared.

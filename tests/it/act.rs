@@ -22,16 +22,17 @@ use trueup_core::object::{ObjectId, TargetName};
 use trueup_core::run::{Due, Effect, Entry, Intent, Outcome, Outlook, PatchEffect, Record, Run, RunStatus};
 
 use crate::git::Repo;
-use crate::world::killed_at;
+use crate::world::{killed_at, value_by_hand};
 
 const SETTINGS: &str = "[source]\nrepo = \".\"\nref = \"main\"\n\n[review]\nforge = \"local\"\n\n\
     [[target]]\nname = \"prod\"\nkind = \"snapshot\"\nlive = \"live\"\npaths = [\"manifests\"]\n";
 
-const POLICY: &str = "[[class]]\nname = \"data\"\nmatch = { kind = \"ConfigMap\", path = \"data.*\", change = [\"changed\", \"removed\"] }\n\
+fn policy() -> String {
+    let classes = "[[class]]\nname = \"data\"\nmatch = { kind = \"ConfigMap\", path = \"data.*\", change = [\"changed\", \"removed\"] }\n\
     lane = \"auto\"\nstage = \"auto\"\n\n\
-    [[class]]\nname = \"labels\"\nmatch = { path = \"metadata.labels.*\" }\nlane = \"escalate\"\nstage = \"recommend\"\n\n\
-    [[case]]\nname = \"a value by hand\"\nobject = { apiVersion = \"v1\", kind = \"ConfigMap\", namespace = \"shop\", name = \"a\" }\n\
-    path = \"data.a\"\ndesired = \"1\"\nlive = \"2\"\nclass = \"data\"\nlane = \"auto\"\nstage = \"auto\"\ndecision = \"correct\"\n";
+    [[class]]\nname = \"labels\"\nmatch = { path = \"metadata.labels.*\" }\nlane = \"escalate\"\nstage = \"recommend\"\n\n";
+    format!("{classes}{}", value_by_hand("data"))
+}
 
 /// A repository with its configuration, its live objects (not in Git) and a state folder.
 pub struct World {
@@ -44,7 +45,7 @@ impl World {
     pub fn of(git: &Value, live: &Value) -> Self {
         let world = Self { repo: Repo::new(), state: TempDir::new().unwrap() };
         world.repo.write("trueup.toml", SETTINGS);
-        world.repo.write("policies/drift.toml", POLICY);
+        world.repo.write("policies/drift.toml", policy());
         world.repo.write(".gitignore", "live/\n");
         world.declare(git);
         world.live(live, Some("7"));

@@ -21,6 +21,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use crate::git::Repo;
+use crate::world::value_by_hand;
 
 /// A repository with live objects and a Terraform state beside it, and a home and a state folder that are nobody else's.
 pub struct World {
@@ -71,7 +72,7 @@ impl World {
     pub fn of(files: &[(&str, &str)]) -> Self {
         let world = Self::empty();
         world.repo.write("trueup.toml", SNAPSHOT);
-        world.repo.write("policies/drift.toml", POLICY);
+        world.repo.write("policies/drift.toml", policy());
         world.repo.write(".gitignore", "live/\n");
         for (name, text) in files {
             world.repo.write(name, text);
@@ -195,23 +196,17 @@ live = "live"
 paths = ["manifests"]
 "#;
 
-pub const POLICY: &str = r#"[[class]]
+const CLASSES: &str = r#"[[class]]
 name = "config-value"
 match = { kind = "ConfigMap", path = "data.*", change = ["changed", "removed"] }
 lane = "auto"
 stage = "auto"
 
-[[case]]
-name = "a value by hand"
-object = { apiVersion = "v1", kind = "ConfigMap", namespace = "shop", name = "a" }
-path = "data.other"
-desired = "info"
-live = "debug"
-class = "config-value"
-stage = "auto"
-lane = "auto"
-decision = "correct"
 "#;
+
+pub fn policy() -> String {
+    format!("{CLASSES}{}", value_by_hand("config-value"))
+}
 
 /// A `ConfigMap` in Git.
 pub fn config_map(name: &str, level: &str) -> String {

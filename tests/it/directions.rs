@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use trueup_core::classify::differences;
 use trueup_core::diff::compare;
+use trueup_core::difference::differences;
 use trueup_core::direction::Direction;
 use trueup_core::facts::Pair;
 use trueup_core::finding::Difference;

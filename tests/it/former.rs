@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::cli::{SNAPSHOT, World};
+use crate::world::value_left_behind;
 
-const POLICY: &str = "[[class]]\nname = \"left\"\nmatch = { change = [\"leftover\", \"extra-object\"] }\nlane = \"auto\"\nstage = \"auto\"\n\n\
-    [[case]]\nname = \"a key that was taken out\"\nobject = { apiVersion = \"v1\", kind = \"ConfigMap\", namespace = \"shop\", name = \"a\" }\npath = \"data.a\"\n\
-    change = \"leftover\"\nlive = \"2\"\nclass = \"left\"\nlane = \"auto\"\nstage = \"auto\"\ndecision = \"correct\"\n";
+fn policy() -> String {
+    let class = "[[class]]\nname = \"left\"\nmatch = { change = [\"leftover\", \"extra-object\"] }\nlane = \"auto\"\nstage = \"auto\"\n\n";
+    format!("{class}{}", value_left_behind("left"))
+}
 
 /// A `ConfigMap` with these lines in its metadata and in its data.
 fn config_map(name: &str, metadata: &str, data: &str) -> String {
@@ -38,7 +40,7 @@ fn found(report: &Value) -> Vec<[String; 4]> {
 #[test]
 fn a_key_that_was_taken_out_is_left_over() {
     let world = World::of(&[("manifests/app.yaml", &config_map("app", "", "  a: x\n  b: x\n"))]);
-    world.write("policies/drift.toml", POLICY);
+    world.write("policies/drift.toml", policy());
     // The file is given another name, and then loses the key.
     std::fs::rename(world.folder().join("manifests/app.yaml"), world.folder().join("manifests/renamed.yaml")).unwrap();
     world.commit();
@@ -75,7 +77,7 @@ fn a_key_that_was_taken_out_is_left_over() {
 fn a_deleted_manifest_leaves_an_object_that_is_reported_and_never_deleted() {
     let first = config_map("gone", "", "  a: x\n");
     let world = World::of(&[("manifests/app.yaml", &config_map("app", "", "  a: x\n")), ("manifests/gone.yaml", &first)]);
-    world.write("policies/drift.toml", POLICY);
+    world.write("policies/drift.toml", policy());
     std::fs::remove_file(world.folder().join("manifests/gone.yaml")).unwrap();
     let commit = world.commit();
     world.write("live/app.yaml", live("app", MADE, "  a: x\n"));

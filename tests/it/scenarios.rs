@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 use case::Case;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use trueup_core::classify::{classify, differences};
+use trueup_core::classify::classify;
 use trueup_core::decide::{self, Decision, Ground, Guards, Inputs, Terms, decide};
 use trueup_core::diff::compare;
+use trueup_core::difference::differences;
 use trueup_core::facts::{Desired, Evidence, Matched, Observation, Pair, Problem};
 use trueup_core::finding::{Difference, Finding, Lane, Stage};
 use trueup_core::ignore::look_inside;
@@ -112,7 +113,7 @@ pub(crate) fn declared(folder: &Path) -> (Vec<Desired>, Vec<Problem>) {
     let files = files(&folder.join("desired"));
     let files: Vec<(String, Vec<u8>)> =
         files.iter().map(|file| (format!("desired/{}", name(file)), fs::read(file).expect("a file that is listed"))).collect();
-    trueup::target::objects(files.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice())))
+    trueup::desired::objects(files.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice())))
 }
 
 pub(crate) fn secrets_mode(folder: &Path) -> SecretsMode {
@@ -134,7 +135,7 @@ pub(crate) fn expecting(rules: &Rules) -> Expecting<'_> {
 
 /// Steps 4 to 6.
 pub(crate) fn decided(pairs: Vec<Pair>, mut problems: Vec<Problem>, ground: Ground, policy: &Policy) -> Judged {
-    let (pairs, ambiguous) = trueup::target::told_apart(pairs);
+    let (pairs, ambiguous) = trueup::desired::twice::told_apart(pairs);
     let ambiguous: Vec<_> = ambiguous.into_iter().filter(|problem| !problems.contains(problem)).collect();
     problems.extend(ambiguous);
     let table = Table::load();

@@ -2,6 +2,7 @@
 //! shipped manifests make, with exactly its rights.
 
 mod audit;
+mod case;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -16,32 +17,27 @@ use crate::deploy::{did_not_run, kubectl};
 use crate::git::Repo;
 
 pub use audit::is_dry_run;
+pub use case::{value_by_hand, value_left_behind};
 
 /// What `ConfigMap`s hold is put right, everything else goes to review.
-const POLICY: &str = r#"
+const CLASSES: &str = r#"
 [[class]]
 name = "settings"
 match = { kind = "ConfigMap", path = "data.*", change = ["changed", "removed"] }
 lane = "auto"
 stage = "auto"
 
-[[case]]
-name = "a value by hand"
-object = { apiVersion = "v1", kind = "ConfigMap", namespace = "shop", name = "a" }
-path = "data.level"
-desired = "info"
-live = "debug"
-class = "settings"
-lane = "auto"
-stage = "auto"
-decision = "correct"
-
 [[class]]
 name = "by-hand"
 lane = "review"
 stage = "recommend"
 fallback = true
+
 "#;
+
+fn policy() -> String {
+    format!("{CLASSES}{}", value_by_hand("settings"))
+}
 
 const CONFIGURATION: &str = r#"
 [source]
@@ -122,7 +118,7 @@ impl World {
         let corpus = PathBuf::from(corpus).join("manifests/kube-prometheus");
         let world = Self { install, repo: Repo::new(), namespace, kubectl, corpus, state: TempDir::new().unwrap() };
         world.repo.write("trueup.toml", CONFIGURATION);
-        world.repo.write("policies/drift.toml", POLICY);
+        world.repo.write("policies/drift.toml", policy());
         world.await_rights(rights);
         Some(world)
     }

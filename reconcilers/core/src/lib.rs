@@ -25,6 +25,7 @@ pub mod policy;
 pub mod reach;
 pub mod risk;
 pub mod ignore;
+pub mod difference;
 pub mod classify;
 pub mod decide;
 pub mod proof;

@@ -44,12 +44,12 @@ impl Positions {
         None
     }
 
-    /// All of them, in the order of their pointers.
+    /// All pointers with their positions, in the order of their pointers.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Position)> {
         self.places.iter().enumerate().filter_map(|(at, packed)| Some((self.pointer(at)?, packed.position())))
     }
 
-    /// The same, where nothing ends behind this byte.
+    /// The same positions, cut so that none ends behind this byte.
     #[must_use]
     pub fn within(mut self, bytes: usize) -> Self {
         for packed in &mut self.places {

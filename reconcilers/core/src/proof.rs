@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::classify::{classify, differences, extra};
+use crate::classify::classify;
 use crate::decide::{Case, Decision, Ground, Guards, Inputs, Terms, decide};
+use crate::difference::{differences, extra};
 use crate::facts::{
     Desired, Evidence, Expected as ExpectedValue, FieldSet, Former, Live, Matched, Operation, Origin, Owner, Pair, Secrecy,
     Tracking,

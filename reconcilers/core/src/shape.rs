@@ -97,7 +97,7 @@ pub enum FieldShapes<'a> {
 }
 
 impl<'a> FieldShapes<'a> {
-    /// That of one field.
+    /// The shape of the field with this name.
     #[must_use]
     pub fn of(self, key: &str) -> &'a Shape {
         match self {

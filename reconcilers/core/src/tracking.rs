@@ -15,7 +15,7 @@ const UNTRACKED: [&[&str]; 5] =
 /// Kinds whose declared fields the server gives to nobody.
 const UNTRACKED_KINDS: [(&str, &str); 1] = [("certificates.k8s.io", "CertificateSigningRequest")];
 
-/// `metadata.managedFields`
+/// The path at which a finding about an object's managers stands: `metadata.managedFields`.
 #[must_use]
 pub fn path() -> Path {
     Path::of_keys(&["metadata", "managedFields"])

@@ -49,7 +49,7 @@ impl Autoscaler {
     }
 }
 
-/// `spec.replicas`
+/// The path of the number that autoscalers set: `spec.replicas`.
 #[must_use]
 pub fn replicas() -> Path {
     Path::of_keys(&["spec", "replicas"])

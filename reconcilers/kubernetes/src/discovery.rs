@@ -157,7 +157,7 @@ impl Resource {
         })
     }
 
-    /// `apps/v1`
+    /// Group and version as manifests name them: `apps/v1`, and `v1` in the core group.
     #[must_use]
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 use crate::request::{Call, Effect, RequestError, ask, escaped};
 
-/// Where it is.
+/// Which `ConfigMap` is trueup's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnConfigMap {
     /// Its namespace.
@@ -19,7 +19,7 @@ pub struct OwnConfigMap {
     pub name: String,
 }
 
-/// Its keys, and what they hold.
+/// The texts that the `ConfigMap` holds, by key.
 pub type Texts = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
@@ -29,7 +29,7 @@ struct Object {
 }
 
 impl OwnConfigMap {
-    /// `NAMESPACE/NAME`; `None` where it is none.
+    /// Reads `NAMESPACE/NAME`; `None` where the text is no such name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (namespace, name) = text.split_once('/')?;

@@ -61,7 +61,7 @@ impl Memory {
         }
     }
 
-    /// What was judged true.
+    /// Which objects were judged true, and stay so while nothing about them changes.
     #[must_use]
     pub fn verdicts(&self) -> &Verdicts {
         &self.verdicts

@@ -56,7 +56,7 @@ struct Form {
 }
 
 impl Ground {
-    /// Of a round.
+    /// What the verdicts of a round with these kinds, known writers and key rest on.
     #[must_use]
     pub fn new(kinds: &Kinds, known_writers: &[KnownWriter], key: &DigestKey) -> Self {
         Self { kinds: kinds.clone(), known_writers: known_writers.to_vec(), key: key.hex(&["which key this is"]) }

@@ -20,7 +20,7 @@ pub struct Address {
     name: String,
 }
 
-/// How to ask for it.
+/// How a state is asked for, and how much of an answer is read.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `TF_HTTP_USERNAME` and `TF_HTTP_PASSWORD`; instead of those in the URL.
@@ -33,7 +33,7 @@ pub struct Settings {
     pub max_bytes: u64,
 }
 
-/// For HTTP basic authentication (RFC 7617).
+/// User and password for HTTP basic authentication (RFC 7617).
 #[derive(Debug, Clone)]
 pub struct Credentials {
     /// The user.

@@ -39,7 +39,7 @@ pub struct Edition {
     pub serial: u64,
 }
 
-/// One output.
+/// One output of the root module.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
     /// Its value.
@@ -58,7 +58,7 @@ pub enum OutputValue {
 }
 
 impl State {
-    /// Which edition this is.
+    /// What is kept of this state to know its successors by.
     #[must_use]
     pub fn edition(&self) -> Edition {
         Edition { lineage: self.lineage.clone(), serial: self.serial }

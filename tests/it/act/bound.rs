@@ -9,10 +9,11 @@ const TARGETS: &str = "[source]\nrepo = \".\"\nref = \"main\"\n\n[review]\nforge
     [[target]]\nname = \"network\"\nkind = \"terraform\"\nstate = \"live/network.tfstate\"\nexpect = [\"infra/network.expect.toml\"]\n";
 
 /// Values are corrected, outputs proposed.
-const POLICY: &str = "[[class]]\nname = \"data\"\nmatch = { kind = \"ConfigMap\", path = \"data.*\" }\nlane = \"auto\"\nstage = \"auto\"\n\n\
-    [[class]]\nname = \"outputs\"\nmatch = { kind = \"Output\" }\nlane = \"review\"\nstage = \"recommend\"\n\n\
-    [[case]]\nname = \"a value by hand\"\nobject = { apiVersion = \"v1\", kind = \"ConfigMap\", namespace = \"shop\", name = \"a\" }\n\
-    path = \"data.a\"\ndesired = \"1\"\nlive = \"2\"\nclass = \"data\"\nlane = \"auto\"\nstage = \"auto\"\ndecision = \"correct\"\n";
+fn policy() -> String {
+    let classes = "[[class]]\nname = \"data\"\nmatch = { kind = \"ConfigMap\", path = \"data.*\" }\nlane = \"auto\"\nstage = \"auto\"\n\n\
+    [[class]]\nname = \"outputs\"\nmatch = { kind = \"Output\" }\nlane = \"review\"\nstage = \"recommend\"\n\n";
+    format!("{classes}{}", value_by_hand("data"))
+}
 
 const BIND: &str = "[[binding]]\noutput = \"database\"\npointer = \"/hosts/0\"\n\
     field = { file = \"manifests/app.yaml\", object = \"ConfigMap/shop/app\", path = \"data.DB_HOST\" }\n\n\
@@ -52,7 +53,7 @@ fn live(world: &World, host: &str) {
 fn bound() -> World {
     let world = World::of(&json!({}), &json!({}));
     world.repo.write("trueup.toml", TARGETS);
-    world.repo.write("policies/drift.toml", POLICY);
+    world.repo.write("policies/drift.toml", policy());
     world.repo.write("infra/data.bind.toml", BIND);
     world.repo.write("infra/network.expect.toml", "[output.vpc]\npresent = true\n");
     world.repo.write("manifests/app.yaml", MANIFEST);
@@ -112,7 +113,7 @@ async fn a_live_value_that_moved_is_corrected_by_policy_and_never_adopted() {
     );
     world.repo.write(
         "policies/drift.toml",
-        POLICY
+        policy()
             .replace("lane = \"auto\"\nstage = \"auto\"\n\n", "lane = \"review\"\nstage = \"recommend\"\n\n")
             .split("[[case]]")
             .next()
@@ -122,7 +123,7 @@ async fn a_live_value_that_moved_is_corrected_by_policy_and_never_adopted() {
     let report = world.json(&["sync"]);
     assert_eq!(branches(&world), 0, "Git follows the output: {report:#}");
     assert!(report["runs"].to_string().contains("Git does not follow live"), "{report:#}");
-    world.repo.write("policies/drift.toml", POLICY);
+    world.repo.write("policies/drift.toml", policy());
     world.repo.commit("corrected");
     world.json(&["sync"]);
     assert_eq!(host(&world), "db-a.internal");

@@ -5,7 +5,7 @@ use super::*;
 /// One value that would be corrected, with more in its policy.
 fn world(more_of_class: &str, more: &str) -> World {
     let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
-    let policy = POLICY.replacen("stage = \"auto\"\n", &format!("stage = \"auto\"\n{more_of_class}\n"), 1);
+    let policy = policy().replacen("stage = \"auto\"\n", &format!("stage = \"auto\"\n{more_of_class}\n"), 1);
     world.repo.write("policies/drift.toml", format!("{policy}\n{more}\n"));
     world.repo.commit("limits");
     world
@@ -62,7 +62,7 @@ async fn of_two_classes_that_contradict_each_other_the_stricter_one_counts() {
 #[tokio::test]
 async fn a_class_that_contradicts_itself_is_named_and_writes_nothing() {
     let world = World::of(&json!({"a": "1"}), &json!({"a": "2"}));
-    let policy = POLICY.replacen("change = [\"changed\", \"removed\"]", "change = \"missing-object\"", 1);
+    let policy = policy().replacen("change = [\"changed\", \"removed\"]", "change = \"missing-object\"", 1);
     world.repo.write("policies/drift.toml", policy);
     world.repo.commit("a value inside of what is not there");
     let checked = world.run(&["check"]);

@@ -6,11 +6,12 @@ use super::taking_back::fought;
 use super::*;
 
 /// `data` goes to `auto`, labels to `review`: both effects that a hold has to stop.
-const BOTH: &str = "[[class]]\nname = \"data\"\nmatch = { kind = \"ConfigMap\", path = \"data.*\", change = [\"changed\", \"removed\"] }\n\
+fn both() -> String {
+    let classes = "[[class]]\nname = \"data\"\nmatch = { kind = \"ConfigMap\", path = \"data.*\", change = [\"changed\", \"removed\"] }\n\
     lane = \"auto\"\nstage = \"auto\"\nverify = { window = \"6s\" }\n\n\
-    [[class]]\nname = \"labels\"\nmatch = { path = \"metadata.labels.*\" }\nlane = \"review\"\nstage = \"recommend\"\n\n\
-    [[case]]\nname = \"a value by hand\"\nobject = { apiVersion = \"v1\", kind = \"ConfigMap\", namespace = \"shop\", name = \"a\" }\n\
-    path = \"data.a\"\ndesired = \"1\"\nlive = \"2\"\nclass = \"data\"\nlane = \"auto\"\nstage = \"auto\"\ndecision = \"correct\"\n";
+    [[class]]\nname = \"labels\"\nmatch = { path = \"metadata.labels.*\" }\nlane = \"review\"\nstage = \"recommend\"\n\n";
+    format!("{classes}{}", value_by_hand("data"))
+}
 
 /// `one` and `two`, each with a drifted value and a drifted label.
 fn two_objects() -> World {
@@ -19,7 +20,7 @@ fn two_objects() -> World {
 
 fn objects(names: &[String]) -> World {
     let world = World::of(&json!({}), &json!({}));
-    world.repo.write("policies/drift.toml", BOTH);
+    world.repo.write("policies/drift.toml", both());
     std::fs::remove_file(world.repo.path().join("live/app.json")).unwrap();
     for name in names {
         let object = |value: &str, version: Option<&str>| {

@@ -108,9 +108,10 @@ async fn of_an_undo_without_an_answer_no_second_one_is_made_unless_it_never_happ
     }
 }
 
-pub(crate) const HANDS_BACK: &str = "[[class]]\nname = \"data\"\nmatch = { path = \"data.*\" }\nlane = \"auto\"\nstage = \"auto\"\nownership = \"hand-back\"\n\n\
-    [[case]]\nname = \"a value by hand\"\nobject = { apiVersion = \"v1\", kind = \"ConfigMap\", namespace = \"shop\", name = \"a\" }\n\
-    path = \"data.a\"\ndesired = \"1\"\nlive = \"2\"\nclass = \"data\"\nlane = \"auto\"\nstage = \"auto\"\ndecision = \"correct\"\n";
+pub(crate) fn hands_back() -> String {
+    let classes = "[[class]]\nname = \"data\"\nmatch = { path = \"data.*\" }\nlane = \"auto\"\nstage = \"auto\"\nownership = \"hand-back\"\n\n";
+    format!("{classes}{}", value_by_hand("data"))
+}
 
 /// `a` was the team's until somebody edited it; `b` still is.
 pub(crate) fn applied(world: &World, others: &[Value]) {
@@ -129,7 +130,7 @@ pub(crate) fn applied(world: &World, others: &[Value]) {
 async fn a_field_goes_back_to_its_owner_and_an_undo_of_that_is_an_undo_like_any_other() {
     let git = json!({"a": "1", "b": "1"});
     let world = World::of(&git, &git);
-    world.repo.write("policies/drift.toml", HANDS_BACK);
+    world.repo.write("policies/drift.toml", hands_back());
     world.repo.commit("handing back");
     applied(&world, &[]);
     let report = world.json(&["sync"]);
@@ -151,7 +152,7 @@ async fn a_field_goes_back_to_its_owner_and_an_undo_of_that_is_an_undo_like_any_
 async fn of_two_owners_nobody_can_tell_to_whom_a_field_goes_back() {
     let git = json!({"a": "1", "b": "1"});
     let world = World::of(&git, &git);
-    world.repo.write("policies/drift.toml", HANDS_BACK);
+    world.repo.write("policies/drift.toml", hands_back());
     world.repo.commit("handing back");
     applied(
         &world,

@@ -5,7 +5,7 @@ mod hostile;
 use jiff::Timestamp;
 use trueup::state::{StateEnvironment, StateFolder};
 
-use super::{POLICY, Ran, SNAPSHOT, World, config_map, live_config_map};
+use super::{Ran, SNAPSHOT, World, config_map, live_config_map, policy};
 
 #[test]
 fn no_configuration() {
@@ -87,7 +87,7 @@ fn a_source_that_is_none() {
 fn a_repository_without_a_commit() {
     let world = World::empty();
     world.write("trueup.toml", SNAPSHOT);
-    world.write("policies/drift.toml", POLICY);
+    world.write("policies/drift.toml", policy());
     world.write("manifests/a.yaml", config_map("a", "info"));
     world.write("live/a.yaml", live_config_map("a", "debug"));
     let message = "error: the repository `[REPO]/.git/` has no commit yet; commit the manifests first, or read them as they are on disk with --work-tree";

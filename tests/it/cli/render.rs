@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{POLICY, Ran, World, config_map, live_config_map};
+use super::{Ran, World, config_map, live_config_map, policy};
 use crate::deploy::{did_not_run, kubectl};
 
 const LABEL: &str = "trueup.dev/read";
@@ -55,7 +55,7 @@ fn overlay(program: &Path) -> World {
         ("manifests/plain.yaml", &config_map("plain", "info")),
         ("live/plain.yaml", &live_config_map("plain", "info")),
         ("live/checkout.yaml", &live_config_map("checkout", "warn")),
-        ("policies/drift.toml", POLICY),
+        ("policies/drift.toml", &policy()),
     ]);
     let paths = "[\"manifests\", { path = \"overlays/prod\", render = \"kustomize\" }]";
     world.write("trueup.toml", configuration(&of_kustomize(program), paths));

@@ -1,6 +1,6 @@
 //! Secret values are in no output, no ledger and no file of the state folder.
 
-use super::{POLICY, SNAPSHOT, World};
+use super::{SNAPSHOT, World, policy};
 
 const DESIRED: &str = "canary-desired-5eb63bbb";
 const LIVE: &str = "canary-live-e01eeed0";
@@ -12,7 +12,7 @@ const DESIRED_BASE64: &str = "Y2FuYXJ5LWRlc2lyZWQtNWViNjNiYmI=";
 fn world(mode: &str) -> World {
     let world = World::empty();
     world.write("trueup.toml", format!("{SNAPSHOT}secrets = \"{mode}\"\n"));
-    world.write("policies/drift.toml", POLICY.replace("kind = \"ConfigMap\"", "kind = \"Secret\""));
+    world.write("policies/drift.toml", policy().replace("kind = \"ConfigMap\"", "kind = \"Secret\""));
     world.write(".gitignore", "live/\n");
     let secret =
         |data: &str| format!("apiVersion: v1\nkind: Secret\nmetadata:\n  name: login\n  namespace: shop\ntype: Opaque\n{data}");

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use trueup::ledger::Ledger;
 
 use super::{SNAPSHOT, World, config_map, live_config_map};
+use crate::world::value_by_hand;
 
 /// The secret bytes of a run. Which of them are equal is the same in every run.
 struct Secrets {
@@ -35,7 +36,7 @@ impl Secrets {
     }
 }
 
-const POLICY: &str = r#"
+const CLASSES: &str = r#"
 [[class]]
 name = "image-change"
 match = { path = "spec.template.spec.containers[*].image" }
@@ -48,17 +49,11 @@ lane = "auto"
 stage = "auto"
 fallback = true
 
-[[case]]
-name = "a value by hand"
-object = { apiVersion = "v1", kind = "ConfigMap", namespace = "shop", name = "a" }
-path = "data.level"
-desired = "info"
-live = "debug"
-class = "everything"
-lane = "auto"
-stage = "auto"
-decision = "correct"
 "#;
+
+fn policy() -> String {
+    format!("{CLASSES}{}", value_by_hand("everything"))
+}
 
 fn joined(lines: impl Iterator<Item = String>) -> String {
     lines.collect::<Vec<_>>().concat()
@@ -116,7 +111,7 @@ fn web(world: &World, secrets: &Secrets) {
 fn world(secrets: &Secrets) -> World {
     let world = World::empty();
     world.write("trueup.toml", format!("{SNAPSHOT}secrets = \"digest\"\n"));
-    world.write("policies/drift.toml", POLICY);
+    world.write("policies/drift.toml", policy());
     world.write(".gitignore", "live/\n");
     world.write("manifests/settings.yaml", config_map("settings", "info"));
     world.write("live/settings.yaml", live_config_map("settings", "debug"));
@@ -286,7 +281,7 @@ fn proves_something(said: &[(String, String)]) {
 fn a_mistake_beside_a_secret_does_not_repeat_it() {
     let world = World::empty();
     world.write("trueup.toml", format!("{SNAPSHOT}secrets = \"digest\"\n"));
-    world.write("policies/drift.toml", POLICY);
+    world.write("policies/drift.toml", policy());
     world.write(".gitignore", "live/\n");
     let head = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: login\nstringData:\n";
     let canary = "canary-5eb63bbb";

@@ -6,18 +6,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::world::{Rights, World, is_dry_run, within};
+use crate::world::{Rights, World, is_dry_run, value_by_hand, within};
 
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What is corrected is watched beside a Deployment.
 fn policy(window: &str) -> String {
-    format!(
+    let class = format!(
         "[[class]]\nname = \"settings\"\nmatch = {{ kind = \"ConfigMap\", path = \"data.*\", change = [\"changed\", \"removed\"] }}\n\
-         lane = \"auto\"\nstage = \"auto\"\nverify = {{ window = \"{window}\", health = [\"Deployment/app\"] }}\n\n\
-         [[case]]\nname = \"a value by hand\"\nobject = {{ apiVersion = \"v1\", kind = \"ConfigMap\", namespace = \"shop\", name = \"a\" }}\n\
-         path = \"data.a\"\ndesired = \"1\"\nlive = \"2\"\nclass = \"settings\"\nlane = \"auto\"\nstage = \"auto\"\ndecision = \"correct\"\n"
-    )
+         lane = \"auto\"\nstage = \"auto\"\nverify = {{ window = \"{window}\", health = [\"Deployment/app\"] }}\n\n"
+    );
+    class + &value_by_hand("settings")
 }
 
 fn config(world: &World, name: &str) -> Value {

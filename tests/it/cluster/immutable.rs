@@ -3,31 +3,25 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Rights, World, is_dry_run};
+use crate::world::{Rights, World, is_dry_run, value_by_hand};
 
 /// Everything is to be corrected.
-const POLICY: &str = r#"
+const CLASSES: &str = r#"
 [[class]]
 name = "all"
 lane = "auto"
 stage = "auto"
 
-[[case]]
-name = "a value by hand"
-object = { apiVersion = "v1", kind = "ConfigMap", namespace = "shop", name = "a" }
-path = "data.level"
-desired = "info"
-live = "debug"
-class = "all"
-lane = "auto"
-stage = "auto"
-decision = "correct"
 "#;
+
+fn policy() -> String {
+    format!("{CLASSES}{}", value_by_hand("all"))
+}
 
 /// Declares and applies two objects that Git wants otherwise afterwards: a Service's address, and a Job's template.
 fn world() -> Option<World> {
     let world = World::new(Rights::Baseline)?;
-    world.repo.write("policies/drift.toml", POLICY);
+    world.repo.write("policies/drift.toml", policy());
     let of = |name: &str| json!({"name": name, "namespace": world.namespace});
     let service = |address: Option<&str>| {
         let mut service =

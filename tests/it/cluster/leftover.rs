@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Rights, World, is_dry_run};
+use crate::world::{Rights, World, is_dry_run, value_left_behind};
 
-const POLICY: &str = r#"
+const CLASS: &str = r#"
 [[class]]
 name = "left"
 match = { change = ["leftover", "extra-object"] }
@@ -12,17 +12,11 @@ lane = "auto"
 stage = "auto"
 ownership = "take"
 
-[[case]]
-name = "a value by hand"
-object = { apiVersion = "v1", kind = "ConfigMap", namespace = "shop", name = "a" }
-path = "data.level"
-change = "leftover"
-live = "debug"
-class = "left"
-lane = "auto"
-stage = "auto"
-decision = "correct"
 "#;
+
+fn policy() -> String {
+    format!("{CLASS}{}", value_left_behind("left"))
+}
 
 fn config_map(world: &World, name: &str, data: &Value) -> String {
     let metadata = json!({"name": name, "namespace": world.namespace});
@@ -48,7 +42,7 @@ fn found(report: &Value) -> Vec<[String; 4]> {
 #[test]
 fn a_key_that_left_git_is_left_over_however_it_was_applied() {
     let Some(world) = World::new(Rights::Baseline) else { return };
-    world.repo.write("policies/drift.toml", POLICY);
+    world.repo.write("policies/drift.toml", policy());
     let (long, short) = (json!({"a": "x", "b": "y", "c": "z"}), json!({"a": "x", "c": "z"}));
     // Git held the whole of one of them; of the others it never said more than it says now.
     world.repo.write("manifests/in-git.json", config_map(&world, "in-git", &long));
@@ -100,7 +94,7 @@ fn a_key_that_left_git_is_left_over_however_it_was_applied() {
 #[test]
 fn a_deleted_manifest_leaves_a_finding_and_no_delete() {
     let Some(world) = World::new(Rights::Baseline) else { return };
-    world.repo.write("policies/drift.toml", POLICY);
+    world.repo.write("policies/drift.toml", policy());
     world.declare(&["blackboxExporter-configuration.yaml", "grafana-deployment.yaml", "grafana-service.yaml"]);
     for file in ["grafana-deployment.yaml", "grafana-service.yaml"] {
         std::fs::remove_file(world.repo.path().join("manifests").join(file)).unwrap();

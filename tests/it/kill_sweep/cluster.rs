@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::steps;
 use super::taking_back::steps_of_a_run;
-use crate::act::taking_back::HANDS_BACK;
+use crate::act::taking_back::hands_back;
 use crate::cluster::health::{self, PATIENCE, crashes, edit};
 use crate::world::{Rights, World, is_dry_run, killed_at, within};
 
@@ -67,7 +67,7 @@ fn a_correction_that_is_killed_at_any_step_is_one_write_on_the_server() {
 #[test]
 fn a_hand_back_that_is_killed_at_any_step_is_one_write_beside_the_correction_on_the_server() {
     let Some(world) = World::new(Rights::Baseline) else { return };
-    world.repo.write("policies/drift.toml", HANDS_BACK);
+    world.repo.write("policies/drift.toml", hands_back());
     let steps = steps_of_a_run("hand-back");
     for step in &steps {
         let mut map = config_map(&object(step), "info");

@@ -5,7 +5,7 @@ use trueup_core::run::{Due, Outcome, RunStatus, State};
 
 use super::{STATES, steps};
 use crate::act::World;
-use crate::act::taking_back::{HANDS_BACK, applied};
+use crate::act::taking_back::{applied, hands_back};
 
 /// Steps that are met once a run is decided: before that, nothing was asked for.
 pub(super) fn steps_of_a_run(more: &str) -> Vec<String> {
@@ -19,7 +19,7 @@ pub(super) fn steps_of_a_run(more: &str) -> Vec<String> {
 fn handing_back() -> World {
     let git = json!({"a": "1", "b": "1"});
     let world = World::of(&git, &git);
-    world.repo.write("policies/drift.toml", HANDS_BACK);
+    world.repo.write("policies/drift.toml", hands_back());
     world.repo.commit("handing back");
     applied(&world, &[]);
     world

@@ -73,7 +73,7 @@ impl Difference {
         [desired, live].iter().any(|seen| matches!(seen, Some(Seen::Masked(_))))
     }
 
-    /// Where the difference is, without any value.
+    /// Where the difference is: a digest of source, target, object and path, without any value.
     #[must_use]
     pub fn place(&self, source: &str) -> Place {
         let subject = match &self.subject {
@@ -88,7 +88,7 @@ impl Difference {
         Place::of(source, &self.target, &subject, &self.path().to_string())
     }
 
-    /// Place and values under a key.
+    /// The id of its finding: a digest of its place and its values under a key. Other values are another finding.
     #[must_use]
     pub fn id(&self, source: &str, key: &DigestKey) -> FindingId {
         let (desired, live) = self.values();

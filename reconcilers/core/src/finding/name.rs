@@ -19,7 +19,7 @@ impl Place {
         Self(format!("p-{}", &crate::seen::hex(digest.as_ref())[..16]))
     }
 
-    /// `p-02ab…`
+    /// Its text, as in `p-02ab…`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -57,7 +57,7 @@ impl ValueDigest {
         Self(format!("v1:{}", crate::seen::hex(digest.as_ref())))
     }
 
-    /// `v1:9f2c…`
+    /// Its text, as in `v1:9f2c…`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -27,13 +27,13 @@ impl<'a> Places<'a> {
         Self { root, lists: RefCell::default() }
     }
 
-    /// As [`Path::find`].
+    /// The value at a path, as [`Path::find`] finds it.
     #[must_use]
     pub fn find(&self, path: &Path) -> Option<&'a Value> {
         self.follow(path, |_, _| ())
     }
 
-    /// As [`Path::pointer_in`].
+    /// The JSON pointer of a path, as [`Path::pointer_in`] makes it.
     #[must_use]
     pub fn pointer(&self, path: &Path) -> Option<String> {
         let mut pointer = String::new();

@@ -53,7 +53,7 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// Of this difference.
+    /// What conditions of policy ask about this difference; read at the first question.
     #[must_use]
     pub fn of(difference: &'a Difference) -> Self {
         let path = difference.path();
@@ -68,12 +68,12 @@ impl<'a> Facts<'a> {
         Self { difference, path: difference.path(), category, direction, is_whole: false, variables: OnceCell::new() }
     }
 
-    /// What it concerns.
+    /// Which category the difference falls into, if any.
     pub fn category(&self) -> Option<Category> {
         *self.category.get_or_init(|| Category::of(self.difference))
     }
 
-    /// Whether it loosens or tightens.
+    /// Whether the live value is weaker or stronger than the declared one.
     pub fn direction(&self) -> Direction {
         *self.direction.get_or_init(|| Direction::of(self.difference))
     }

@@ -250,7 +250,7 @@ impl<'a> About<'a> {
 }
 
 impl Entry {
-    /// What it is about.
+    /// Which kind of entry it is, and which run, target, places or person it names.
     #[must_use]
     pub fn about(&self) -> About<'_> {
         match self {

@@ -58,7 +58,7 @@ pub enum HistoryError {
 }
 
 impl Run {
-    /// What it still owes.
+    /// What the run still owes.
     #[must_use]
     pub fn due(&self) -> Due {
         self.status.due()

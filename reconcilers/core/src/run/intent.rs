@@ -1,9 +1,11 @@
 //! What a run is about to do, with its way back.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{EffectKind, Outcome, RunId};
+use super::{Outcome, RunId};
 use crate::decide::Correction;
 use crate::finding::{FindingId, Place, Subject};
 use crate::health::Vitals;
@@ -55,6 +57,33 @@ pub enum Effect {
     },
 }
 
+/// Which of the two effects a run is to have, without what it writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EffectKind {
+    /// A merge patch of one object.
+    Patch,
+    /// A proposal on the forge.
+    PullRequest,
+}
+
+impl EffectKind {
+    /// As it stands in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Patch => "patch",
+            Self::PullRequest => "pull-request",
+        }
+    }
+}
+
+impl fmt::Display for EffectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 /// A merge patch (RFC 7386) and its way back.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PatchEffect {
@@ -100,7 +129,7 @@ pub struct HandBack {
 }
 
 impl Effect {
-    /// Its kind.
+    /// Which of the two it is.
     #[must_use]
     pub fn kind(&self) -> EffectKind {
         match self {

@@ -66,7 +66,8 @@ impl<Next> Move<Next> {
         self.entry.as_ref()
     }
 
-    /// The next state. For the ledger alone, when the entry is durable.
+    /// The next state. For the ledger alone, when the entry is durable: core knows no ledger whose word a type could be, so the
+    /// program's `clippy.toml` refuses every other caller.
     pub fn durable(self) -> Next {
         self.next
     }
@@ -133,7 +134,7 @@ pub struct ExecuteRepair<'a> {
 }
 
 impl<'a> ExecuteRepair<'a> {
-    /// The run.
+    /// The id of the run.
     #[must_use]
     pub fn run(&self) -> &RunId {
         &self.run.run
@@ -184,7 +185,7 @@ impl Asked {
         Self { run: proposal.run.clone() }
     }
 
-    /// The run.
+    /// The id of the run.
     #[must_use]
     pub fn run(&self) -> &RunId {
         &self.run
@@ -236,7 +237,7 @@ impl Validate {
         is_it.then(|| Self { run: run.intent.run.clone(), last })
     }
 
-    /// The run.
+    /// The id of the run.
     #[must_use]
     pub fn run(&self) -> &RunId {
         &self.run
@@ -301,7 +302,7 @@ pub struct Rollback {
 }
 
 impl Rollback {
-    /// The run.
+    /// The id of the run.
     #[must_use]
     pub fn run(&self) -> &RunId {
         &self.run

@@ -35,7 +35,7 @@ pub enum State {
 }
 
 impl State {
-    /// All of them, in order.
+    /// All states, in the order in which a drift passes through them.
     pub const ALL: [Self; 6] = [
         Self::ClassifyFailure,
         Self::CollectEvidence,

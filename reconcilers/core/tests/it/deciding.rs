@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use trueup_core::classify::{classify, differences};
+use trueup_core::classify::classify;
 use trueup_core::decide::{Case, Decision, Ground, Guards, HOLD_ANNOTATION, HeldPlace, Inputs, Request, Terms, Undo, decide};
+use trueup_core::difference::differences;
 use trueup_core::facts::{Evidence, FieldSet, Matched, Operation, Owner, Pair, Secrecy};
 use trueup_core::finding::{Change, Finding, FindingId, Lane, Stage};
 use trueup_core::object::TargetName;
@@ -329,7 +330,7 @@ fn an_ignore_annotation_may_name_entries_of_two_keys_and_covers_what_is_below() 
 fn an_ignore_annotation_that_cannot_be_read_is_told() {
     let problems = |value: Value| {
         let git = json!({"metadata": {"annotations": {"trueup.dev/ignore": value}}});
-        let problems = trueup_core::classify::ignore_problems(&matched(&git, &git, &git).desired);
+        let problems = trueup_core::ignore::ignore_problems(&matched(&git, &git, &git).desired);
         problems.into_iter().map(|problem| (problem.code, problem.message)).collect::<Vec<_>>()
     };
     assert_eq!(problems(json!("data.a, spec.ports[port=1,protocol=TCP]")), []);

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use trueup_core::classify::{classify, differences};
+use trueup_core::classify::classify;
 use trueup_core::decide::{
     Case, Correction, Decision, DecisionRecord, Ground, Guards, Held, Inputs, Lease, Replayed, Request, Restore, Scope, Terms,
     Way, Weighed, What, decide,
 };
+use trueup_core::difference::differences;
 use trueup_core::direction::Direction;
 use trueup_core::facts::{Matched, Pair, Secrecy};
 use trueup_core::finding::{Finding, Lane};

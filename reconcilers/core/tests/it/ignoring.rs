@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use trueup_core::classify::{classify, differences};
+use trueup_core::classify::classify;
 use trueup_core::diff::compare;
+use trueup_core::difference::differences;
 use trueup_core::facts::{
     Desired, Evidence, Expected, FieldSet, Live, Matched, Operation, Origin, Owner, Pair, Secrecy, Tracking,
 };

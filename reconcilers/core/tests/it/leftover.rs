@@ -1,8 +1,8 @@
 //! What Git declared once and no longer does; objects whose managers were stripped.
 
 use serde_json::{Value, json};
-use trueup_core::classify::differences;
 use trueup_core::diff::compare;
+use trueup_core::difference::differences;
 use trueup_core::facts::{Desired, FieldSet, Former, Matched, Operation, Origin, Owner, Pair, Tracking};
 use trueup_core::object::TargetName;
 use trueup_core::positions::Position;

@@ -17,9 +17,10 @@ use std::sync::LazyLock;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use trueup_core::classify::{classify, differences};
+use trueup_core::classify::classify;
 use trueup_core::decide::{Case, Decision, DecisionRecord, Guards, Inputs, Request, Restore, Settled, Terms};
 use trueup_core::diff::compare;
+use trueup_core::difference::differences;
 use trueup_core::facts::{
     Desired, Evidence, Expected, FieldSet, Live, Matched, Operation, Origin, Owner, Pair, Secrecy, Tracking,
 };
