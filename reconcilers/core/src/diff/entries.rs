@@ -85,10 +85,9 @@ fn all_named<'n, 'a>(
     expected: &'n [Segment],
     live: &'n [Segment],
 ) -> Option<HashMap<&'n Segment, &'a Value>> {
-    let names: HashSet<&Segment> = expected.iter().chain(live).collect();
-    let keys = keys_of(names.iter().copied());
-    let named = |entry: &'a Value| Some((*names.get(&Segment::Entry(values_of(&keys, entry)))?, entry));
-    declared.iter().map(named).collect()
+    let all: HashSet<&Segment> = expected.iter().chain(live).collect();
+    let keys = keys_of(all.iter().copied());
+    declared.iter().map(|entry| Some((*all.get(&Segment::Entry(values_of(&keys, entry)))?, entry))).collect()
 }
 
 /// The keys that names have.

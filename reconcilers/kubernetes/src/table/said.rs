@@ -18,12 +18,12 @@ impl Table {
                 let said: Vec<_> = entries.values().map(|entry| self.said_entry(inner, entry)).collect();
                 let keyed =
                     |said: Vec<Cow<'_, Value>>| entries.keys().cloned().zip(said.into_iter().map(Cow::into_owned)).collect();
-                if said.iter().all(is_kept) { Cow::Borrowed(value) } else { Cow::Owned(Value::Object(keyed(said))) }
+                if are_kept(said.iter()) { Cow::Borrowed(value) } else { Cow::Owned(Value::Object(keyed(said))) }
             }
             (Shape::List { item, .. }, Value::Array(entries)) => {
                 let said: Vec<_> = entries.iter().map(|entry| self.said_entry(item, entry)).collect();
                 let owned = |said: Vec<Cow<'_, Value>>| said.into_iter().map(Cow::into_owned).collect();
-                if said.iter().all(is_kept) { Cow::Borrowed(value) } else { Cow::Owned(Value::Array(owned(said))) }
+                if are_kept(said.iter()) { Cow::Borrowed(value) } else { Cow::Owned(Value::Array(owned(said))) }
             }
             _ => return Some(Cow::Borrowed(value)),
         };
@@ -38,7 +38,7 @@ impl Table {
             if is_nothing { None } else { Some((field, said)) }
         };
         let said: Vec<_> = fields.iter().filter_map(said).collect();
-        if said.len() == fields.len() && said.iter().all(|(_, said)| is_kept(said)) {
+        if said.len() == fields.len() && are_kept(said.iter().map(|(_, said)| said)) {
             return Cow::Borrowed(value);
         }
         let owned = |(field, said): (&String, Cow<'_, Value>)| (field.clone(), said.into_owned());
@@ -60,9 +60,9 @@ impl Table {
     }
 }
 
-/// Whether this is what Git says, unchanged.
-fn is_kept(said: &Cow<'_, Value>) -> bool {
-    matches!(said, Cow::Borrowed(_))
+/// Whether all of these are what Git says, unchanged.
+fn are_kept<'s, 'a: 's>(mut said: impl Iterator<Item = &'s Cow<'a, Value>>) -> bool {
+    said.all(|said| matches!(said, Cow::Borrowed(_)))
 }
 
 /// Whether Go's zero value is written like this.
