@@ -5,6 +5,7 @@ pub mod stand_in;
 pub mod apps;
 mod app;
 mod faults;
+mod late;
 mod limits;
 mod program;
 mod cost;
