@@ -6,6 +6,8 @@ pub mod apps;
 mod app;
 mod faults;
 mod late;
+mod theirs;
+mod unheard;
 mod limits;
 mod program;
 mod cost;
