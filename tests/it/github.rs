@@ -6,6 +6,7 @@ pub mod apps;
 mod app;
 mod faults;
 mod late;
+mod people;
 mod cut_off;
 mod unheard;
 mod theirs;
