@@ -186,16 +186,6 @@ impl Known {
             Self::Intended { head, .. } | Self::Opened { head, .. } => Some(head),
         }
     }
-
-    /// The newest pull request that the ledger knows of; 0 where it knows none.
-    #[must_use]
-    pub fn newest(&self) -> u64 {
-        match self {
-            Self::Nothing => 0,
-            Self::Intended { after, .. } => *after,
-            Self::Opened { identity, .. } => identity.number,
-        }
-    }
 }
 
 /// What became of a proposal since it was offered.

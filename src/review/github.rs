@@ -145,7 +145,7 @@ where
         Pushed::Foreign(reason) => return Ok(settled(None, Standing::Foreign(reason))),
     };
     failpoint::reached("offer: pushed");
-    let Found::Open(pull) = found else { return create(github, (proposal, known), head).await };
+    let Found::Open(pull) = found else { return create(github, proposal, head).await };
     let opened = update(github, proposal, &pull, head).await?;
     let problems = match known {
         // Whoever opened it was cut off before that was recorded, so perhaps before it was announced.
@@ -184,11 +184,7 @@ fn same_body(found: Option<&str>, wanted: &str) -> bool {
     found.unwrap_or_default().replace("\r\n", "\n").trim_end() == wanted.trim_end()
 }
 
-async fn create(
-    github: &GitHub,
-    (proposal, known): (&Proposal, &Known),
-    head: String,
-) -> Result<(Opened, Vec<Problem>), GitHubError> {
+async fn create(github: &GitHub, proposal: &Proposal, head: String) -> Result<(Opened, Vec<Problem>), GitHubError> {
     let draft = proposal.readiness == Readiness::Draft;
     let (title, body, head_branch) = (&proposal.title, &proposal.body, &proposal.branch);
     let body = json!({ "title": title, "body": body, "head": head_branch, "base": github.base, "draft": draft });
@@ -203,7 +199,8 @@ async fn create(
     };
     // The request is not sent again: whatever became of it is there to be found.
     let unknown = |lost| GitHubError::Unanswered { branch: proposal.branch.clone(), source: Box::new(lost) };
-    let pushed = Known::Intended { head: head.clone(), after: known.newest() };
+    // An older one may be open that a list did not show: what has ended says nothing here.
+    let pushed = Known::Intended { head: head.clone(), after: 0 };
     let opened = match (look_up(github, proposal, &pushed).await.map_err(unknown)?, lost) {
         (Found::Open(pull), lost) => {
             let updated = update(github, proposal, &pull, head.clone()).await?;

@@ -56,8 +56,8 @@ async fn a_branch_of_theirs_costs_one_refused_run_and_is_offered_to_once_when_it
         for round in 0..6 {
             // Sometimes it is about another value, sometimes about another text, sometimes about nothing else.
             match round {
-                1 | 3 => rewritten(&world, round),
-                2 => world.live("info", "green", 8),
+                1..=3 => rewritten(&world, round),
+                4 => world.live("info", "green", 8),
                 5 => world.live("info", "violet", 9),
                 _ => {}
             }
