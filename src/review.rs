@@ -139,9 +139,9 @@ pub enum Standing {
     /// Somebody else's work is in its place, for this reason; nothing was changed.
     Foreign(String),
     /// People closed it unmerged: the value stays alone until Git or live moves.
-    Denied,
+    Denied(Identity),
     /// People merged it.
-    Merged,
+    Merged(Identity),
 }
 
 /// What the ledger keeps to know the pull request again.
@@ -162,6 +162,9 @@ pub enum Known {
     Intended {
         /// The commit on top of the branch.
         head: String,
+        /// The newest pull request of the branch by the ledger, which has ended; 0 where there was none. Whatever people said
+        /// there, the same commit or not, is no answer to this one.
+        after: u64,
     },
     /// A pull request was opened.
     Opened {
@@ -180,7 +183,7 @@ impl Known {
     pub fn head(&self) -> Option<&str> {
         match self {
             Self::Nothing => None,
-            Self::Intended { head } | Self::Opened { head, .. } => Some(head),
+            Self::Intended { head, .. } | Self::Opened { head, .. } => Some(head),
         }
     }
 }
@@ -198,9 +201,9 @@ pub enum Became {
     /// It is open, and its branch holds what trueup did not put there, for this reason: it is left alone.
     Foreign(String),
     /// People merged it.
-    Merged,
+    Merged(Identity),
     /// People closed it unmerged.
-    Closed,
+    Closed(Identity),
     /// There is nothing of it.
     Gone,
 }

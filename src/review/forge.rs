@@ -69,8 +69,8 @@ fn offer_locally(session: &Session, pinned: &Pinned, offer: &Offer<'_>) -> Resul
     if matches!(known, Known::Opened { fingerprint, .. } if *fingerprint == offer.proposal.fingerprint) {
         let answered = |standing| Ok(Opened { url: None, head: None, standing });
         match end::look_locally(session, pinned, Sought { branch, known })? {
-            Became::Merged => return answered(Standing::Merged),
-            Became::Closed => return answered(Standing::Denied),
+            Became::Merged(identity) => return answered(Standing::Merged(identity)),
+            Became::Closed(identity) => return answered(Standing::Denied(identity)),
             Became::Open { .. } | Became::Foreign(_) | Became::Gone => {}
         }
     }

@@ -134,8 +134,8 @@ where
     failpoint::reached("offer: looked up");
     let current = match &found {
         Found::Foreign(pull, reason) => return Ok(settled(Some(pull), Standing::Foreign(reason.clone()))),
-        Found::Merged(pull) => return Ok(settled(Some(pull), Standing::Merged)),
-        Found::Denied(pull) => return Ok(settled(Some(pull), Standing::Denied)),
+        Found::Merged(pull) => return Ok(settled(Some(pull), Standing::Merged(pull.identity()))),
+        Found::Denied(pull) => return Ok(settled(Some(pull), Standing::Denied(pull.identity()))),
         Found::Open(pull) => Some(pull.head.sha.clone()),
         Found::None => known.head().map(str::to_owned),
     };
@@ -199,7 +199,8 @@ async fn create(github: &GitHub, proposal: &Proposal, head: String) -> Result<(O
     };
     // The request is not sent again: whatever became of it is there to be found.
     let unknown = |lost| GitHubError::Unanswered { branch: proposal.branch.clone(), source: Box::new(lost) };
-    let pushed = Known::Intended { head: head.clone() };
+    // An older one may be open that a list did not show: what has ended says nothing here.
+    let pushed = Known::Intended { head: head.clone(), after: 0 };
     let opened = match (look_up(github, proposal, &pushed).await.map_err(unknown)?, lost) {
         (Found::Open(pull), lost) => {
             let updated = update(github, proposal, &pull, head.clone()).await?;

@@ -5,6 +5,11 @@ pub mod stand_in;
 pub mod apps;
 mod app;
 mod faults;
+mod late;
+mod people;
+mod cut_off;
+mod unheard;
+mod theirs;
 mod limits;
 mod program;
 mod cost;
@@ -129,7 +134,7 @@ async fn one_pull_request_a_place() {
     server.world().pulls[0].open = false;
     for _ in 0..2 {
         let (opened, _) = offer(&github, &server, &trace, &known).await.expect("an answer");
-        assert_eq!(opened.standing, Standing::Denied, "people closed it");
+        assert_eq!(opened.standing, Standing::Denied(ours(1)), "people closed it");
     }
     let error = proposal("error");
     server.world().branches.clear();
@@ -141,7 +146,7 @@ async fn one_pull_request_a_place() {
         (pull.open, pull.merged) = (false, true);
     }
     let (opened, _) = offer(&github, &server, &error, &known).await.expect("an answer");
-    assert_eq!(opened.standing, Standing::Merged);
+    assert_eq!(opened.standing, Standing::Merged(ours(2)));
     assert_eq!((server.count("POST", "/pulls"), server.count("PATCH", "/1")), (2, 1));
     assert_eq!(stand_in.violations(), [""; 0]);
 }

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use trueup::ledger::{Audit, Ledger};
+use trueup_core::run::Run;
 
 use crate::git::{RIGHT, Repo, Server, git};
 use crate::github::server::{GitHubServer, REPOSITORY};
@@ -89,6 +91,17 @@ impl ReviewWorld {
         self.path().join("state")
     }
 
+    /// Git says something else: a file on top of `main`.
+    pub fn declare(&self, file: &str, text: &str) {
+        let (folder, clone) = (TempDir::new().unwrap(), "clone");
+        git(folder.path(), &["clone", "-q", self.bare.to_str().unwrap(), clone]);
+        let clone = folder.path().join(clone);
+        std::fs::write(clone.join(file), text).unwrap();
+        git(&clone, &["add", "-A"]);
+        git(&clone, &["commit", "-q", "-m", "declared"]);
+        git(&clone, &["push", "-q", "origin", "HEAD:main"]);
+    }
+
     /// What somebody made of the live object, and the version that it has now.
     pub fn live(&self, level: &str, color: &str, version: u64) {
         let object = config_map(level, color, Some(version));
@@ -105,6 +118,13 @@ impl ReviewWorld {
 
     pub fn read_live(&self) -> Value {
         serde_json::from_slice(&std::fs::read(self.path().join("live/app.json")).unwrap()).unwrap()
+    }
+
+    /// The runs of the ledger, whose chain holds.
+    pub async fn runs(&self) -> Vec<Run> {
+        let ledger = Ledger::open_to_read(&self.state().join("ledger.sqlite")).await.unwrap();
+        assert!(matches!(ledger.verify().await.unwrap(), Audit::Whole { .. }));
+        ledger.runs().await.unwrap()
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {

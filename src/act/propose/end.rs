@@ -27,8 +27,12 @@ pub(super) async fn look(acting: Acting<'_>, proposal: &Open, runs: &[Run]) -> L
     let mut looked: Option<Looked> = None;
     for (known, _) in known(Some(proposal), &runs_of(&proposal.branch, runs)) {
         let sought = Sought { branch: &proposal.branch, known: &known };
-        let became = forge::look(acting.session, acting.pinned, sought).await;
-        let is_told = matches!(became, Ok(Became::Open { .. } | Became::Merged | Became::Closed) | Err(_));
+        let became = match (forge::look(acting.session, acting.pinned, sought).await, &known) {
+            // The end of an earlier proposal is no answer to this one, of which nothing was recorded.
+            (Ok(Became::Merged(_) | Became::Closed(_)), Known::Opened { .. }) if proposal.records.is_empty() => Ok(Became::Gone),
+            (became, _) => became,
+        };
+        let is_told = matches!(became, Ok(Became::Open { .. } | Became::Merged(_) | Became::Closed(_)) | Err(_));
         // Somebody else's work says more than that there is nothing.
         if is_told || looked.is_none() || matches!(became, Ok(Became::Foreign(_))) {
             looked = Some(Looked { became, known });
@@ -65,16 +69,16 @@ pub(super) async fn ended_by_people(
     looked: &Looked,
 ) -> Result<Option<RunReport>, LedgerError> {
     let (fate, status, reason) = match (&looked.became, proposal.withdrawal.clone()) {
-        (Ok(Became::Merged), _) => (Fate::Merged, "merged", "merged by people".to_owned()),
+        (Ok(Became::Merged(_)), _) => (Fate::Merged, "merged", "merged by people".to_owned()),
         // It was trueup that closed it, and was cut off before that was recorded.
-        (Ok(Became::Closed), Some(reason)) => (Fate::Withdrawn { reason: reason.clone() }, "withdrawn", reason),
-        (Ok(Became::Closed), None) => {
+        (Ok(Became::Closed(_)), Some(reason)) => (Fate::Withdrawn { reason: reason.clone() }, "withdrawn", reason),
+        (Ok(Became::Closed(_)), None) => {
             (Fate::Denied, "denied", "closed unmerged: left as it is until live or Git moves".to_owned())
         }
         (Ok(Became::Open { .. } | Became::Foreign(_) | Became::Gone) | Err(_), _) => return Ok(None),
     };
     let mut report = reported_of(proposal, status, &[reason]);
-    close(acting, proposal, fate.clone(), &mut report).await?;
+    close(acting, proposal, (fate.clone(), &looked.became), &mut report).await?;
     if fate == Fate::Merged {
         tidy(acting, &proposal.branch, &looked.known);
     }
@@ -90,10 +94,10 @@ pub(super) async fn end(acting: Acting<'_>, proposal: &Open, runs: &[Run], over:
     match &looked.became {
         Ok(Became::Open { identity, url }) => withdraw(acting, proposal, &looked.known, (identity, url), over).await,
         Ok(Became::Foreign(why)) => Ok(reported_of(proposal, "foreign", std::slice::from_ref(why))),
-        Ok(Became::Gone | Became::Merged | Became::Closed) => {
+        Ok(Became::Gone | Became::Merged(_) | Became::Closed(_)) => {
             let reason = format!("{}; nothing of it is to be found", told(over));
             let mut report = reported_of(proposal, "withdrawn", std::slice::from_ref(&reason));
-            close(acting, proposal, Fate::Withdrawn { reason }, &mut report).await?;
+            close(acting, proposal, (Fate::Withdrawn { reason }, &looked.became), &mut report).await?;
             Ok(report)
         }
         Err(Failed::Refused(why) | Failed::Unanswered(why) | Failed::Later(why)) => {
@@ -136,7 +140,10 @@ async fn withdraw(
     let comment = format!("trueup closes this proposal, as there is nothing left to decide: {}", code(&reason));
     let sought = Sought { branch: &proposal.branch, known };
     match forge::withdraw(acting.session, acting.pinned, sought, (identity, &comment)).await {
-        Ok(()) => close(acting, &proposal, Fate::Withdrawn { reason }, &mut report).await?,
+        Ok(()) => {
+            let closed = Ok(Became::Closed(identity.clone()));
+            close(acting, &proposal, (Fate::Withdrawn { reason }, &closed), &mut report).await?;
+        }
         Err(Failed::Refused(why) | Failed::Unanswered(why) | Failed::Later(why)) => {
             "not closed".clone_into(&mut report.status);
             report.reasons.push(why);
@@ -147,14 +154,19 @@ async fn withdraw(
 }
 
 /// Records an end for each run that the proposal is of; a run that had been cut off ends with it.
-async fn close(acting: Acting<'_>, proposal: &Open, fate: Fate, report: &mut RunReport) -> Result<(), LedgerError> {
-    for entry in ends(acting, proposal, &fate) {
+async fn close(
+    acting: Acting<'_>,
+    proposal: &Open,
+    (fate, became): (Fate, &Result<Became, Failed>),
+    report: &mut RunReport,
+) -> Result<(), LedgerError> {
+    for entry in ends(acting, proposal, (&fate, became)) {
         report.records.push(acting.ledger.append(&entry, Timestamp::now()).await?.seq);
     }
     Ok(())
 }
 
-fn ends(acting: Acting<'_>, proposal: &Open, fate: &Fate) -> Vec<Entry> {
+fn ends(acting: Acting<'_>, proposal: &Open, (fate, became): (&Fate, &Result<Became, Failed>)) -> Vec<Entry> {
     let mut entries: Vec<Entry> =
         proposal.runs().into_iter().map(|run| Entry::ProposalClosed { run, fate: fate.clone() }).collect();
     let Some(run) = &proposal.unresolved else { return entries };
@@ -166,7 +178,12 @@ fn ends(acting: Acting<'_>, proposal: &Open, fate: &Fate) -> Vec<Entry> {
     if proposal.records.is_empty() && people {
         // It had been opened after all, and people have answered it.
         let nobody = Identity { number: 0, author: String::new() };
-        let found = found_again(acting, run, head(run).unwrap_or_default(), (&nobody, ""));
+        // By its number, its end is not taken for that of a later one.
+        let identity = match became {
+            Ok(Became::Merged(identity) | Became::Closed(identity) | Became::Open { identity, .. }) => identity,
+            Ok(Became::Foreign(_) | Became::Gone) | Err(_) => &nobody,
+        };
+        let found = found_again(acting, run, head(run).unwrap_or_default(), (identity, ""));
         entries.extend(found.into_iter().map(Entry::Proposal));
         entries.push(Entry::ProposalClosed { run: name, fate: fate.clone() });
     } else {

@@ -34,13 +34,14 @@ pub(super) fn known<'a>(open: Option<&Open>, earlier: &[&'a Run]) -> Vec<(Known,
     };
     let record = open.and_then(newest).or(last);
     let recorded = record.map(|record| (opened(record, &record.head_commit), None));
+    let after = earlier.iter().flat_map(|run| run.proposals.values()).map(|record| record.number).max().unwrap_or_default();
     let is_cut_off = earlier.iter().any(|run| run.due() == Due::Resolution);
     let unrecorded = unrecorded.filter_map(|run| {
         let head = head(run)?;
         // Where no run was cut off, nothing was opened since the last record, and what that one is of has ended.
         match open.and_then(newest).or(last.filter(|_| !is_cut_off)) {
             Some(record) => Some((opened(record, head), None)),
-            None => Some((Known::Intended { head: head.to_owned() }, (run.due() == Due::Resolution).then_some(*run))),
+            None => Some((Known::Intended { head: head.to_owned(), after }, (run.due() == Due::Resolution).then_some(*run))),
         }
     });
     let mut all: Vec<_> =

@@ -67,17 +67,22 @@ pub(super) async fn offer(
     Ok(reports)
 }
 
-/// A hold since the decision counts, too: what is held is not proposed, and what is open of it stays as it is.
+/// What people said since the decision counts, too: what is held or denied is not proposed, and what is open of it stays as it
+/// is in this round.
 async fn held_apart<'a>(
     acting: Acting<'_>,
     judged: &Judged,
     all: &[Wanted<'a>],
 ) -> Result<(Vec<Wanted<'a>>, Vec<(Wanted<'a>, String)>), LedgerError> {
     let holds = holds_by_now(acting, judged).await?;
+    let standing = acting.ledger.standing().await?;
     let (mut free, mut held) = (Vec::new(), Vec::new());
     for wanted in all {
         let object = wanted.case.pair.as_ref().map(|pair| pair.desired().id.clone());
-        match holds.held_by_people(object.as_ref(), [&wanted.finding.place], Timestamp::now()) {
+        let reason = holds.held_by_people(object.as_ref(), [&wanted.finding.place], Timestamp::now());
+        let is_denied = standing.is_denied(&wanted.finding.place, &wanted.finding.id);
+        let denied = is_denied.then(|| "denied by people: left as it is until live or Git moves".to_owned());
+        match reason.or(denied) {
             Some(reason) => held.push((*wanted, reason)),
             None => free.push(*wanted),
         }
@@ -132,10 +137,15 @@ async fn offer_these(
     failpoint::reached("offer: answered");
     let found = interrupted.map(|run| {
         let head = offered.as_ref().ok().and_then(|opened| opened.head.as_deref()).unwrap_or_default();
-        found_again(acting, run, head, (&Identity { number: 0, author: String::new() }, ""))
+        let nobody = Identity { number: 0, author: String::new() };
+        let identity = match offered.as_ref().map(|opened| &opened.standing) {
+            Ok(Standing::Denied(identity) | Standing::Merged(identity)) => identity,
+            Ok(Standing::Created(_) | Standing::Updated(_) | Standing::Unchanged(_) | Standing::Foreign(_)) | Err(_) => &nobody,
+        };
+        found_again(acting, run, head, (identity, ""))
     });
     let ended = End { run: &run, open: about.open, interrupted: found, same: same.is_some() };
-    if let Ok(Opened { standing: Standing::Merged, .. }) = &offered {
+    if let Ok(Opened { standing: Standing::Merged(_), .. }) = &offered {
         tidy(acting, branch, &known);
     }
     let report = conclude(acting, &ended, (&proposal, findings), offered, report).await?;
@@ -221,7 +231,7 @@ async fn answered(acting: Acting<'_>, about: &About<'_>, runs: &[Run]) -> Result
     }
     let why = match looked.became {
         Ok(Became::Foreign(why)) => Some(why),
-        Ok(Became::Gone | Became::Closed | Became::Merged) if was_refused => {
+        Ok(Became::Gone | Became::Closed(_) | Became::Merged(_)) if was_refused => {
             let ours: Vec<&str> = runs_of(about.branch, runs).into_iter().filter_map(head).collect();
             forge::in_the_way(acting.session, about.branch, &ours).await.unwrap_or_default()
         }
@@ -436,12 +446,12 @@ fn entries(
             let outcome = Outcome::Refused { message: reason.clone() };
             (vec![Entry::Outcome { run: end.run.clone(), outcome }], "foreign", Some(reason.clone()))
         }
-        Standing::Denied => (
+        Standing::Denied(_) => (
             answered_by_people(end, &Fate::Denied),
             "denied",
             Some("closed unmerged: left as it is until live or Git moves".to_owned()),
         ),
-        Standing::Merged => {
+        Standing::Merged(_) => {
             (answered_by_people(end, &Fate::Merged), "merged", Some("merged: the next round sees it in Git".to_owned()))
         }
     }

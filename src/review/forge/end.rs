@@ -83,15 +83,16 @@ pub(super) fn look_locally(session: &Session, pinned: &Pinned, sought: Sought<'_
     let Some(head) = head_of(sought.known) else { return Ok(Became::Gone) };
     let (author, state) = (Author::default(), session.state.path());
     let kept = Kept { repository: &pinned.repository, branch: sought.branch, head: &head, author: &author, state };
+    let identity = Identity { number: 0, author: String::new() };
     Ok(match local::look(&kept, pinned.tip()).map_err(text)? {
         Since::Kept => {
             let url = super::local_url(session, sought.branch)?;
-            Became::Open { identity: Identity { number: 0, author: String::new() }, url }
+            Became::Open { identity, url }
         }
         Since::Foreign(found) => Became::Foreign(super::not_ours(sought.branch, &found)),
-        Since::Merged => Became::Merged,
+        Since::Merged => Became::Merged(identity),
         // What was only intended may never have been there.
-        Since::Removed if matches!(sought.known, Known::Opened { .. }) => Became::Closed,
+        Since::Removed if matches!(sought.known, Known::Opened { .. }) => Became::Closed(identity),
         Since::Removed | Since::Unknown => Became::Gone,
     })
 }

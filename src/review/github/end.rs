@@ -72,7 +72,7 @@ fn became(pulls: Vec<PullRequest>, branch: &str, known: &Known, base: &str) -> B
     let is_here = |pull: &PullRequest| pull.head.is_of(&pull.base) && pull.head.name == branch && pull.base.name == base;
     let is_it = |pull: &PullRequest| match known {
         Known::Nothing => false,
-        Known::Intended { head } => *head == pull.head.sha,
+        Known::Intended { head, after } => *head == pull.head.sha && pull.number > *after,
         Known::Opened { identity, .. } => pull.identity() == *identity,
     };
     let Some(pull) = pulls.into_iter().filter(is_here).find(is_it) else { return Became::Gone };
@@ -81,8 +81,8 @@ fn became(pulls: Vec<PullRequest>, branch: &str, known: &Known, base: &str) -> B
         ("open", _) => {
             Became::Foreign(format!("pull request {} has commits on its branch that trueup did not make", pull.number))
         }
-        (_, Some(_)) => Became::Merged,
-        (_, None) => Became::Closed,
+        (_, Some(_)) => Became::Merged(pull.identity()),
+        (_, None) => Became::Closed(pull.identity()),
     }
 }
 
@@ -107,7 +107,8 @@ mod tests {
     fn what_people_did_is_known_whoever_pushed_and_what_is_open_only_as_we_left_it() {
         let identity = Identity { number: 1, author: "trueup-bot".to_owned() };
         let opened = Known::Opened { identity, head: "aaaa".to_owned(), fingerprint: "f-1".to_owned() };
-        let intended = Known::Intended { head: "aaaa".to_owned() };
+        let intended = Known::Intended { head: "aaaa".to_owned(), after: 0 };
+        let later = Known::Intended { head: "aaaa".to_owned(), after: 1 };
         let theirs = json!({"head": {"sha": "cccc"}});
         let with = |more: Value| {
             let mut changes = theirs.clone();
@@ -122,6 +123,7 @@ mod tests {
             (with(json!({"state": "closed"})), &opened, "closed"),
             (with(json!({"state": "closed", "merged_at": "2026-11-21T02:40:00Z"})), &opened, "merged"),
             (json!({"state": "closed"}), &intended, "closed"),
+            (json!({"state": "closed"}), &later, "gone"),
             (json!({"number": 2}), &opened, "gone"),
             (json!({"user": {"login": "stranger"}, "state": "closed"}), &opened, "gone"),
             (json!({"head": {"repo": {"full_name": "fork/platform"}}}), &opened, "gone"),
@@ -131,8 +133,8 @@ mod tests {
             let found = match became(vec![pull(&changes)], "trueup/p-1", known, "main") {
                 Became::Open { .. } => "open",
                 Became::Foreign(_) => "foreign",
-                Became::Merged => "merged",
-                Became::Closed => "closed",
+                Became::Merged(_) => "merged",
+                Became::Closed(_) => "closed",
                 Became::Gone => "gone",
             };
             assert_eq!(found, expected, "{changes} {known:?}");

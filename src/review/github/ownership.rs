@@ -49,8 +49,11 @@ fn objection(pull: &PullRequest, known: &Known) -> Option<String> {
     let number = pull.number;
     match known {
         Known::Nothing => Some(format!("pull request {number} is open on our branch, and the ledger knows nothing of it")),
-        Known::Intended { head } | Known::Opened { head, .. } if *head != pull.head.sha => {
+        Known::Intended { head, .. } | Known::Opened { head, .. } if *head != pull.head.sha => {
             Some(format!("pull request {number} has commits on its branch that trueup did not make"))
+        }
+        Known::Intended { after, .. } if number <= *after => {
+            Some(format!("pull request {number} is open on our branch, and by the ledger it has ended"))
         }
         Known::Opened { identity, .. } if identity.number != number => {
             Some(format!("pull request {number} is open on our branch; the ledger knows number {}", identity.number))
@@ -116,7 +119,7 @@ mod tests {
 
     #[test]
     fn ours_only_if_everything_agrees() {
-        let intended = Known::Intended { head: HEAD.to_owned() };
+        let intended = Known::Intended { head: HEAD.to_owned(), after: 0 };
         for (changes, known, expected) in [
             (json!({}), opened("f-1"), "ours"),
             (json!({}), intended.clone(), "ours"),
@@ -143,6 +146,10 @@ mod tests {
         assert_eq!(verdict(vec![pull(1, &merged)], &opened("f-1")), "merged");
         assert_eq!(verdict(vec![pull(1, &merged)], &opened("f-0")), "none");
         assert_eq!(verdict(vec![pull(1, &closed)], &Known::Nothing), "none");
+        for (after, expected) in [(0, "denied"), (1, "none")] {
+            let intended = Known::Intended { head: HEAD.to_owned(), after };
+            assert_eq!(verdict(vec![pull(1, &closed)], &intended), expected, "an earlier proposal of the same commit: {after}");
+        }
         assert_eq!(verdict(vec![pull(2, &json!({})), pull(1, &closed)], &opened("f-1")), "foreign", "an open one is in the way");
     }
 }

@@ -34,7 +34,7 @@ async fn a_lost_answer_makes_no_second_pull_request() {
         let error = offer(&github, &server, &debug, &Known::Nothing).await.expect_err("unknown");
         assert!(matches!(error, GitHubError::Unanswered { .. }), "{fault:?}: {error}");
         assert_eq!(server.count("POST", "/pulls"), 1, "not sent again in this round");
-        let known = Known::Intended { head: commit(&debug) };
+        let known = Known::Intended { head: commit(&debug), after: 0 };
         let (opened, _) = offer(&github, &server, &debug, &known).await.expect("an answer");
         assert_eq!(opened.standing, Standing::Created(ours(1)));
         announced_once(&server);
@@ -126,7 +126,7 @@ fn known_after_error(server: &GitHubServer, known: Known, intended: String) -> K
             Known::Opened { identity, head: intended, fingerprint }
         }
         Known::Opened { .. } => known,
-        Known::Nothing | Known::Intended { .. } => Known::Intended { head: intended },
+        Known::Nothing | Known::Intended { .. } => Known::Intended { head: intended, after: 0 },
     }
 }
 

@@ -9,13 +9,13 @@ use super::server::{Fault, GitHubServer};
 use crate::git::git;
 use crate::review_world::{Forge, ReviewWorld};
 
-async fn world(github: &GitHubServer, more: &str) -> ReviewWorld {
+pub(super) async fn world(github: &GitHubServer, more: &str) -> ReviewWorld {
     let world = ReviewWorld::start(Forge::GitHub(github.clone()), more).await;
     world.live("info", "red", 7);
     world
 }
 
-fn statuses(report: &Value) -> Vec<&str> {
+pub(super) fn statuses(report: &Value) -> Vec<&str> {
     report["runs"].as_array().unwrap().iter().filter_map(|run| run["status"].as_str()).collect()
 }
 

@@ -1,6 +1,7 @@
 //! The few endpoints of GitHub that trueup uses, over HTTP, with faults on demand; `repository` is what is behind them.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -37,6 +38,26 @@ pub enum Fault {
     Stale,
     /// An answer without end.
     Endless,
+    /// The connection breaks, and it is done later: whenever the test says so.
+    Late,
+    /// Somebody does this just before; what comes of the request is up to the next fault.
+    Meanwhile(Deed),
+}
+
+/// What somebody does, at the forge or elsewhere.
+#[derive(Clone)]
+pub struct Deed(Arc<dyn Fn(&mut World) + Send + Sync>);
+
+impl Deed {
+    pub fn of(deed: impl Fn(&mut World) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(deed))
+    }
+}
+
+impl fmt::Debug for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Deed")
+    }
 }
 
 /// Requests that are granted until an hour, or a test's moment, ends.
@@ -63,6 +84,8 @@ pub struct World {
     /// Where it is asked as an app; else any token will do.
     pub app: Option<Registered>,
     pub faults: VecDeque<(&'static str, Fault)>,
+    /// Requests that are yet to be done.
+    pub late: Vec<(Seen, Value)>,
     pub limit: Option<Limit>,
     /// How long each answer takes.
     pub delay: Duration,
@@ -136,10 +159,7 @@ async fn answer(State(server): State<GitHubServer>, request: Request) -> Respons
 impl World {
     /// The answer; `None` where none ever comes.
     fn respond(&mut self, seen: &Seen, (path, query): (&str, Option<&str>), body: &Value) -> Option<Response> {
-        let fault = match self.faults.front() {
-            Some((faulty, _)) if *faulty == seen.method => self.faults.pop_front().map(|(_, fault)| fault),
-            _ => None,
-        };
+        let fault = self.next_fault(&seen.method);
         let now = Timestamp::now().as_second() + self.ahead;
         let request = Asked { method: &seen.method, path, query, authorization: seen.authorization.as_deref(), now };
         let limited = self.count_down(now);
@@ -147,6 +167,10 @@ impl World {
         let (status, value) = match fault {
             Some(Fault::Refuse { status, headers, body }) => return Some(refusal(status, headers, body)),
             Some(Fault::Lost) => return Some(broken(b"")),
+            Some(Fault::Late) => {
+                self.late.push((seen.clone(), body.clone()));
+                return Some(broken(b""));
+            }
             Some(Fault::Endless) => return Some(endless()),
             Some(Fault::AnswerWith(status)) => {
                 self.repository.perform(&request, body);
@@ -171,7 +195,7 @@ impl World {
                 answered
             }
             None if limited => (403, json!({"message": "API rate limit exceeded for installation.", "documentation_url": ""})),
-            None => admitted.unwrap_or_else(|| self.repository.perform(&request, body)),
+            None | Some(Fault::Meanwhile(_)) => admitted.unwrap_or_else(|| self.repository.perform(&request, body)),
         };
         let mut response = reply(status, &value);
         let headers = response.headers_mut();
@@ -190,6 +214,27 @@ impl World {
         let date = date.timestamp_to_rfc9110_string(&Timestamp::from_second(now).expect("a time")).expect("a date");
         headers.insert("date", date.parse().expect("a value"));
         Some(response)
+    }
+
+    /// What goes wrong with this request, after what somebody does just before it.
+    fn next_fault(&mut self, method: &str) -> Option<Fault> {
+        while self.faults.front().is_some_and(|(faulty, _)| *faulty == method) {
+            match self.faults.pop_front() {
+                Some((_, Fault::Meanwhile(Deed(deed)))) => deed(self),
+                fault => return fault.map(|(_, fault)| fault),
+            }
+        }
+        None
+    }
+
+    /// What was late takes effect.
+    pub fn catch_up(&mut self) {
+        for (seen, body) in std::mem::take(&mut self.late) {
+            let (path, query) = seen.uri.split_once('?').map_or((seen.uri.as_str(), None), |(path, query)| (path, Some(query)));
+            let now = Timestamp::now().as_second() + self.ahead;
+            let asked = Asked { method: &seen.method, path, query, authorization: seen.authorization.as_deref(), now };
+            self.repository.perform(&asked, &body);
+        }
     }
 
     /// Whether this request is one too many.

@@ -85,7 +85,7 @@ async fn after(before: Before, standing: Standing) -> (Ledger, tempfile::TempDir
     }
     if matches!(before, Before::Open | Before::OpenAndSame) {
         let end = End { run: &EARLIER.parse().expect("an id"), open: None, interrupted: None, same: false };
-        let opened = Opened { url: None, head: Some("h1".to_owned()), standing: Standing::Created(identity) };
+        let opened = Opened { url: None, head: Some("h1".to_owned()), standing: Standing::Created(identity.clone()) };
         for entry in entries(&end, &proposal, std::slice::from_ref(&finding), &opened).0 {
             append(&entry).await;
         }
@@ -99,7 +99,7 @@ async fn after(before: Before, standing: Standing) -> (Ledger, tempfile::TempDir
     let stands = ledger.standing().await.expect("read");
     let open = open::of(&stands, &runs, &finding.difference.target).into_iter().find(|open| !open.records.is_empty());
     let interrupted = (before == Before::CutOff).then(|| {
-        let opened = Opened { url: None, head: Some("h1".to_owned()), standing: Standing::Denied };
+        let opened = Opened { url: None, head: Some("h1".to_owned()), standing: Standing::Denied(identity.clone()) };
         let cut_off = EARLIER.parse().expect("an id");
         vec![record(&cut_off, (&proposal, &opened), &review::Identity { number: 0, author: String::new() }, &finding)]
     });
@@ -120,15 +120,15 @@ async fn every_end_of_an_offer_is_a_legal_sequence_of_records() {
             Standing::Updated(identity()),
             Standing::Unchanged(identity()),
             Standing::Foreign("theirs".to_owned()),
-            Standing::Denied,
-            Standing::Merged,
+            Standing::Denied(identity()),
+            Standing::Merged(identity()),
         ] {
             let (ledger, _folder) = after(before, standing.clone()).await;
             let runs = ledger.runs().await.expect("read");
             let own = runs.last().expect("a run");
             assert_ne!(own.due(), Due::Resolution, "{before:?} {standing:?}");
             let denied = ledger.standing().await.expect("read").is_denied(&finding().place, &finding().id);
-            let expected = standing == Standing::Denied && before != Before::Nothing;
+            let expected = matches!(standing, Standing::Denied(_)) && before != Before::Nothing;
             assert_eq!(denied, expected, "{before:?} {standing:?}");
         }
     }
@@ -136,8 +136,8 @@ async fn every_end_of_an_offer_is_a_legal_sequence_of_records() {
 
 #[tokio::test]
 async fn a_branch_is_known_again_after_its_proposal_ended_or_was_not_recorded() {
-    let finding = finding();
-    let (ledger, _folder) = after(Before::Open, Standing::Denied).await;
+    let (finding, identity) = (finding(), review::Identity { number: 4, author: "us".to_owned() });
+    let (ledger, _folder) = after(Before::Open, Standing::Denied(identity)).await;
     let runs = ledger.runs().await.expect("read");
     let earlier = runs_of("b", &runs);
     let heads: Vec<_> = known(None, &earlier).iter().map(|(known, _)| known.head().map(str::to_owned)).collect();
