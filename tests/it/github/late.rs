@@ -84,7 +84,7 @@ async fn a_pull_request_that_comes_late_is_joined_and_never_doubled() {
             assert_eq!(statuses(&report), ["unknown"], "{case}: {report:#}");
             assert!(github.world().pulls.is_empty(), "{case}");
             let color = go_on(&world, meanwhile).await;
-            let late = || ("POST", Fault::Meanwhile(Deed::of(|forge| forge.catch_up())));
+            let late = || ("POST", Fault::Meanwhile(Deed::of(super::server::World::catch_up)));
             match moment {
                 Moment::Before => github.world().catch_up(),
                 Moment::AfterTheLook => github.world().faults.push_back(late()),
