@@ -16,7 +16,7 @@ use trueup_core::decide::{Decision, Guards, Proposal, Request, Settled};
 use trueup_core::finding::{FindingId, Place};
 use trueup_core::object::ObjectId;
 use trueup_core::policy::{Policy, Remedy};
-use trueup_core::run::{Entry, Episode, Escalation, RunId};
+use trueup_core::run::{Entry, Episode, Escalation, RunId, Standing};
 
 use crate::ledger::{Ledger, LedgerError};
 use crate::report::{ActionName, RunReport};
@@ -101,20 +101,34 @@ pub async fn perform(
     Ok(reports.into_iter().flat_map(|(_, reports)| reports).collect())
 }
 
-/// What a person holds by now, though it was not held when this was decided.
-async fn held_by_now<'a>(
-    acting: Acting<'_>,
-    judged: &Judged,
-    object: Option<&ObjectId>,
-    places: impl IntoIterator<Item = &'a Place>,
-) -> Result<Option<String>, LedgerError> {
-    Ok(holds_by_now(acting, judged).await?.held_by_people(object, places, Timestamp::now()))
+/// What people have said by now, also since something was decided.
+struct ByNow {
+    holds: Guards,
+    standing: Standing,
 }
 
-/// What people hold by now, and nothing else.
-async fn holds_by_now(acting: Acting<'_>, judged: &Judged) -> Result<Guards, LedgerError> {
-    let holds = acting.ledger.standing().await?.people().holds_in(&judged.name);
-    Ok(Guards { holds, ..Guards::none(judged.ground) })
+impl ByNow {
+    async fn of(acting: Acting<'_>, judged: &Judged) -> Result<Self, LedgerError> {
+        let standing = acting.ledger.standing().await?;
+        let holds = standing.people().holds_in(&judged.name);
+        Ok(Self { holds: Guards { holds, ..Guards::none(judged.ground) }, standing })
+    }
+
+    /// Why nothing is done at these places of an object.
+    fn holds<'a>(&self, object: Option<&ObjectId>, places: impl IntoIterator<Item = &'a Place>) -> Option<String> {
+        self.holds.held_by_people(object, places, Timestamp::now())
+    }
+
+    /// Why nothing is done about these findings of an object, each with its place.
+    fn stops<'a>(
+        &self,
+        object: Option<&ObjectId>,
+        mut findings: impl Iterator<Item = (&'a FindingId, &'a Place)> + Clone,
+    ) -> Option<String> {
+        let reason = self.holds(object, findings.clone().map(|(_, place)| place));
+        let is_denied = findings.any(|(finding, place)| self.standing.is_denied(place, finding));
+        reason.or_else(|| is_denied.then(|| "denied by people: left as it is until live or Git moves".to_owned()))
+    }
 }
 
 /// What would be done, for `--dry-run`.

@@ -12,7 +12,7 @@ use trueup_core::run::{Outlook, RunStatus};
 use super::attempt::{apply_owners, attempt};
 use super::roll_back::roll_back;
 use super::verify::{before, classes, judged_again};
-use super::{Acting, Basis, REFUSALS, escalate, held_by_now, is_wanted, left, report};
+use super::{Acting, Basis, ByNow, REFUSALS, escalate, is_wanted, left, report};
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
 use crate::target::{Judged, Sent};
@@ -50,8 +50,8 @@ pub(super) async fn correct(
     let (mut correction, mut guards, mut basis): (_, _, Option<Arc<Basis>>) = (first, guards.clone(), None);
     for _ in 0..ATTEMPTS {
         let acting = Acting { basis: basis.as_deref().unwrap_or(acting.basis), ..acting };
-        let places = correction.corrected.iter().map(|(_, place)| place);
-        if let Some(reason) = held_by_now(acting, judged, Some(&correction.object), places).await? {
+        let findings = correction.corrected.iter().map(|(finding, place)| (finding, place));
+        if let Some(reason) = ByNow::of(acting, judged).await?.stops(Some(&correction.object), findings) {
             reports.push(held(&correction, reason));
             return Ok(corrected);
         }

@@ -9,7 +9,7 @@ use trueup_core::object::ObjectId;
 use trueup_core::run::{Effect, Rollback, Run, perhaps_undone_by};
 
 use super::attempt::attempt;
-use super::{Acting, Basis, escalate, held_by_now, left};
+use super::{Acting, Basis, ByNow, escalate, left};
 use crate::ledger::LedgerError;
 use crate::report::RunReport;
 use crate::target::{Judged, Sent};
@@ -47,7 +47,7 @@ pub(super) async fn roll_back(
     let mut end = format!("run {} made it worse ({why})", run.intent.run);
     let places: Vec<Place> = corrected(run).map(|(_, place)| place).collect();
     for _ in 0..ATTEMPTS {
-        if let Some(reason) = held_by_now(acting, judged, object_of(run), &places).await? {
+        if let Some(reason) = ByNow::of(acting, judged).await?.holds(object_of(run), &places) {
             end = format!("{end}; not taken back: {reason}");
             break;
         }

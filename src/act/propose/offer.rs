@@ -1,5 +1,7 @@
 //! One proposal is offered: Git's files edited so that they follow live, proven, committed, recorded, and then the forge asked.
 
+use std::iter;
+
 use jiff::{SignedDuration, Timestamp};
 use trueup_core::finding::{Finding, FindingId};
 use trueup_core::policy::Remedy;
@@ -13,7 +15,7 @@ use super::known::{head, known, newest, runs_of};
 use super::open::Open;
 use super::restore::approval_in;
 use super::{Wanted, end, reported};
-use crate::act::{Acting, REFUSALS, holds_by_now, new_run};
+use crate::act::{Acting, ByNow, REFUSALS, new_run};
 use crate::failpoint;
 use crate::ledger::LedgerError;
 use crate::report::{ActionName, RunReport};
@@ -74,15 +76,11 @@ async fn held_apart<'a>(
     judged: &Judged,
     all: &[Wanted<'a>],
 ) -> Result<(Vec<Wanted<'a>>, Vec<(Wanted<'a>, String)>), LedgerError> {
-    let holds = holds_by_now(acting, judged).await?;
-    let standing = acting.ledger.standing().await?;
+    let by_now = ByNow::of(acting, judged).await?;
     let (mut free, mut held) = (Vec::new(), Vec::new());
     for wanted in all {
         let object = wanted.case.pair.as_ref().map(|pair| pair.desired().id.clone());
-        let reason = holds.held_by_people(object.as_ref(), [&wanted.finding.place], Timestamp::now());
-        let is_denied = standing.is_denied(&wanted.finding.place, &wanted.finding.id);
-        let denied = is_denied.then(|| "denied by people: left as it is until live or Git moves".to_owned());
-        match reason.or(denied) {
+        match by_now.stops(object.as_ref(), iter::once((&wanted.finding.id, &wanted.finding.place))) {
             Some(reason) => held.push((*wanted, reason)),
             None => free.push(*wanted),
         }

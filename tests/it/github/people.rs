@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::program::{statuses, world};
 use super::server::{Deed, Fault, GitHubServer};
+use crate::review_world::ReviewWorld;
 
 /// A denial, or a hold, between the decision and the offer of the same round: nothing is offered.
 #[tokio::test(flavor = "multi_thread")]
@@ -16,29 +17,48 @@ async fn what_people_say_between_the_decision_and_the_offer_is_heard() {
         world.declare("policies/drift.toml", &(class("level") + &class("color")));
         assert_eq!(statuses(&world.sync().await), ["opened"], "{verb}");
         world.live("debug", "red", 8);
-        let diff = world.run(&["diff", "-o", "json"]).await;
-        let diff: serde_json::Value = serde_json::from_slice(&diff.stdout).unwrap();
-        let found = diff["findings"].as_array().unwrap().iter().find(|found| found["path"] == "data.level").unwrap();
-        let id = found["id"].as_str().unwrap();
-        // The round looks after the open one first, and asks GitHub for it.
-        let command = world.command(&[verb, id, "--because", "it is ours"]);
-        let command = std::sync::Mutex::new(command);
-        let said = Deed::of(move |_| {
-            let output = command.lock().unwrap().output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        });
-        github.world().faults.push_back(("GET", Fault::Meanwhile(said)));
-        let report = world.sync().await;
-        let mut told = statuses(&report);
-        told.sort_unstable();
-        assert_eq!(told, ["held", "unchanged"], "{verb}: {report:#}");
-        assert!(github.world().faults.is_empty(), "{verb}: it was said in this round");
-        let why = if verb == "deny" { "denied by people" } else { "it is ours" };
-        assert!(report["runs"].to_string().contains(why), "{verb}: {report:#}");
+        level_stays(&world, &github, verb).await;
         assert_eq!(github.world().pulls.len(), 1, "{verb}");
         world.sync().await;
         assert_eq!((github.count("POST", "/pulls"), world.branches().len()), (1, 1), "{verb}: nor later");
     }
+}
+
+/// The same between the decision and the write: nothing is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_say_between_the_decision_and_the_write_is_heard() {
+    for verb in ["deny", "hold"] {
+        let github = GitHubServer::default();
+        let world = world(&github, "").await;
+        world.live_managed("info", "red", 7);
+        assert_eq!(statuses(&world.sync().await), ["opened"], "{verb}");
+        world.live_managed("debug", "red", 8);
+        level_stays(&world, &github, verb).await;
+        assert_eq!(world.read_live()["data"]["level"], "debug", "{verb}");
+        world.sync().await;
+        assert_eq!(world.read_live()["data"]["level"], "debug", "{verb}: nor later");
+    }
+}
+
+/// Of the level, people say this while the round looks after the open proposal, and asks GitHub for it.
+async fn level_stays(world: &ReviewWorld, github: &GitHubServer, verb: &str) {
+    let diff = world.run(&["diff", "-o", "json"]).await;
+    let diff: serde_json::Value = serde_json::from_slice(&diff.stdout).unwrap();
+    let found = diff["findings"].as_array().unwrap().iter().find(|found| found["path"] == "data.level").unwrap();
+    let id = found["id"].as_str().unwrap();
+    let command = std::sync::Mutex::new(world.command(&[verb, id, "--because", "it is ours"]));
+    let said = Deed::of(move |_| {
+        let output = command.lock().unwrap().output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    });
+    github.world().faults.push_back(("GET", Fault::Meanwhile(said)));
+    let report = world.sync().await;
+    let mut told = statuses(&report);
+    told.sort_unstable();
+    assert_eq!(told, ["held", "unchanged"], "{verb}: {report:#}");
+    assert!(github.world().faults.is_empty(), "{verb}: it was said in this round");
+    let why = if verb == "deny" { "denied by people" } else { "it is ours" };
+    assert!(report["runs"].to_string().contains(why), "{verb}: {report:#}");
 }
 
 /// A correction that comes to nothing leaves its finding to people in the same round: what they closed is not asked with it.
