@@ -6,7 +6,10 @@ mod edit;
 mod restore;
 mod known;
 mod open;
+mod about;
 mod offer;
+mod commit;
+mod conclude;
 mod end;
 mod outlook;
 

@@ -3,11 +3,15 @@
 use trueup_core::facts::Origin;
 use trueup_core::finding::{Cause, Difference, Divergence, Expectation, Lane, OutputId, Predicate, Risk, Stage, Subject};
 use trueup_core::object::TargetName;
+use trueup_core::policy::Remedy;
+use trueup_core::run::{Due, Effect, Intent};
 use trueup_core::seen::DigestKey;
 
 use super::*;
+use crate::act::propose::known::{known, runs_of};
 use crate::act::propose::open;
 use crate::ledger::Ledger;
+use crate::review::Content;
 
 fn finding() -> Finding {
     let output = OutputId { state: "s".to_owned(), serial: 1, lineage: "l".to_owned(), output: "o".to_owned(), bound: None };
