@@ -73,9 +73,10 @@ fn too_little(evidence: Option<Evidence>) -> Option<&'static str> {
         Some(Evidence::Apply) => {
             Some("judged by a dry run of applying it: nothing is corrected on less than the server's own answer to a create")
         }
-        Some(Evidence::Table | Evidence::State | Evidence::Plan) | None => {
-            Some("judged by the table: nothing is corrected on less than the server's own answer (overlay `manifests/baseline`)")
-        }
+        Some(Evidence::Table | Evidence::State | Evidence::Plan) | None => Some(
+            "judged by the table: nothing is corrected on less than the server's own answer (why there is none, the problems say; \
+                 the right to ask is in `manifests/baseline`)",
+        ),
     }
 }
 
