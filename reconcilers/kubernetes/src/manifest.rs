@@ -10,6 +10,7 @@ use trueup_core::facts::{Desired, Problem};
 mod document;
 mod refused;
 mod node;
+mod stand_in;
 mod scalar;
 mod number;
 mod compose;

@@ -1,5 +1,6 @@
 //! One document as a tree of nodes: what the parser's events say, with places in the file.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
 
@@ -10,6 +11,7 @@ use super::document::{Dialect, Document, number, place};
 use super::fault::{Fault, Flaw};
 use super::refused::{self, Before};
 use super::scalar::{Style, Tag, Written};
+use super::stand_in::StandIns;
 use super::{KEY_LIMIT, NESTING_LIMIT};
 
 /// The nodes of one document; children point into the list.
@@ -91,6 +93,8 @@ struct Builder<'a> {
     last: (usize, Before),
     /// How far lines were counted, where the parser's own count is not to be used.
     counted: Option<Cell<Counted>>,
+    /// What the parser is shown in place of some characters.
+    stand_ins: Option<StandIns>,
 }
 
 /// A byte of the document, how many lines end before it, and how many characters of its line stand before it.
@@ -114,9 +118,11 @@ pub(super) fn parse(document: Document<'_>) -> Result<Tree, Flaw> {
         last: (document.start, Before::Start),
         // To YAML, a line also ends with `\r` alone; to JSON, and to whoever looks the line up, it does not.
         counted: has_lone_return(document.text).then(Cell::default),
+        stand_ins: if document.dialect == Dialect::Json { StandIns::of(document.text) } else { None },
     };
     let mut ended = false;
-    for event in Parser::new_from_str_with_options(document.text, options(document.dialect)) {
+    let text = builder.stand_ins.as_ref().map_or(Cow::Borrowed(document.text), |stand_ins| stand_ins.hide(document.text).into());
+    for event in Parser::new_from_str_with_options(&text, options(document.dialect)) {
         let (event, span) = event.map_err(|error| builder.scan_flaw(&error))?;
         match event {
             Event::DocumentStart(..) if ended => return Err(builder.flaw(span.start, Fault::BehindDocumentEnd)),
@@ -168,7 +174,11 @@ impl Builder<'_> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.map_or(Tag::Absent, |tag| tag_of(&tag));
-                self.scalar(text.into_owned(), style, tag, anchor, span)?;
+                let text = match &self.stand_ins {
+                    Some(stand_ins) => stand_ins.reveal(&text),
+                    None => text.into_owned(),
+                };
+                self.scalar(text, style, tag, anchor, span)?;
             }
             Event::SequenceStart(style, anchor, _) => self.open(Content::Sequence(Vec::new()), style, anchor, span)?,
             Event::MappingStart(style, anchor, _) => self.open(Content::Mapping(Vec::new()), style, anchor, span)?,
